@@ -1,0 +1,1 @@
+"""Ask, format, send: API, CLI and web. No arithmetic."""

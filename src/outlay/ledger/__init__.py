@@ -1,0 +1,1 @@
+"""The books: posting, correcting, rebuilding; the store protocol and its engines."""

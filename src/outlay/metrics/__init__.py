@@ -1,0 +1,1 @@
+"""Each measure and dimension, named, defined and documented once."""

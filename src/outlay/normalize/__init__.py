@@ -1,0 +1,1 @@
+"""Facts become usages: spellings, token basis, identity, roll-ups, inheritance, attempts."""

@@ -1,0 +1,1 @@
+"""The dated price book and the rates for tokens, calls and seconds."""
