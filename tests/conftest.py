@@ -1,0 +1,68 @@
+"""Fixtures every test may ask for, and how Hypothesis looks for counter-examples.
+
+Real agent runs by third parties are not part of this repository. Where they lie beside it (or where OUTLAY_SHARED
+points), the tests that read them run; elsewhere they skip and say so.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# No deadline: a busy machine makes any single example slow at times. The printed blob replays a CI failure at a desk.
+settings.register_profile(
+    "quick", deadline=None, max_examples=40, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=1000)
+settings.load_profile(os.environ.get("OUTLAY_HYPOTHESIS", "quick"))
+
+
+def _shared() -> Path:
+    """Where the shared reference folder is, whether it exists or not."""
+    named = os.environ.get("OUTLAY_SHARED")
+    return Path(named).expanduser().resolve() if named else ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The shared reference folder (`data/`, `tools/`, `bench/`), else the test skips."""
+    folder = _shared()
+    if not (folder / "data").is_dir():
+        pytest.skip("the shared reference data is not here; set OUTLAY_SHARED or put it in ../shared")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data(shared: Path) -> Path:
+    """The real agent runs with their exact figures (`FIGURES.md`), else the test skips."""
+    return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The root of this repository."""
+    return ROOT
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty OUTLAY_HOME that ends with the test, set in the environment too."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("OUTLAY_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of a Chromium or Chrome, else the test skips. Nothing is downloaded."""
+    names = (os.environ.get("OUTLAY_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome", "chrome")
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine; install the system's chromium package or set OUTLAY_CHROMIUM")
+    return found
