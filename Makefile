@@ -35,7 +35,7 @@ test: lint ## lint, types, import rules, then every test in parallel (ARGS="-k m
 lint: setup ## ruff, formatting, pyright strict on src, the import contracts of the river
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet || { echo "some files are not formatted; try: make format" >&2; exit 1; }
-	$(BIN)/lint-imports --no-timings 2>&1
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/pyright
 
 format: setup ## ruff's formatter and its safe repairs over everything

@@ -76,7 +76,7 @@ def pico_of(value: object, per: int = 1) -> int:
     """Pico-units per unit of a price written per `per` units (`pico_of("2.5", 1_000_000)` → 2_500_000)."""
     with localcontext() as context:
         context.prec = 60
-        return _whole(to_decimal(value) * _PICO_DECIMAL / per, "a rate")
+        return _whole(to_decimal(value) * _PICO_DECIMAL / per, "a rate")  # exact: Decimal
 
 
 def amount_nano(quantity: int, rate_pico: int) -> int:
