@@ -1,0 +1,203 @@
+"""The only place that builds the rooms and joins them.
+
+A House is one home folder: the journal, the books, the prices. One process owns it at a time; others talk to that one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from outlay.core.errors import FormatError, InputError, Problem, StoreBusyError
+from outlay.ledger.checks import Check, check_books
+from outlay.ledger.duckdb_books import DuckBooks
+from outlay.ledger.intake import Intake
+from outlay.ledger.journal import Journal
+from outlay.ledger.lock import OwnerLock
+from outlay.ledger.posting import COUNTERS, Clerk, PostReport
+from outlay.ledger.rebuild import RebuildReport, rebuild
+from outlay.ledger.reprice import RepriceReport, reprice
+from outlay.metrics.answer import Answer, ask
+from outlay.metrics.query import Query
+from outlay.pricing.book import PriceBook
+from outlay.sources.facts import Batch
+from outlay.sources.registry import ReadOptions, discover, read
+
+HOME_VARIABLE = "OUTLAY_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a long piece of work is: `done` of `total` steps, and what is at hand."""
+
+    done: int
+    total: int
+    text: str = ""
+
+
+@dataclass(slots=True)
+class ImportReport(PostReport):
+    """What an import brought in, in all and by file; `unreadable` names files that are no known format."""
+
+    files: int = 0
+    by_file: dict[str, PostReport] = field(default_factory=dict[str, PostReport])
+    unreadable: list[Problem] = field(default_factory=list[Problem])
+
+
+def default_home() -> Path:
+    """`OUTLAY_HOME`, else the platform's folder for application data."""
+    if named := os.environ.get(HOME_VARIABLE):
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("outlay", appauthor=False))
+
+
+class House:
+    """An open home. Use as a context manager; `close` finishes everything that was accepted."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot use {home} as home: {error.strerror}", hint="choose another with --home") from error
+        self._lock = OwnerLock(home)
+        try:
+            self.prices = PriceBook.load(self.prices_folder)
+            self.journal = Journal(home / "journal")
+            self.books = DuckBooks(home / "books.duckdb")
+            self.clerk = Clerk(self.books, self.prices)
+            self.intake = Intake(self.journal, self.clerk)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @classmethod
+    def open(cls, home: Path | None = None) -> House:
+        """Open the home, or the default one. Raises StoreBusyError while another process owns it."""
+        return cls(home or default_home())
+
+    @property
+    def prices_folder(self) -> Path:
+        """Where contracts, overrides, aliases, the rate card and imported price maps are kept."""
+        return self.home / "prices"
+
+    def close(self) -> None:
+        """Finish what was accepted and give the home free."""
+        self.intake.close()
+        self.books.close()
+        self.journal.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---- in --------------------------------------------------------------------------------------------------------
+
+    def import_paths(
+        self,
+        paths: Sequence[Path],
+        options: ReadOptions | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> ImportReport:
+        """Read files and folders into the books. Files of no known format are listed; the rest goes through."""
+        options = options or ReadOptions()
+        files, report = discover(paths), ImportReport()
+        for place, file in enumerate(files):
+            if progress:
+                progress(Progress(place, len(files), file.name))
+            try:
+                report.by_file[str(file)] = self._import_batches(read(file, options))
+            except FormatError as error:
+                report.unreadable.append(Problem(str(file), error.message, error.hint))
+                continue
+            report.add(report.by_file[str(file)])
+            report.files += 1
+        self.intake.settle()
+        if progress:
+            progress(Progress(len(files), len(files)))
+        return report
+
+    def post_facts(self, batch: Batch) -> PostReport:
+        """Post one batch of facts; returns when it is in the books."""
+        return self.intake.take(batch).result()
+
+    def _import_batches(self, batches: Iterable[Batch]) -> PostReport:
+        report = PostReport()
+        for batch in batches:
+            report.add(self.post_facts(batch))
+        return report
+
+    # ---- out -------------------------------------------------------------------------------------------------------
+
+    def ask(self, query: Query) -> Answer:
+        """Answer a question from the books."""
+        return ask(self.books, query)
+
+    def counters(self) -> dict[str, int | str]:
+        """What came in since the books began, what waits, and the time of the latest usage (ISO, UTC; empty if none)."""
+        counted: dict[str, int | str] = {name: self.books.meta(name) for name in COUNTERS}
+        latest = self.books.rows("SELECT strftime(max(time), '%Y-%m-%dT%H:%M:%SZ') AS at FROM usages").to_pylist()[0]["at"]
+        counted["waiting"] = self.intake.waiting()
+        counted["metered_through"] = latest or ""
+        counted["trouble"] = self.intake.trouble
+        return counted
+
+    def doctor(self) -> list[Check]:
+        """Check the books, the journal and the prices."""
+        self.intake.settle()
+        return check_books(self.books, self.journal, self.home)
+
+    # ---- again -----------------------------------------------------------------------------------------------------
+
+    def reload_prices(self) -> None:
+        """Read the price folder again after a change; what is posted from now on uses it."""
+        self.prices = PriceBook.load(self.prices_folder)
+        self.clerk.prices = self.prices
+
+    def reprice(
+        self, start: datetime | None, end: datetime | None, progress: Callable[[Progress], None] | None = None
+    ) -> RepriceReport:
+        """Charge the usages of a period again with the present price book."""
+        self.intake.settle()
+        step = (lambda done, total: progress(Progress(done, total, "usages"))) if progress else None
+        with self.intake.paused():
+            report = reprice(self.books, self.clerk, start, end, step)
+        self.intake.settle()
+        return report
+
+    def rebuild(self, progress: Callable[[Progress], None] | None = None) -> RebuildReport:
+        """Compute the books once more from the journal, compare, and put the new file in place."""
+        self.intake.settle()
+        step = (lambda done, total: progress(Progress(done, total, "journal entries"))) if progress else None
+        path, fresh = self.home / "books.duckdb", self.home / "books.rebuild.duckdb"
+        with self.intake.paused():
+            fresh.unlink(missing_ok=True)
+            new = DuckBooks(fresh)
+            try:
+                report = rebuild(self.journal, self.books, new, self.prices, step)
+            finally:
+                new.close()
+            self.books.close()
+            fresh.replace(path)
+            self.books = DuckBooks(path)
+            self.clerk.take_books(self.books)
+        return report
+
+
+def is_owned(home: Path) -> bool:
+    """True while a process owns this home."""
+    try:
+        OwnerLock(home).release()
+    except StoreBusyError:
+        return True
+    return False

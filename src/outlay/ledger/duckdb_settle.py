@@ -1,0 +1,180 @@
+"""Settling in DuckDB: find the usages whose relatives matter, hand them out, write back what relations decided.
+
+Most traces need nothing: every usage says its own tags and nobody repeats anybody. One pass of the engine finds the
+traces, sessions and answers where that is not so; only those are looked at row by row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
+from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
+from outlay.core.session import NO_SESSION
+from outlay.ledger.duckdb_books import DuckBooks, with_binary_keys
+from outlay.ledger.reports import FALLBACK_SESSION
+from outlay.ledger.tables import RESOLVED, STATED, Column, Kind
+
+_SESSION_BIT = 1 << STATED.index("session_id")
+_REASON_BIT = 1 << STATED.index("reason")
+_TAG_BITS = _REASON_BIT - 1  # every bit that relatives may fill; the reason is the last one
+
+_TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
+
+_UNSETTLED_TREES = f"""
+WITH touched AS (SELECT DISTINCT tree_key FROM usages WHERE {_TOUCHED} AND tree_key IS NOT NULL),
+mine AS MATERIALIZED (
+    SELECT u.tree_key, u.fact_key, u.parent_key, u.usage_key, u.operation, u.bears, u.aggregate, u.counted, u.stated,
+           u.inherited, u.attempt, u.failed, u.time
+    FROM usages u SEMI JOIN touched USING (tree_key)),
+uneven AS (
+    SELECT tree_key FROM mine GROUP BY tree_key
+    HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(aggregate) OR bool_or(NOT counted)
+        OR bool_or(inherited <> 0)),
+nested AS (
+    SELECT DISTINCT c.tree_key FROM mine c JOIN mine p ON c.parent_key = p.fact_key
+    WHERE p.bears AND p.operation IN ('chat', 'embedding', 'retrieval', 'rerank', 'guardrail', 'evaluation')),
+repeated AS (
+    SELECT DISTINCT tree_key FROM (
+        SELECT tree_key, attempt, failed, lag(attempt) OVER before AS earlier, lag(failed) OVER before AS earlier_failed
+        FROM mine WHERE bears
+        WINDOW before AS (PARTITION BY tree_key, parent_key, operation ORDER BY time, attempt))
+    WHERE attempt > 0 AND earlier = attempt - 1 AND NOT earlier_failed)
+SELECT tree_key FROM uneven UNION SELECT tree_key FROM nested UNION SELECT tree_key FROM repeated
+"""
+
+_UNSETTLED_SESSIONS = f"""
+WITH touched AS (SELECT DISTINCT session_id FROM usages WHERE {_TOUCHED} AND (stated & {_SESSION_BIT}) <> 0)
+SELECT session_id FROM usages u SEMI JOIN touched USING (session_id)
+GROUP BY session_id
+HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(inherited <> 0)
+    OR (bool_or(signal = 'metric') AND bool_or(signal <> 'metric'))
+"""
+
+_SAME_ANSWER = f"""
+WITH touched AS (SELECT DISTINCT usage_key FROM usages WHERE {_TOUCHED} AND usage_key <> fact_key)
+SELECT usage_key FROM usages u SEMI JOIN touched USING (usage_key) GROUP BY usage_key HAVING count(*) > 1
+"""
+
+_FIND = """
+CREATE OR REPLACE TEMP TABLE settling AS
+SELECT seq FROM usages WHERE tree_key IN (SELECT tree_key FROM unsettled_trees)
+UNION SELECT seq FROM usages WHERE session_id IN (SELECT session_id FROM unsettled_sessions)
+UNION SELECT seq FROM usages WHERE usage_key IN (SELECT usage_key FROM same_answer)
+"""
+
+_WIDEN = f"""
+INSERT INTO settling
+SELECT seq FROM usages u WHERE (
+    tree_key IN (SELECT tree_key FROM usages WHERE seq IN (SELECT seq FROM settling) AND tree_key IS NOT NULL)
+    OR ((stated & {_SESSION_BIT}) <> 0 AND session_id IN (
+        SELECT session_id FROM usages WHERE seq IN (SELECT seq FROM settling) AND (stated & {_SESSION_BIT}) <> 0)))
+EXCEPT SELECT seq FROM settling
+"""
+
+WIDEN_ROUNDS_MAX = 4
+"""Traces share sessions and sessions share traces; more rounds than this do not occur outside of made-up data."""
+
+
+def _own(name: str) -> str:
+    """SQL of a column as the fact itself stated it, whatever relatives have filled in since."""
+    bit = 1 << STATED.index(name)
+    empty = "''"
+    if name in ENVELOPE_KEYS:
+        empty = f"'{UNTAGGED}'"
+    elif name == "session_id":
+        trace = f"'{FALLBACK_SESSION}' || replace(tree_key::VARCHAR, '-', '')"
+        empty = f"CASE WHEN tree_key IS NULL THEN '{NO_SESSION}' ELSE {trace} END"
+    return f'CASE WHEN (stated & {bit}) <> 0 THEN "{name}" ELSE {empty} END AS "{name}"'
+
+
+_PLAIN = ("time", "operation", "signal", "bears", "aggregate", "attempt", "failed", "provider", "model", "cost_nano")
+_KEYS = tuple(Column(name, Kind.KEY) for name in ("usage_key", "fact_key", "parent_key", "tree_key"))
+_RELATIVES = f"""
+SELECT {", ".join(f"{c.name}::BLOB AS {c.name}" for c in _KEYS)}, {", ".join(_PLAIN)}, task_id, seq,
+       {" + ".join(OUTPUT_METERS)} AS output_tokens, {" + ".join(INPUT_METERS)} AS input_tokens,
+       {", ".join(_own(name) for name in STATED)},
+       {", ".join(f'"{name}" AS "now_{name}"' for name in RESOLVED)}
+FROM usages WHERE seq IN (SELECT seq FROM settling) ORDER BY seq
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Usages to look at with their relatives (`relatives`, as normalize.relations wants them) and the last seq seen."""
+
+    relatives: pa.Table
+    through: int
+
+
+def find_work(books: DuckBooks, after: int) -> Work:
+    """Every usage whose tags, place or right to count may depend on a relative, given what came after seq `after`."""
+    cursor = books.cursor()
+    try:
+        through = books.scalar("SELECT greatest((SELECT max(seq) FROM usages), (SELECT max(seq) FROM outcomes))")
+        for name, sql in (
+            ("unsettled_trees", _UNSETTLED_TREES),
+            ("unsettled_sessions", _UNSETTLED_SESSIONS),
+            ("same_answer", _SAME_ANSWER),
+        ):
+            cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql.replace('$after', str(int(after)))}")
+        cursor.execute(_FIND)
+        for _ in range(WIDEN_ROUNDS_MAX):
+            if not _changed(cursor, _WIDEN):
+                break
+        relatives = cursor.sql(_RELATIVES).to_arrow_table()
+    finally:
+        cursor.close()
+    return Work(with_binary_keys(relatives, _KEYS), through)
+
+
+def write_back(connection: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
+    """Give usages what relations decided; `changed` has seq and the columns of RESOLVED."""
+    connection.register("decided", changed)
+    try:
+        sets = ", ".join(f'"{name}" = d."{name}"' for name in RESOLVED)
+        connection.execute(f"UPDATE usages SET {sets} FROM decided d WHERE usages.seq = d.seq")
+    finally:
+        connection.unregister("decided")
+
+
+def settle_outcomes(connection: duckdb.DuckDBPyConnection, after: int) -> None:
+    """Mark the latest report of each task, and give outcomes the tags of their session where they state none."""
+    connection.execute(
+        """
+        UPDATE outcomes SET current = (latest.outcome_key = outcomes.outcome_key)
+        FROM (SELECT source, task_id, arg_max(outcome_key, (reported_at, outcome_key)) AS outcome_key FROM outcomes
+              GROUP BY source, task_id
+              HAVING max(seq) > ? ) latest
+        WHERE outcomes.source = latest.source AND outcomes.task_id = latest.task_id
+        """,
+        [after],
+    )
+    first = ", ".join(
+        f"arg_min(\"{key}\", (parent_key IS NOT NULL, time, fact_key)) FILTER (\"{key}\" <> '{UNTAGGED}') AS \"{key}\""
+        for key in ENVELOPE_KEYS
+    )
+    sets = ", ".join(
+        f'"{key}" = CASE WHEN (o.stated & {1 << bit}) <> 0 THEN o."{key}" ELSE coalesce(s."{key}", \'{UNTAGGED}\') END'
+        for bit, key in enumerate(ENVELOPE_KEYS)
+    )
+    connection.execute(
+        f"""
+        UPDATE outcomes AS o SET {sets}
+        FROM (SELECT session_id, {first} FROM usages
+              WHERE session_id IN (SELECT session_id FROM outcomes WHERE session_id <> '' AND (seq > ?
+                    OR session_id IN (SELECT session_id FROM usages WHERE seq > ?
+                                      OR seq IN (SELECT seq FROM unsettled) OR seq IN (SELECT seq FROM decided_seqs))))
+              GROUP BY session_id) s
+        WHERE o.session_id = s.session_id
+        """,
+        [after, after],
+    )
+
+
+def _changed(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = cursor.execute(sql).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,369 @@
+"""Intake: from bytes at the door to lines in the books, through the journal, by two threads.
+
+The scribe decodes bodies in groups, drops what must not be kept, appends the rest to the journal with one sync for the
+group and only then answers. The clerk posts what was journalled, in the journal's order, in larger groups, and settles.
+A sender that is answered can forget: after a crash the clerk reads on in the journal where the books end.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pyarrow as pa
+
+from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError, StoreError
+from outlay.ledger.journal import Entry, EntryKind, Journal
+from outlay.ledger.posting import Clerk, PostReport
+from outlay.ledger.settling import settle
+from outlay.normalize.spans import facts_of_spans
+from outlay.sources.facts import FACTS, Batch, conform
+from outlay.sources.otlp import decode
+
+Encoding = Literal["protobuf", "json"]
+
+WAITING_BYTES_MAX = 256 * 1024 * 1024
+"""Bodies that wait for the journal; beyond this a sender is asked to come back, instead of memory growing."""
+
+GROUP_BODIES_MAX = 16
+GROUP_BYTES_MAX = 16 * 1024 * 1024
+POST_ROWS_MAX = 32_768
+"""Rows of one posting: larger groups cost less a row, smaller ones are seen sooner."""
+
+WAITING_POSTINGS_MAX = 64
+SETTLE_PAUSE_S = 0.5
+SETTLE_SHARE = 10
+"""Settling takes at most one part in this many of the clerk's time, however large the books are."""
+
+_log = logging.getLogger("outlay.intake")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What is durable of one body: `received` spans, of which `refused` were not taken, with the first problems."""
+
+    received: int
+    refused: int
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(slots=True)
+class _Body:
+    data: bytes
+    encoding: Encoding
+    answer: Future[Receipt]
+
+
+@dataclass(slots=True)
+class _Posting:
+    """One journalled batch on its way into the books, or, without a table, a request to settle."""
+
+    number: int
+    kind: EntryKind
+    table: pa.Table | None
+    before: PostReport
+    outcomes: pa.Table | None = None
+    answer: Future[PostReport] | None = None
+
+
+@dataclass(slots=True)
+class _State:
+    waiting_bytes: int = 0
+    trouble: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Intake:
+    """The two threads and the queues between them; `close` finishes what was accepted."""
+
+    def __init__(self, journal: Journal, clerk: Clerk) -> None:
+        self.journal = journal
+        self.clerk = clerk
+        self._state = _State()
+        self._order = threading.Lock()  # the order of the journal is the order of posting
+        self._desk = threading.Lock()  # whoever holds it may write the books
+        self._bodies: queue.SimpleQueue[_Body | None] = queue.SimpleQueue()
+        self._postings: queue.Queue[_Posting | None] = queue.Queue(WAITING_POSTINGS_MAX)
+        self._settled_at = 0.0
+        self._settle_pause = SETTLE_PAUSE_S
+        self._unsettled = True
+        self.catch_up()
+        self._scribe = threading.Thread(target=self._write, name="outlay-scribe", daemon=True)
+        self._clerk_thread = threading.Thread(target=self._post, name="outlay-clerk", daemon=True)
+        self._scribe.start()
+        self._clerk_thread.start()
+
+    @property
+    def trouble(self) -> str:
+        """What keeps the clerk from posting at present; empty while all is well."""
+        return self._state.trouble
+
+    def submit(self, body: bytes, encoding: Encoding) -> Future[Receipt]:
+        """Accept one OTLP trace body; the future resolves when its spans are durable.
+
+        Raises StoreBusyError when too much waits already. The future fails with FormatError for a malformed body and
+        with StoreFullError when the disk is full.
+        """
+        with self._state.lock:
+            if self._state.waiting_bytes + len(body) > WAITING_BYTES_MAX and self._state.waiting_bytes:
+                raise StoreBusyError(
+                    f"{self._state.waiting_bytes // 1024**2} MiB wait to be written already",
+                    hint="send again in a few seconds; collectors and SDKs do so by themselves",
+                )
+            self._state.waiting_bytes += len(body)
+        answer: Future[Receipt] = Future()
+        self._bodies.put(_Body(body, encoding, answer))
+        return answer
+
+    def take(self, batch: Batch) -> Future[PostReport]:
+        """Accept a batch of a file source; the future resolves when it is posted. Raises StoreFullError."""
+        before = PostReport(batch.received, 0, batch.repeats, batch.refused, 0, list(batch.problems))
+        answer: Future[PostReport] = Future()
+        with self._order:
+            entries = [(EntryKind.SPANS, batch.spans)] if batch.spans is not None else []
+            entries += [(EntryKind.FACTS, batch.facts), (EntryKind.OUTCOMES, batch.outcomes)]
+            number = self.journal.append([(kind, table) for kind, table in entries if table.num_rows])
+            if batch.spans is not None and batch.spans.num_rows:
+                self._postings.put(_Posting(number, EntryKind.SPANS, batch.spans, before, None, answer))
+            else:
+                self._postings.put(_Posting(number, EntryKind.FACTS, batch.facts, before, batch.outcomes, answer))
+        return answer
+
+    def settle(self) -> None:
+        """Wait until everything accepted so far is posted and settled."""
+        done: Future[PostReport] = Future()
+        self._postings.put(_Posting(0, EntryKind.FACTS, None, PostReport(), None, done))
+        done.result()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep the clerk from the books for a while; facts go on being accepted into the journal."""
+        with self._desk:
+            yield
+
+    def waiting(self) -> int:
+        """Batches that are durable but not yet in the books, and bodies not yet durable."""
+        return self._postings.qsize() + self._bodies.qsize()
+
+    def catch_up(self) -> int:
+        """Post what the journal holds beyond the books, as after a crash; returns how many entries."""
+        entries = 0
+        for entry in self.journal.read(self.clerk.books.meta("posted_through")):
+            try:
+                post_entry(self.clerk, entry)
+            except StoreError:
+                raise
+            except Exception:
+                _log.exception("entry %d of the journal could not be posted", entry.number)
+                self.clerk.park(entry.number, PostReport(received=entry.table.num_rows))
+            entries += 1
+        if entries:
+            settle(self.clerk.books)
+        return entries
+
+    def close(self) -> None:
+        """Finish what was accepted, settle, and stop both threads."""
+        self._bodies.put(None)
+        self._scribe.join()
+        self.settle()
+        self._postings.put(None)
+        self._clerk_thread.join()
+
+    # ---- the scribe --------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        while (body := self._bodies.get()) is not None:
+            group, stop = self._group(body)
+            for encoding in ("protobuf", "json"):
+                same = [one for one in group if one.encoding == encoding]
+                if same:
+                    self._write_group(same, encoding)
+            with self._state.lock:
+                self._state.waiting_bytes -= sum(len(one.data) for one in group)
+            if stop:
+                return
+
+    def _group(self, first: _Body) -> tuple[list[_Body], bool]:
+        group, size = [first], len(first.data)
+        while len(group) < GROUP_BODIES_MAX and size < GROUP_BYTES_MAX:
+            try:
+                body = self._bodies.get_nowait()
+            except queue.Empty:
+                break
+            if body is None:
+                return group, True
+            group.append(body)
+            size += len(body.data)
+        return group, False
+
+    def _write_group(self, group: Sequence[_Body], encoding: Encoding) -> None:
+        try:
+            decoded = decode([one.data for one in group], encoding)
+            before = PostReport(
+                received=sum(body.received for body in decoded.bodies),
+                refused=sum(body.refused for body in decoded.bodies),
+            )
+            with self._order:
+                number = self.journal.append([(EntryKind.SPANS, decoded.spans)])
+                if decoded.spans.num_rows:
+                    self._postings.put(_Posting(number, EntryKind.SPANS, decoded.spans, before))
+        except Exception as error:  # noqa: BLE001 - whatever happens, every sender gets an answer
+            if not isinstance(error, OutlayError):
+                _log.exception("a group of bodies could not be taken in")
+            for one in group:
+                one.answer.set_exception(error)
+            return
+        for one, report in zip(group, decoded.bodies, strict=True):
+            if report.malformed:
+                what = report.problems[0].what if report.problems else "the body is not OTLP"
+                one.answer.set_exception(FormatError(what, hint="send ExportTraceServiceRequest as protobuf or JSON"))
+            else:
+                one.answer.set_result(Receipt(report.received, report.refused, tuple(report.problems)))
+
+    # ---- the clerk ---------------------------------------------------------------------------------------------
+
+    def _post(self) -> None:
+        held: _Posting | None = None
+        while True:
+            first = held or self._next_posting()
+            held = None
+            if first is None:
+                return
+            with self._desk:
+                if first.answer is not None:
+                    self._post_one(first)
+                else:
+                    group, held = self._gather(first)
+                    self._post_spans(group)
+                self._settle_if_due()
+
+    def _next_posting(self) -> _Posting | None:
+        while True:
+            try:
+                return self._postings.get(timeout=self._settle_pause if self._unsettled else None)
+            except queue.Empty:
+                with self._desk:
+                    self._settle_now()
+
+    def _gather(self, first: _Posting) -> tuple[list[_Posting], _Posting | None]:
+        group, rows = [first], _rows(first)
+        while rows < POST_ROWS_MAX:
+            try:
+                following = self._postings.get_nowait()
+            except queue.Empty:
+                return group, None
+            if following is None:
+                self._postings.put(None)
+                return group, None
+            if following.answer is not None:
+                return group, following
+            group.append(following)
+            rows += _rows(following)
+        return group, None
+
+    def _post_one(self, posting: _Posting) -> None:
+        """Post a batch somebody waits for; what was journalled is posted in its turn even if its caller was told no."""
+        assert posting.answer is not None
+        if posting.table is None:
+            self._settle_now()
+            posting.answer.set_result(PostReport())
+            return
+        while True:
+            try:
+                report = self._post_batch(posting)
+                self._unsettled, self._state.trouble = True, ""
+                if not posting.answer.done():
+                    posting.answer.set_result(report)
+                return
+            except StoreError as error:
+                self._state.trouble = error.message
+                if not posting.answer.done():
+                    posting.answer.set_exception(error)
+                time.sleep(1)
+            except Exception as error:
+                _log.exception("entry %d of the journal could not be posted", posting.number)
+                self.clerk.park(posting.number, posting.before)
+                if not posting.answer.done():
+                    posting.answer.set_exception(error)
+                return
+
+    def _post_batch(self, posting: _Posting) -> PostReport:
+        facts, outcomes, report = posting.table, posting.outcomes, posting.before
+        if posting.kind is EntryKind.SPANS and posting.table is not None:
+            facts, outcomes, report = _of_spans([posting.table], posting.before)
+        return self.clerk.post(facts, outcomes, through=posting.number, before=report)
+
+    def _post_spans(self, group: list[_Posting]) -> None:
+        before = PostReport()
+        for one in group:
+            before.add(one.before)
+        while True:
+            try:
+                facts, outcomes, report = _of_spans([one.table for one in group if one.table is not None], before)
+                self.clerk.post(facts, outcomes, through=group[-1].number, before=report)
+                self._unsettled, self._state.trouble = True, ""
+                return
+            except StoreError as error:
+                self._state.trouble = error.message
+                _log.warning("posting waits: %s", error.message)
+                time.sleep(1)
+            except Exception:
+                if len(group) == 1:
+                    _log.exception("entry %d of the journal could not be posted", group[0].number)
+                    self.clerk.park(group[0].number, group[0].before)
+                    return
+                for one in group:
+                    self._post_spans([one])
+                return
+
+    def _settle_if_due(self) -> None:
+        if self._unsettled and time.monotonic() - self._settled_at >= self._settle_pause:
+            self._settle_now()
+
+    def _settle_now(self) -> None:
+        began = time.monotonic()
+        try:
+            settle(self.clerk.books)
+            self._unsettled = False
+        except StoreError as error:
+            self._state.trouble = error.message
+            _log.warning("settling waits: %s", error.message)
+        self._settled_at = time.monotonic()
+        self._settle_pause = max(SETTLE_PAUSE_S, SETTLE_SHARE * (self._settled_at - began))
+
+
+def post_entry(clerk: Clerk, entry: Entry) -> PostReport:
+    """Post one entry read back from the journal."""
+    before = PostReport(received=entry.table.num_rows)
+    facts, outcomes = entry.table, None
+    if entry.kind is EntryKind.SPANS:
+        facts, outcomes, before = _of_spans([entry.table], before)
+    elif entry.kind is EntryKind.OUTCOMES:
+        facts, outcomes = None, entry.table
+    return clerk.post(facts, outcomes, through=entry.number, before=before)
+
+
+def _rows(posting: _Posting) -> int:
+    return posting.table.num_rows if posting.table is not None else 0
+
+
+def _of_spans(spans: Sequence[pa.Table], before: PostReport) -> tuple[pa.Table, pa.Table, PostReport]:
+    """Facts and outcomes of journalled spans; an outcome that stands on a span is received beside it."""
+    batches = [facts_of_spans(table) for table in spans]
+    facts = pa.concat_tables([conform(batch.facts, FACTS) for batch in batches], promote_options="permissive")
+    outcomes = pa.concat_tables([batch.outcomes for batch in batches])
+    spans_seen = sum(table.num_rows for table in spans)
+    report = PostReport(problems=list(before.problems))
+    report.add(before)
+    report.received += outcomes.num_rows
+    report.refused += spans_seen - facts.num_rows
+    for batch in batches:
+        report.problems.extend(batch.problems)
+    return facts, outcomes, report

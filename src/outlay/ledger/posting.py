@@ -1,0 +1,263 @@
+"""Posting: a batch of facts becomes lines in the books, each fact once.
+
+A report that the books already hold is a duplicate; a larger report of a fact they hold revises it: the old cost lines
+are reversed by new lines that name them, and the usage shows its new state. One transaction holds the rows, the
+counters and the number of the journal's entry, so that a crash can neither lose nor repeat anything.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
+from outlay.core.errors import Problem
+from outlay.ledger.duckdb_books import DuckBooks
+from outlay.ledger.reports import best_reports, stated_mask
+from outlay.ledger.tables import USAGE_FACTS
+from outlay.normalize.clean import normalise
+from outlay.sources.facts import OUTCOMES, conform
+
+PROBLEMS_MAX = 100
+"""More are counted, not listed."""
+
+COUNTERS = ("received", "posted", "duplicates", "refused")
+"""What the books count for ever: received = posted + duplicates + refused."""
+
+RESEND_SOURCES = frozenset({"otlp"})
+"""Sources whose resend carries the same start time, so that duplicates are looked for within the batch's times only."""
+
+
+@dataclass(slots=True)
+class PostReport:
+    """What became of a batch: received = posted + duplicates + refused (facts and outcomes together)."""
+
+    received: int = 0
+    posted: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    revised: int = 0
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def add(self, other: PostReport) -> None:
+        """Add another report to this one."""
+        self.received += other.received
+        self.posted += other.posted
+        self.duplicates += other.duplicates
+        self.refused += other.refused
+        self.revised += other.revised
+        self.problems.extend(other.problems[: max(0, PROBLEMS_MAX - len(self.problems))])
+
+
+class Charger(Protocol):
+    """What posting needs of pricing."""
+
+    def charge(self, usages: pa.Table) -> Charged:
+        """Usages with their amounts, and the charges that add up to them."""
+        ...
+
+
+class Charged(Protocol):
+    """Usages with amounts and their charges, as pricing returns them."""
+
+    usages: pa.Table
+    charges: pa.Table
+
+
+class Clerk:
+    """Posts batches into the books; used by one thread at a time."""
+
+    def __init__(self, books: DuckBooks, prices: Charger) -> None:
+        self.prices = prices
+        self.take_books(books)
+
+    def take_books(self, books: DuckBooks) -> None:
+        """Go on with these books, as after a rebuild."""
+        self.books = books
+        self._seq = 1 + max(books.scalar(f"SELECT max(seq) FROM {table}") for table in ("usages", "outcomes"))
+        self._line = 1 + books.scalar("SELECT max(line) FROM charges")
+
+    def post(
+        self, facts: pa.Table | None, outcomes: pa.Table | None, *, through: int, before: PostReport
+    ) -> PostReport:
+        """Post one batch up to the journal's entry `through`.
+
+        `before` holds what was received, repeated and refused before the facts came here. Returns the whole report.
+        """
+        report = PostReport(problems=list(before.problems[:PROBLEMS_MAX]))
+        report.received, report.duplicates, report.refused = before.received, before.duplicates, before.refused
+        fresh, revised, seqs = self._sort_out(facts, report)
+        with self.books.writing() as connection:
+            self._append_usages(connection, fresh, None)
+            if seqs is not None and revised is not None:
+                self._reverse(connection, seqs)
+                self._append_usages(connection, revised, seqs)
+            if outcomes is not None and outcomes.num_rows:
+                self._append_outcomes(connection, outcomes, report)
+            self._count(connection, report, through)
+        return report
+
+    def park(self, number: int, before: PostReport) -> None:
+        """Step over a journal entry that cannot be posted; it stays in the journal and `outlay doctor` names it."""
+        with self.books.writing() as connection:
+            connection.execute("INSERT INTO parked VALUES (?)", [number])
+            self._count(connection, before, number)
+
+    def replace(self, connection: duckdb.DuckDBPyConnection, charged: Charged, seqs: pa.Array, kept: pa.Table) -> None:
+        """Give usages new cost lines: reverse the old ones, post the new, keep everything in `kept` as it was.
+
+        `kept` has the ledger's own columns of the same usages, in the same order as `charged` and `seqs`.
+        """
+        self._reverse(connection, seqs)
+        rows = charged.usages
+        for name in kept.schema.names:
+            rows = rows.append_column(name, kept.column(name)) if name not in rows.schema.names else rows
+        self._insert(connection, rows, charged.charges, seqs)
+
+    def _sort_out(
+        self, facts: pa.Table | None, report: PostReport
+    ) -> tuple[pa.Table | None, pa.Table | None, pa.Array | None]:
+        """Refuse, drop what is known, and split the rest into fresh usages and larger reports of known ones."""
+        if facts is None or not facts.num_rows:
+            return None, None, None
+        cleaned = normalise(facts)
+        report.refused += cleaned.refused
+        report.problems.extend(cleaned.problems[: PROBLEMS_MAX - len(report.problems)])
+        usages, repeats = best_reports(cleaned.usages)
+        report.duplicates += repeats
+        known = self._known(usages)
+        places = known.column("place").to_numpy()
+        fresh_mask = np.ones(usages.num_rows, dtype=bool)
+        fresh_mask[places] = False
+        fresh = usages if not places.size else usages.filter(pa.array(fresh_mask))
+        report.posted += fresh.num_rows
+        report.duplicates += len(places)
+        changing = known.filter(pc.or_(known.column("wins"), known.column("earlier")))
+        if not changing.num_rows:
+            return fresh, None, None
+        report.revised += changing.num_rows
+        return fresh, self._revised(usages, changing), changing.column("seq").combine_chunks()
+
+    def _known(self, usages: pa.Table) -> pa.Table:
+        sources = set(pc.unique(usages.column("source")).to_pylist())
+        return self.books.known_reports(usages, same_time=sources <= RESEND_SOURCES)
+
+    def _revised(self, usages: pa.Table, changing: pa.Table) -> pa.Table:
+        """The state of each revised fact: the larger report, at the earliest time either of them states."""
+        winning = usages.take(changing.column("place"))
+        winning = winning.append_column("stated", stated_mask(winning))
+        held = self.books.usages_of(changing.column("seq"), (*USAGE_FACTS,), with_stated=True)
+        both = pa.concat_tables([_plain(winning), _plain(held)])
+        count = changing.num_rows
+        wins = changing.column("wins").to_numpy()
+        merged = both.take(pa.array(np.where(wins, np.arange(count), count + np.arange(count))))
+        place = merged.schema.get_field_index("time")
+        moment = merged.schema.field(place)
+        return merged.set_column(place, moment, changing.column("time").cast(moment.type))
+
+    def _append_usages(
+        self, connection: duckdb.DuckDBPyConnection, usages: pa.Table | None, seqs: pa.Array | None
+    ) -> None:
+        if usages is None or not usages.num_rows:
+            return
+        if seqs is None:
+            first, self._seq = self._seq, self._seq + usages.num_rows
+            seqs = pa.array(np.arange(first, self._seq))
+            stated = stated_mask(usages)
+        else:
+            stated, usages = usages.column("stated"), usages.drop_columns(["stated"])
+        charged = self.prices.charge(usages)
+        rows = charged.usages.append_column("stated", stated)
+        count = rows.num_rows
+        waiting = rows.column("aggregate")
+        text = pc.if_else(waiting, "waits for what happened below it", "")
+        rows = rows.append_column("counted", pc.invert(waiting)).append_column("why_not_counted", text)
+        rows = rows.append_column("inherited", pa.array(np.zeros(count, dtype=np.int32)))
+        self._insert(connection, rows, charged.charges, seqs)
+
+    def _insert(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table, charges: pa.Table, seqs: pa.Array) -> None:
+        now = pa.scalar(datetime.now(UTC).replace(tzinfo=None), pa.timestamp("us"))
+        rows = rows.append_column("seq", seqs).append_column("posted_at", pa.repeat(now, rows.num_rows))
+        self.books.append(connection, "usages", rows)
+        if not charges.num_rows:
+            return
+        first, self._line = self._line, self._line + charges.num_rows
+        places = charges.column("row")
+        lines = charges.drop_columns(["row"])
+        lines = lines.append_column("line", pa.array(np.arange(first, self._line)))
+        lines = lines.append_column("seq", seqs.take(places.combine_chunks()))
+        lines = lines.append_column("time", rows.column("time").take(places))
+        lines = lines.append_column("corrects", pa.nulls(charges.num_rows, pa.int64()))
+        self.books.append(connection, "charges", lines)
+
+    def _reverse(self, connection: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
+        self._line += self.books.reverse_charges(connection, seqs, self._line)
+        self.books.remove_usages(connection, seqs)
+
+    def _append_outcomes(self, connection: duckdb.DuckDBPyConnection, outcomes: pa.Table, report: PostReport) -> None:
+        rows = outcome_rows(outcomes)
+        rows, repeats = self.books.unknown_outcomes(rows)
+        report.duplicates += repeats
+        report.posted += rows.num_rows
+        first, self._seq = self._seq, self._seq + rows.num_rows
+        self.books.append(connection, "outcomes", rows.append_column("seq", pa.array(np.arange(first, self._seq))))
+
+    def _count(self, connection: duckdb.DuckDBPyConnection, report: PostReport, through: int) -> None:
+        totals = {name: getattr(report, name) + self.books.meta(name) for name in COUNTERS}
+        self.books.set_meta(connection, **totals, posted_through=through)
+
+
+def outcome_rows(outcomes: pa.Table) -> pa.Table:
+    """Outcomes in the shape of the books, without `seq`."""
+    table = conform(outcomes, OUTCOMES)
+    at = table.column("at_ns")
+    reported = pc.coalesce(table.column("reported_ns"), at)
+    sessions = table.column("session_ids")
+    first = [(ids or [""])[0] for ids in sessions.to_pylist()]
+    envelope = {key: pc.fill_null(_plain_text(table.column(key)), UNTAGGED) for key in ENVELOPE_KEYS}
+    columns = {
+        "outcome_key": table.column("outcome_key"),
+        "task_id": table.column("task_id"),
+        "session_id": pa.array(first, pa.string()),
+        "session_ids": sessions,
+        "status": table.column("status"),
+        "time": _moments(at),
+        "reported_at": _moments(reported),
+        "task_type": pc.fill_null(table.column("task_type"), ""),
+        "value_nano": table.column("value_nano"),
+        "currency": pc.fill_null(table.column("currency"), "USD"),
+        "source": table.column("source"),
+        "origin": pc.fill_null(table.column("origin"), ""),
+        "zone_assumed": pc.fill_null(table.column("zone_assumed"), fill_value=False),
+        **envelope,
+        "tags": pa.array([_tags_text(pairs) for pairs in table.column("tags").to_pylist()], pa.string()),
+        "current": pa.repeat(pa.scalar(value=True), table.num_rows),
+    }
+    stated = np.zeros(table.num_rows, dtype=np.int32)
+    for bit, key in enumerate(ENVELOPE_KEYS):
+        stated |= pc.not_equal(envelope[key], UNTAGGED).to_numpy().astype(np.int32) << bit
+    return pa.table({**columns, "stated": pa.array(stated)})
+
+
+def _tags_text(pairs: list[tuple[str, str]] | None) -> str:
+    return json.dumps(dict(pairs), sort_keys=True, ensure_ascii=False) if pairs else ""
+
+
+def _moments(nanoseconds: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.divide(nanoseconds, 1000).cast(pa.timestamp("us"))
+
+
+def _plain_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Dictionary-encoded text decoded, so that two batches can be put under each other."""
+    return pa.table([_plain_text(table.column(name)) for name in table.schema.names], names=table.schema.names)
