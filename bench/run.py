@@ -1,0 +1,38 @@
+"""`make bench`: every bench one after the other with modest sizes, or those named, with their own options.
+
+python bench/run.py
+python bench/run.py ingest --peer phoenix
+python bench/run.py questions --usages 10000000
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+MODEST: dict[str, tuple[str, ...]] = {
+    "startup": (),
+    "ingest": (),
+    "import_rows": (),
+    "footprint": (),
+    "questions": ("--usages", "1000000"),
+}
+
+
+def main() -> int:
+    """Runs the benches; the first one that fails ends the run."""
+    named, options = sys.argv[1:2], sys.argv[2:]
+    if named and named[0] not in MODEST:
+        print(f"error: no bench {named[0]!r}; valid: {', '.join(MODEST)}", file=sys.stderr)
+        return 2
+    for name, modest in {named[0]: options}.items() if named else MODEST.items():
+        script = Path(__file__).with_name(f"{name}.py")
+        done = subprocess.run([sys.executable, str(script), *modest], check=False)
+        if done.returncode:
+            return done.returncode
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
