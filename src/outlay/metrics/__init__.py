@@ -1,1 +1,1 @@
-"""Each measure and dimension, named, defined and documented once."""
+"""Metrics: each measure and dimension named, defined and explained once; one form of question, one renderer an engine."""

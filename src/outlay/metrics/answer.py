@@ -1,0 +1,128 @@
+"""Answers: a question put to the books, and what comes back to every face alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from outlay.core.errors import QueryError
+from outlay.core.money import DEFAULT_CURRENCY
+from outlay.ledger.store import Reader
+from outlay.metrics.coverage import coverage_of, currencies_of, tokens_lack_prices
+from outlay.metrics.dialect import dialect_named
+from outlay.metrics.dimensions import OTHER
+from outlay.metrics.expressions import Aggregate, value_of
+from outlay.metrics.measures import TOTAL_TOKENS, UNPRICED_TOKEN_SHARE_MAX, UNPRICED_TOKENS, Measure, Unit, measure_named
+from outlay.metrics.parts import shown
+from outlay.metrics.plan import Plan, plan_of
+from outlay.metrics.query import Query, check, time_text
+from outlay.metrics.render import NO_USAGE, ROWS_MAX, Rendered, render, render_rest
+
+TIME = "time"
+"""Key of the start of a row's bucket."""
+
+Found = dict[Aggregate, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`rows` and `total` map dimension and measure names to plain values, `coverage` says how far to trust them.
+
+    Money, ratios and seconds are exact decimal texts of at most nine places, counts and tokens whole numbers, times
+    `2026-11-01T00:00:00Z`; null is unknown. A bucket without a row had no data: it is not a zero.
+    """
+
+    query: dict[str, object]
+    rows: list[dict[str, Any]]
+    total: dict[str, Any]
+    coverage: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `--json` prints and the API sends."""
+        return asdict(self)
+
+
+def word_for_null(measure: str) -> str:
+    """What a face shows where a measure is null: `(unpriced)` for an amount, `unknown` for anything else."""
+    return measure_named(measure).word_for_null
+
+
+def ask(reader: Reader, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:
+    """The answer to a question; QueryError where it names what does not exist or asks for too much.
+
+    Amounts of several currencies are never added: the rows are then split by currency and the total has no money.
+    `currency` is the one that amounts without a word are in.
+    """
+    plan = plan_of(check(query))
+    currencies = currencies_of(reader, plan, currency)
+    coverage = coverage_of(reader, plan, currencies)
+    split = len(currencies) > 1 and any(_is_money(item) for item in plan.measures)
+    plan = plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage))
+    rendered = render(plan, dialect_named(reader.dialect))
+    found = reader.rows(rendered.sql, rendered.parameters).to_pylist()
+    rows = [row for row in found if not row["total"] and not _is_empty(row, plan, rendered)]
+    if len(rows) > ROWS_MAX:
+        raise QueryError(
+            f"the answer has more than {ROWS_MAX:,} rows",
+            hint="narrow the period, take a coarser grain or a smaller top",
+        )
+    (total,) = (row for row in found if row["total"])
+    if plan.session_sums and any(row["rank"] is None for row in rows):
+        _count_rest(reader, plan, rows)
+    rows.sort(key=lambda row: (row.get("bucket") or datetime.min, row["rank"] is None, row["rank"] or 0))
+    described = {**query.described(), "by": [item.name for item in plan.dimensions]}
+    return Answer(
+        query=described,
+        rows=[{**_labels(plan, row), **_figures(plan, _sums(rendered, row))} for row in rows],
+        total=_figures(plan, _sums(rendered, total), money=not split),
+        coverage=coverage,
+    )
+
+
+def _is_money(measure: Measure) -> bool:
+    return measure.unit is Unit.MONEY or measure.derived_from_cost
+
+
+def _is_empty(row: Mapping[str, Any], plan: Plan, rendered: Rendered) -> bool:
+    """A group without a usage in a set without a task: there is nothing to say."""
+    without_usage = any(row.get(f"d{place}") == NO_USAGE for place in range(len(plan.dimensions)))
+    return without_usage and not any(row[rendered.columns[item]] for item in plan.outcome_sums)
+
+
+def _count_rest(reader: Reader, plan: Plan, rows: list[dict[str, Any]]) -> None:
+    """Sets the session figures of the `(other)` rows, which folding cannot add up."""
+    rest = render_rest(plan, dialect_named(reader.dialect))
+    columns = [rest.columns[item] for item in plan.session_sums]
+    by_bucket = {row.get("bucket"): row for row in reader.rows(rest.sql, rest.parameters).to_pylist()}
+    for row in rows:
+        if row["rank"] is None:
+            row.update({name: by_bucket.get(row.get("bucket"), {}).get(name) for name in columns})
+
+
+def _labels(plan: Plan, row: Mapping[str, Any]) -> dict[str, str]:
+    labels = {TIME: time_text(row["bucket"])} if plan.query.grain else {}
+    for place, item in enumerate(plan.dimensions):
+        value = row[f"d{place}"]
+        labels[item.name] = value if value in (OTHER, NO_USAGE) else shown(item, value)
+    return labels
+
+
+def _sums(rendered: Rendered, row: Mapping[str, Any]) -> Found:
+    return {item: None if row[name] is None else int(row[name]) for item, name in rendered.columns.items()}
+
+
+def _figures(plan: Plan, sums: Found, *, money: bool = True) -> dict[str, str | int | None]:
+    trusted = _is_trusted(sums)
+    figures: dict[str, str | int | None] = {}
+    for measure, definition in zip(plan.measures, plan.definitions, strict=True):
+        hidden = (measure.derived_from_cost and not trusted) or (not money and _is_money(measure))
+        figures[measure.name] = None if hidden else measure.text_of(value_of(definition, sums))
+    return figures
+
+
+def _is_trusted(sums: Found) -> bool:
+    """Whether enough of the tokens has a price for a figure derived from cost to mean something."""
+    unpriced, tokens = sums.get(UNPRICED_TOKENS) or 0, sums.get(TOTAL_TOKENS) or 0
+    return unpriced <= UNPRICED_TOKEN_SHARE_MAX * max(tokens, unpriced)

@@ -1,0 +1,122 @@
+"""Dialects: the few places where engines spell a thing differently. The renderer uses nothing else of an engine."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from outlay.core.errors import StoreError
+from outlay.core.period import Grain
+
+
+class Dialect(Protocol):
+    """How one engine spells what the renderer needs."""
+
+    def placeholder(self, number: int) -> str:
+        """The place of the bound value of that number, counted from 1."""
+        ...
+
+    def bucket(self, grain: Grain, time: str) -> str:
+        """Start of the bucket a time falls into: UTC, weeks from Monday (ISO)."""
+        ...
+
+    def day(self, time: str) -> str:
+        """The day of a time, whatever the engine finds cheapest to group by."""
+        ...
+
+    def tag(self, tags: str, path: str) -> str:
+        """The text under a bound path in a JSON text that may be empty; NULL where there is none."""
+        ...
+
+    def tag_path(self, key: str) -> str:
+        """The value to bind as the path of a key."""
+        ...
+
+    def text(self, value: str) -> str:
+        """The value as text."""
+        ...
+
+    def null_text(self) -> str:
+        """A NULL that is text."""
+        ...
+
+    def null_time(self) -> str:
+        """A NULL that is a time."""
+        ...
+
+    def quotient(self, over: str, under: str) -> str:
+        """An approximate quotient, good for ranking only; NULL where the divisor is 0."""
+        ...
+
+    def end_of(self, time: str, duration_ms: str) -> str:
+        """A time and the milliseconds after it; NULL milliseconds are none."""
+        ...
+
+    def us_between(self, first: str, last: str) -> str:
+        """Whole microseconds between two times."""
+        ...
+
+    def elements(self, texts: str) -> str:
+        """One row an element of a list of texts, in a SELECT list."""
+        ...
+
+
+class DuckDB:
+    """DuckDB 1.4 and later."""
+
+    def placeholder(self, number: int) -> str:
+        """`$1`."""
+        return f"${number}"
+
+    def bucket(self, grain: Grain, time: str) -> str:
+        """`date_trunc` starts weeks on Monday; on a TIMESTAMP it gives a TIMESTAMP only after the cast."""
+        return f"CAST(date_trunc('{grain.value}', {time}) AS TIMESTAMP)"
+
+    def day(self, time: str) -> str:
+        """A cast to DATE costs a third of what truncating to a month does."""
+        return f"CAST({time} AS DATE)"
+
+    def tag(self, tags: str, path: str) -> str:
+        """JSON functions refuse empty text, NULL they pass through."""
+        return f"json_extract_string(nullif({tags}, ''), {path})"
+
+    def tag_path(self, key: str) -> str:
+        """A quoted member, so that dots belong to the key; keys hold no quotes."""
+        return f'$."{key}"'
+
+    def text(self, value: str) -> str:
+        """A cast to VARCHAR."""
+        return f"CAST({value} AS VARCHAR)"
+
+    def null_text(self) -> str:
+        """A NULL that is VARCHAR."""
+        return "CAST(NULL AS VARCHAR)"
+
+    def null_time(self) -> str:
+        """A NULL that is TIMESTAMP."""
+        return "CAST(NULL AS TIMESTAMP)"
+
+    def quotient(self, over: str, under: str) -> str:
+        """Division by NULL is NULL."""
+        return f"CAST({over} AS DOUBLE) / nullif({under}, 0)"
+
+    def end_of(self, time: str, duration_ms: str) -> str:
+        """Microseconds since 1970, which is how `us_between` takes it."""
+        return f"epoch_us({time}) + coalesce({duration_ms}, 0) * 1000"
+
+    def us_between(self, first: str, last: str) -> str:
+        """`last` is already in microseconds."""
+        return f"{last} - epoch_us({first})"
+
+    def elements(self, texts: str) -> str:
+        """`unnest`."""
+        return f"unnest({texts})"
+
+
+_DIALECTS: dict[str, Dialect] = {"duckdb": DuckDB()}
+
+
+def dialect_named(name: str) -> Dialect:
+    """The dialect a reader speaks; StoreError where no renderer knows it."""
+    if name not in _DIALECTS:
+        raise StoreError(f'no renderer speaks "{name}"', hint="known: " + ", ".join(sorted(_DIALECTS)))
+    return _DIALECTS[name]

@@ -1,0 +1,170 @@
+"""Plan: what a question needs from the books, decided without a word of SQL.
+
+Every question has one of a closed set of forms: usages summed by group, or usages joined with their charges where a
+dimension stands on charges; outcomes summed apart and joined by the dimensions both have; two levels (session, then
+group) where sessions are counted or timed, since these do not add up over groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from outlay.core.charge import PROVENANCE_CODE, Provenance
+from outlay.core.errors import QueryError
+from outlay.metrics.dimensions import Dimension, Place, dimension_named
+from outlay.metrics.expressions import (
+    CHARGE,
+    OUTCOME_OF_WORK,
+    Add,
+    Aggregate,
+    AllOf,
+    AnyOf,
+    Coded,
+    Condition,
+    Count,
+    Divide,
+    Expression,
+    Facts,
+    Known,
+    OneOf,
+    Sessions,
+    SessionTime,
+    Subtract,
+    Sum,
+    aggregates_of,
+    all_of,
+)
+from outlay.metrics.filters import Filter
+from outlay.metrics.measures import SUPERSEDED, TOTAL_TOKENS, UNPRICED_TOKENS, Measure, measure_named
+from outlay.metrics.query import Query
+
+_CHARGE_AMOUNT = f"{CHARGE}amount_nano"
+_BY_PROVENANCE = {
+    "recorded_nano": Provenance.RECORDED,
+    "priced_nano": Provenance.PRICED,
+    "estimated_nano": Provenance.ESTIMATED,
+}
+CURRENCY = "currency"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to fetch: `usage_sums` and `session_sums` from usages, `outcome_sums` from outcomes, split by `dimensions`.
+
+    `definitions` are the measures' expressions in the order asked, as this form of question computes them.
+    """
+
+    query: Query
+    dimensions: tuple[Dimension, ...]
+    measures: tuple[Measure, ...]
+    definitions: tuple[Expression, ...]
+    usage_sums: tuple[Count | Sum, ...]
+    session_sums: tuple[Sessions | SessionTime, ...]
+    outcome_sums: tuple[Count | Sum, ...]
+    with_charges: bool
+
+    @property
+    def filters(self) -> tuple[tuple[Dimension, Filter], ...]:
+        """The filters on usages, each with its dimension."""
+        return tuple((dimension_named(item.dimension), item) for item in self.query.where)
+
+    @property
+    def with_work(self) -> bool:
+        """Usages must be joined with the tasks they worked on."""
+        named = (*self.dimensions, *(dimension for dimension, _ in self.filters))
+        conditions = (item.where for item in (*self.usage_sums, *self.session_sums) if not isinstance(item, SessionTime))
+        return any(item.place is Place.WORK for item in named) or any(map(_asks_for_outcome, conditions))
+
+    @property
+    def with_superseded(self) -> bool:
+        """Superseded reports must be read too, to be counted as such."""
+        return SUPERSEDED in self.usage_sums
+
+    @property
+    def only_outcomes(self) -> bool:
+        """Nothing is asked of usages, not even a group."""
+        return not self.usage_sums and not self.session_sums and all(item.on_outcomes for item in self.dimensions)
+
+    @property
+    def unsplit(self) -> tuple[str, ...]:
+        """Dimensions and filters asked for that tasks do not have: tasks are those of the set without them."""
+        named = (*self.dimensions, *(dimension for dimension, _ in self.filters))
+        return tuple(dict.fromkeys(item.name for item in named if not item.on_outcomes)) if self.outcome_sums else ()
+
+
+def plan_of(query: Query, *, split_currency: bool = False, judge_unpriced: bool = False) -> Plan:
+    """The plan of a checked query.
+
+    `split_currency` adds the currency as a last dimension, `judge_unpriced` the token counts that tell whether a
+    figure derived from cost may be given. QueryError where a measure cannot be split in the way asked.
+    """
+    dimensions = tuple(dimension_named(name) for name in query.by)
+    if split_currency and CURRENCY not in query.by:
+        dimensions = (*dimensions, dimension_named(CURRENCY))
+    measures = tuple(measure_named(name) for name in query.measures)
+    with_charges = _needs_charges(query, dimensions, measures)
+    definitions = tuple(_charged(item, item.definition) if with_charges else item.definition for item in measures)
+    _check_quantity(query)
+    asked = [part for definition in definitions for part in aggregates_of(definition)]
+    if judge_unpriced and not with_charges and any(item.derived_from_cost for item in measures):
+        asked += [TOTAL_TOKENS, UNPRICED_TOKENS]
+    sums = _of_kind(asked, (Count, Sum))
+    return Plan(
+        query=query,
+        dimensions=dimensions,
+        measures=measures,
+        definitions=definitions,
+        usage_sums=tuple(item for item in sums if item.facts is not Facts.OUTCOMES),  # type: ignore[union-attr]
+        session_sums=_of_kind(asked, (Sessions, SessionTime)),  # type: ignore[arg-type]
+        outcome_sums=tuple(item for item in sums if item.facts is Facts.OUTCOMES),  # type: ignore[union-attr]
+        with_charges=with_charges,
+    )
+
+
+def _of_kind(asked: Iterable[Aggregate], kinds: tuple[type, ...]) -> tuple[Aggregate, ...]:
+    return tuple(dict.fromkeys(item for item in asked if isinstance(item, kinds)))
+
+
+def _needs_charges(query: Query, dimensions: Iterable[Dimension], measures: Iterable[Measure]) -> bool:
+    filtered = (dimension_named(item.dimension) for item in query.where)
+    if any(item.place is Place.CHARGE for item in (*dimensions, *filtered)):
+        return True
+    parts = (part for measure in measures for part in aggregates_of(measure.definition))
+    return any(isinstance(part, Count | Sum) and part.facts is Facts.CHARGES for part in parts)
+
+
+def _check_quantity(query: Query) -> None:
+    """Quantities of different meters have different units: they are never added."""
+    one_meter = any(item.dimension == "meter" and len(item.values) == 1 and not item.exclude for item in query.where)
+    if "quantity" in query.measures and "meter" not in query.by and not one_meter:
+        raise QueryError("quantity adds only within one meter", hint="split by meter, or filter with where=meter:<name>")
+
+
+def _charged(measure: Measure, expression: Expression) -> Expression:
+    """The expression over charges instead of usages; QueryError where a measure does not stand on charges."""
+    match expression:
+        case Add(left, right) | Subtract(left, right) | Divide(left, right):
+            return type(expression)(_charged(measure, left), _charged(measure, right))
+        case Sum(Facts.USAGES, ("amount_nano",), where):
+            return Sum(Facts.CHARGES, (_CHARGE_AMOUNT,), where, Known(_CHARGE_AMOUNT, value=False))
+        case Sum(Facts.USAGES, (column,), where) if column in _BY_PROVENANCE and where is None:
+            code = PROVENANCE_CODE[_BY_PROVENANCE[column].value]
+            return Sum(Facts.CHARGES, (_CHARGE_AMOUNT,), all_of(where, Coded(f"{CHARGE}provenance", (code,))))
+        case Sessions() | Count(Facts.CHARGES | Facts.OUTCOMES) | Sum(Facts.CHARGES | Facts.OUTCOMES):
+            return expression
+        case _:
+            raise QueryError(
+                f"{measure.name} stands on whole usages: it cannot be split by meter or provenance",
+                hint="ask for it by another dimension, or for cost, charges, sessions or tasks by this one",
+            )
+
+
+def _asks_for_outcome(condition: Condition | None) -> bool:
+    match condition:
+        case AllOf(parts) | AnyOf(parts):
+            return any(map(_asks_for_outcome, parts))
+        case OneOf(column):
+            return column == OUTCOME_OF_WORK
+        case _:
+            return False
