@@ -1,0 +1,231 @@
+"""OTLP traces: request bodies become one table of spans, without the contents of messages.
+
+`decode` judges what arrived: a body that is not OTLP refuses only itself, a span without identity or with impossible times
+refuses only itself, and everything that no alias table knows is dropped before it is kept anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from outlay.core.errors import Problem
+from outlay.sources.otlp_columns import EVALUATIONS, RawSpans, admitted
+from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission
+
+PROBLEMS_MAX = 100
+"""How many problems of one call are listed; all are counted."""
+
+START_NS_MIN = 946_684_800 * 10**9  # 2000-01-01
+START_NS_MAX = 4_102_444_800 * 10**9  # 2100-01-01
+_NAME_CHARACTERS_MAX = 256
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
+
+RESOURCE = "resource."
+"""What stands before the column of an attribute that the resource said, not the span."""
+
+
+@dataclass(slots=True)
+class BodyReport:
+    """What became of one body: spans received, spans refused, and why; `malformed` refuses the body as a whole."""
+
+    received: int = 0
+    refused: int = 0
+    problems: list[Problem] = field(default_factory=list[Problem])
+    malformed: bool = False
+
+
+@dataclass(slots=True)
+class Decoded:
+    """The spans of all bodies, and a report on each body.
+
+    `spans` has the columns trace_id (16 bytes), span_id (8), parent_span_id (8 or null), name, kind, start_ns, end_ns (or null),
+    status_code, scope_name, scope_version, body (its number), evaluations (or null), then one column for each known
+    attribute that occurs, under its key, and under `resource.` + key for those of the resource.
+    """
+
+    spans: pa.Table
+    bodies: list[BodyReport]
+
+
+def decode(bodies: Sequence[bytes], encoding: str) -> Decoded:
+    """Decode trace requests; `encoding` is `protobuf` or `json`. Nothing in a body raises."""
+    admission = Admission()
+    reports = [BodyReport() for _ in bodies]
+    raw = _read(_decoder(encoding), bodies, admission, reports)
+    table = _table(raw, admission)
+    for number, count in enumerate(np.bincount(raw.body, minlength=len(bodies)).tolist()):
+        reports[number].received = count
+    _report_dropped(raw, admission, reports)
+    bad = _bad(raw)
+    if bad.any():
+        _report_bad(raw, bad, reports)
+        table = table.filter(pa.array(bad == 0))
+    return Decoded(table, reports)
+
+
+def _decoder(encoding: str) -> Callable[[Sequence[bytes], Admission], RawSpans]:
+    if encoding == "json":
+        from outlay.sources.otlp_json import decode_json
+
+        return decode_json
+    if encoding != "protobuf":
+        raise ValueError(f'encoding must be "protobuf" or "json", not {encoding!r}')
+    try:
+        from outlay.sources.otlp_protobuf import decode_protobuf
+    except ImportError:  # no wheel of ptars for this platform
+        from outlay.sources.otlp_messages import decode_messages
+
+        return decode_messages
+    return decode_protobuf
+
+
+def _read(
+    decoder: Callable[[Sequence[bytes], Admission], RawSpans],
+    bodies: Sequence[bytes],
+    admission: Admission,
+    reports: list[BodyReport],
+) -> RawSpans:
+    """All bodies in one go; if one of them is malformed, those that are not."""
+    try:
+        return decoder(bodies, admission)
+    except ValueError:
+        good: list[bytes] = []
+        for body, report in zip(bodies, reports, strict=True):
+            try:
+                decoder([body], Admission())
+                good.append(body)
+            except ValueError as error:
+                report.malformed = True
+                report.problems.append(Problem("body", f"not an OTLP trace request: {error}", "send ExportTraceServiceRequest"))
+                good.append(b"" if decoder.__name__ != "decode_json" else b"{}")
+        return decoder(good, admission)
+
+
+def _bad(raw: RawSpans) -> np.ndarray:
+    """0 for a good span, else why it is refused: the number of a sentence in `_REASONS`."""
+    _, has_trace = _fixed(raw.trace_id, _TRACE_BYTES)
+    _, has_span = _fixed(raw.span_id, _SPAN_BYTES)
+    start, end = raw.start_ns, raw.end_ns
+    out_of_time = (start < START_NS_MIN) | (start > START_NS_MAX) | (end > START_NS_MAX)
+    backwards = (end != 0) & (end < start)
+    return np.select([~has_trace, ~has_span, out_of_time, backwards], [1, 2, 3, 4], 0)
+
+
+_REASONS = (
+    "",
+    "no trace id of 16 bytes",
+    "no span id of 8 bytes",
+    "a time that is missing or not between 2000 and 2100",
+    "ends before it starts",
+)
+
+
+def _report_bad(raw: RawSpans, bad: np.ndarray, reports: list[BodyReport]) -> None:
+    rows = np.flatnonzero(bad)
+    for number, count in enumerate(np.bincount(raw.body[rows], minlength=len(reports)).tolist()):
+        reports[number].refused = count
+    for row in rows[:PROBLEMS_MAX].tolist():
+        times = f": start {raw.start_ns[row]}, end {raw.end_ns[row]} ns" if bad[row] > 2 else ""
+        reports[raw.body[row]].problems.append(Problem(_place(raw, row), f"span refused: {_REASONS[bad[row]]}{times}"))
+
+
+def _report_dropped(raw: RawSpans, admission: Admission, reports: list[BodyReport]) -> None:
+    for row, key in sorted(raw.oversized)[:PROBLEMS_MAX]:
+        what = f"attribute {key} dropped: longer than {TEXT_BYTES_MAX} bytes"
+        reports[raw.body[row]].problems.append(Problem(_place(raw, row), what, "a tag names something, it carries no content"))
+    if admission.turned_away and reports:
+        what = f"{admission.turned_away} attribute keys dropped: too many different ones in one request"
+        reports[0].problems.append(Problem("body", what, "put values into values, not into keys"))
+
+
+def _place(raw: RawSpans, row: int) -> str:
+    """Where a person would look: the span's id, or its number where it has none."""
+    span, trace = raw.span_id[row].as_py().hex()[:64], raw.trace_id[row].as_py().hex()[:64]
+    return f"span {span} of trace {trace}" if span and trace else f"span number {row + 1}"
+
+
+def _table(raw: RawSpans, admission: Admission) -> pa.Table:
+    length = len(raw)
+    trace, _ = _fixed(raw.trace_id, _TRACE_BYTES)
+    span, _ = _fixed(raw.span_id, _SPAN_BYTES)
+    parent, has_parent = _fixed(raw.parent_span_id, _SPAN_BYTES)
+    end_ns = np.minimum(raw.end_ns, np.uint64(2**63 - 1)).astype(np.int64)
+    columns: dict[str, pa.Array] = {
+        "trace_id": _binary(trace),
+        "span_id": _binary(span),
+        "parent_span_id": _binary(parent, has_parent),
+        "name": _names(raw.name),
+        "kind": pa.array(raw.kind),
+        "start_ns": pa.array(np.minimum(raw.start_ns, np.uint64(2**63 - 1)).astype(np.int64)),
+        "end_ns": pa.array(end_ns, mask=raw.end_ns == 0),
+        "status_code": pa.array(raw.status_code),
+        "scope_name": _encoded([name for name, _ in raw.scopes], raw.scope),
+        "scope_version": _encoded([version for _, version in raw.scopes], raw.scope),
+        "body": pa.array(raw.body.astype(np.int32)),
+        "evaluations": _evaluations(raw),
+    }
+    for key, occurrences in admitted(raw.attributes, admission).items():
+        columns[key] = occurrences.column(length)
+    if raw.exceptions:
+        columns["exception.type"] = _exceptions(raw, columns.get("exception.type"))
+    resource = pa.array(raw.resource)
+    for key, occurrences in admitted(raw.resource_attributes, admission).items():
+        columns[RESOURCE + key] = occurrences.column(raw.resources).take(resource)
+    return pa.table(columns)
+
+
+def _fixed(array: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Byte strings as rows of `width` bytes, and which of them are ids: of that width and not all zero."""
+    if len(array) == 0:
+        return np.zeros((0, width), np.uint8), np.zeros(0, np.bool_)
+    _, offset_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32, len(array) + 1, array.offset * 4)
+    data = np.frombuffer(data_buffer, np.uint8) if data_buffer is not None else np.zeros(0, np.uint8)
+    fits = np.diff(offsets) == width
+    if fits.all():
+        rows = data[offsets[0] : offsets[-1]].reshape(-1, width)
+    else:
+        rows = np.zeros((len(array), width), np.uint8)
+        rows[fits] = data[offsets[:-1][fits, None] + np.arange(width)]
+    return rows, rows.any(axis=1)
+
+
+def _binary(rows: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little").tobytes())
+    data = pa.py_buffer(np.ascontiguousarray(rows).tobytes())
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(rows.shape[1]), len(rows), [bits, data])
+
+
+def _names(names: pa.Array) -> pa.Array:
+    longest = pc.max(pc.binary_length(names)).as_py() or 0
+    return pc.utf8_slice_codeunits(names, 0, _NAME_CHARACTERS_MAX) if longest > _NAME_CHARACTERS_MAX else names
+
+
+def _encoded(words: list[str], numbers: np.ndarray) -> pa.Array:
+    """One word a row, chosen by number, dictionary-encoded."""
+    distinct = list(dict.fromkeys(words))
+    place = np.array([distinct.index(word) for word in words], np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(place[numbers]) if words else pa.array([], pa.int32()), pa.array(distinct, pa.string()))
+
+
+def _evaluations(raw: RawSpans) -> pa.Array:
+    if not raw.evaluations:
+        return pa.nulls(len(raw), EVALUATIONS)
+    lists: list[list[tuple[str, str | None, float | None]] | None] = [None] * len(raw)
+    for row, *evaluation in raw.evaluations:
+        lists[row] = [*(lists[row] or ()), tuple(evaluation)]  # type: ignore[list-item]
+    return pa.array(lists, EVALUATIONS)
+
+
+def _exceptions(raw: RawSpans, said: pa.Array | None) -> pa.Array:
+    """The exception type of each span: its attribute, else that of its first exception event."""
+    types: list[str | None] = [None] * len(raw)
+    for row, kind in reversed(raw.exceptions):
+        types[row] = kind
+    heard = pa.array(types, pa.string())
+    return heard if said is None else pc.coalesce(said.cast(pa.string()), heard)

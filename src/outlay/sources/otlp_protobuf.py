@@ -1,0 +1,219 @@
+"""OTLP protobuf to columns without a loop over spans: ptars reads the bodies into nested Arrow, numpy does the rest.
+
+OTLP's AnyValue is recursive, which Arrow cannot be. Its two recursive fields (array and map) are therefore declared as bytes,
+which has the same form on the wire, and read only for the attributes that are kept. Fields that are left out of the
+description below (status message, links, trace state) are skipped by the parser and never become values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import ptars
+import pyarrow as pa
+import pyarrow.compute as pc
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+
+from outlay.sources.otlp_columns import EVALUATION, JSON_BYTES_MAX, Collector, Occurrences, RawSpans, Value
+from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
+from outlay.sources.otlp_messages import array_text, event_of, map_text
+
+_TYPES = {
+    "string": FieldDescriptorProto.TYPE_STRING,
+    "bool": FieldDescriptorProto.TYPE_BOOL,
+    "int64": FieldDescriptorProto.TYPE_INT64,
+    "int32": FieldDescriptorProto.TYPE_INT32,
+    "double": FieldDescriptorProto.TYPE_DOUBLE,
+    "bytes": FieldDescriptorProto.TYPE_BYTES,
+    "fixed64": FieldDescriptorProto.TYPE_FIXED64,
+}
+
+_MESSAGES = {
+    "Value": "s 1 string?, b 2 bool?, i 3 int64?, d 4 double?, array 5 bytes?, map 6 bytes?",
+    "Pair": "key 1 string, value 2 Value",
+    "Status": "code 3 int32",
+    "Span": (
+        "trace_id 1 bytes, span_id 2 bytes, parent_span_id 4 bytes, name 5 string, kind 6 int32, start 7 fixed64, end 8 fixed64, "
+        "attributes 9 Pair*, events 11 bytes*, status 15 Status"
+    ),
+    "Scope": "name 1 string, version 2 string",
+    "ScopeSpans": "scope 1 Scope, spans 2 Span*",
+    "Resource": "attributes 1 Pair*",
+    "ResourceSpans": "resource 1 Resource, scope_spans 2 ScopeSpans*",
+    "Request": "resource_spans 1 ResourceSpans*",
+}
+"""name → fields as `name number type`; `?` can be absent, `*` repeats."""
+
+_TEXT, _BOOL, _INTEGER, _DOUBLE, _ARRAY, _MAP = 1, 2, 3, 4, 5, 6
+_CHILDREN = {"s": _TEXT, "b": _BOOL, "i": _INTEGER, "d": _DOUBLE, "array": _ARRAY, "map": _MAP}
+
+
+@cache
+def _handler() -> Any:
+    file = FileDescriptorProto(name="outlay_otlp.proto", package="outlay_otlp", syntax="proto3")
+    for message_name, fields in _MESSAGES.items():
+        message = file.message_type.add(name=message_name)
+        for text in fields.split(", "):
+            name, number, kind = text.split()
+            type_name = kind.rstrip("?*")
+            label = FieldDescriptorProto.LABEL_REPEATED if kind.endswith("*") else FieldDescriptorProto.LABEL_OPTIONAL
+            item = message.field.add(name=name, number=int(number), label=label)
+            if type_name in _TYPES:
+                item.type = _TYPES[type_name]
+            else:
+                item.type, item.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".outlay_otlp.{type_name}"
+            if kind.endswith("?"):
+                item.proto3_optional, item.oneof_index = True, len(message.oneof_decl)
+                message.oneof_decl.add(name=f"_{name}")
+    pool = DescriptorPool()
+    pool.Add(file)
+    request = pool.FindMessageTypeByName("outlay_otlp.Request")
+    return ptars.HandlerPool([request.file]).get_for_message(request)
+
+
+def decode_protobuf(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
+    """The spans of several requests. ValueError if any of them is not an OTLP trace request."""
+    batch = _handler().list_to_record_batch(list(bodies))
+    body_of_resource, resources = _flat(batch.column(0))
+    resource_of_scope, scopes = _flat(resources.field("scope_spans"))
+    scope_of_span, spans = _flat(scopes.field("spans"))
+    owner, pairs = _flat(spans.field("attributes"))
+    resource_owner, resource_pairs = _flat(resources.field("resource").field("attributes"))
+    scope = scopes.field("scope")
+    resource_of_span = resource_of_scope[scope_of_span]
+    oversized: list[tuple[int, str]] = []
+    raw = RawSpans(
+        trace_id=spans.field("trace_id"),
+        span_id=spans.field("span_id"),
+        parent_span_id=spans.field("parent_span_id"),
+        name=spans.field("name"),
+        kind=_numbers(spans.field("kind"), np.int32),
+        start_ns=_numbers(spans.field("start"), np.uint64),
+        end_ns=_numbers(spans.field("end"), np.uint64),
+        status_code=_numbers(spans.field("status").field("code"), np.int32),
+        body=body_of_resource[resource_of_span],
+        scope=scope_of_span,
+        scopes=list(zip(scope.field("name").to_pylist(), scope.field("version").to_pylist(), strict=True)),
+        resource=resource_of_span,
+        resources=len(resources),
+        attributes=_attributes(owner, pairs, admission, oversized),
+        resource_attributes=_attributes(resource_owner, resource_pairs, admission, []),
+        oversized=oversized,
+    )
+    _read_events(raw, spans.field("events"))
+    return raw
+
+
+def _flat(lists: pa.ListArray) -> tuple[np.ndarray, Any]:
+    """The entries of all lists, and for each the number of its list."""
+    offsets = lists.offsets.to_numpy()
+    return np.repeat(np.arange(len(lists)), np.diff(offsets)), lists.values
+
+
+def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:
+    """The values of a numeric array, without a look at which are null (those read 0 or anything)."""
+    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * np.dtype(kind).itemsize)
+
+
+def _attributes(
+    owner: np.ndarray, pairs: Any, admission: Admission, oversized: list[tuple[int, str]]
+) -> dict[str, Occurrences]:
+    """Attributes by key. Cost grows with the number of distinct keys, not with that of spans."""
+    if len(pairs) == 0:
+        return {}
+    keys = pairs.field("key").dictionary_encode()
+    names = keys.dictionary.to_pylist()
+    codes = keys.indices.to_numpy()
+    wanted = np.array([admission.verdict(name) is not Verdict.DROP for name in names], np.bool_)
+    values = pairs.field("value")
+    types = np.zeros(len(pairs), np.uint8)
+    for child, code in _CHILDREN.items():
+        array = values.field(child)
+        if array.null_count < len(array):
+            types[array.is_valid().to_numpy(zero_copy_only=False)] = code
+    chosen = np.flatnonzero(wanted[codes] & (types > 0))
+    if len(chosen) == 0:
+        return {}
+    chosen = chosen[_long_left_out(chosen, values, codes, names, owner, admission, oversized)]
+    narrow = codes[chosen].astype(np.uint16 if len(names) <= 2**16 else np.int32)  # 16 bits are sorted by radix
+    order = chosen[np.argsort(narrow, kind="stable")]
+    sorted_codes = codes[order]
+    starts = np.flatnonzero(np.diff(sorted_codes, prepend=-1))
+    ends = [*starts[1:].tolist(), len(order)]
+    found: dict[str, Occurrences] = {}
+    for start, end in zip(starts.tolist(), ends, strict=True):
+        places, name = order[start:end], names[sorted_codes[start]]
+        kinds = types[places]
+        if kinds[0] < _ARRAY and (kinds == kinds[0]).all():
+            found[name] = Occurrences(owner[places], places, _source(int(kinds[0]), values))
+        else:
+            collector = Collector(admission, oversized=oversized)
+            for row, value in zip(owner[places].tolist(), _plain(places, kinds, values), strict=True):
+                collector.add(row, name, value)
+            found |= collector.occurrences()
+    return found
+
+
+def _long_left_out(
+    chosen: np.ndarray,
+    values: Any,
+    codes: np.ndarray,
+    names: list[str],
+    owner: np.ndarray,
+    admission: Admission,
+    oversized: list[tuple[int, str]],
+) -> np.ndarray:
+    """Which of the chosen attributes stay; texts that are too long to be a name are listed in `oversized`."""
+    lengths = np.diff(np.frombuffer(values.field("s").buffers()[1], np.int32, len(values) + 1))[chosen]
+    stays = lengths <= TEXT_BYTES_MAX
+    for place in np.flatnonzero(~stays).tolist():
+        name = names[codes[chosen[place]]]
+        if admission.verdict(name) is Verdict.JSON and lengths[place] <= JSON_BYTES_MAX:
+            stays[place] = True
+        else:
+            oversized.append((int(owner[chosen[place]]), name))
+    return stays
+
+
+def _source(kind: int, values: Any) -> pa.Array | np.ndarray:
+    if kind == _INTEGER:
+        return _numbers(values.field("i"), np.int64)
+    if kind == _DOUBLE:
+        return _numbers(values.field("d"), np.float64)
+    return values.field("s" if kind == _TEXT else "b")
+
+
+def _plain(places: np.ndarray, kinds: np.ndarray, values: Any) -> list[Value]:
+    """Values of mixed type, arrays and maps as JSON text; equal ones are read once."""
+    said: list[Value] = [""] * len(places)
+    for child, code in _CHILDREN.items():
+        where = np.flatnonzero(kinds == code)
+        if len(where) == 0:
+            continue
+        encoded = values.field(child).take(pa.array(places[where])).dictionary_encode()
+        distinct = encoded.dictionary.to_pylist()
+        if code in {_ARRAY, _MAP}:
+            distinct = [(array_text if code == _ARRAY else map_text)(item) for item in distinct]
+        for place, at in zip(where.tolist(), encoded.indices.to_pylist(), strict=True):
+            said[place] = distinct[at]
+    return said
+
+
+def _read_events(raw: RawSpans, lists: pa.ListArray) -> None:
+    """Evaluation results and exception types; other events, with all they hold, are passed over unread."""
+    row_of_event, events = _flat(lists)
+    if len(events) == 0:
+        return
+    for needle in (EVALUATION, "exception.type"):
+        hits = np.flatnonzero(pc.match_substring(events, needle).to_numpy(zero_copy_only=False))
+        for place, body in zip(hits.tolist(), events.take(pa.array(hits)).to_pylist(), strict=True):
+            evaluation, exception = event_of(body)
+            row = int(row_of_event[place])
+            if needle == EVALUATION and evaluation is not None:
+                raw.evaluations.append((row, *evaluation))
+            elif needle != EVALUATION and exception is not None:
+                raw.exceptions.append((row, exception))
