@@ -1,0 +1,1 @@
+"""The HTTP API: the same questions as the command line, and the door for OTLP."""

@@ -1,0 +1,152 @@
+"""The application: the OTLP door beside the API and the page, all behind one guard."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from outlay import __version__
+from outlay.core.errors import OutlayError
+from outlay.faces.api import answers, books, docs, prices, traces
+from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
+from outlay.faces.api.guard import Guard
+from outlay.faces.api.openapi import openapi_of
+from outlay.faces.api.problems import PROBLEM_TYPE, Receive, Refusal, Scope, Send, new_request_id, problem
+from outlay.faces.desk import Desk, HouseDesk
+from outlay.faces.keys import ApiKey
+
+if TYPE_CHECKING:
+    from outlay.house import House
+
+ENDPOINTS: tuple[Endpoint, ...] = (*answers.ENDPOINTS, *prices.ENDPOINTS, *books.ENDPOINTS)
+
+Asgi = Callable[[Scope, Receive, Send], Any]
+
+log = logging.getLogger("outlay.api")
+
+
+def build_app(house: House, pages: Sequence[BaseRoute] = (), keys: Sequence[ApiKey] | None = None) -> Asgi:
+    """The ASGI application over open books.
+
+    `pages` are the routes of the web page; `keys` None answers loopback without a key, a sequence asks for one of them.
+    """
+    return Guard(_Doors(traces.TraceDoor(house.intake), _api(HouseDesk(house), pages)), keys)
+
+
+class _Doors:
+    """The OTLP door by its path, everything else to Starlette."""
+
+    def __init__(self, door: Asgi, api: Asgi) -> None:
+        self._door = door
+        self._api = api
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_door = scope["type"] == "http" and scope["path"] == traces.PATH
+        await (self._door if is_door else self._api)(scope, receive, send)
+
+
+def _api(desk: Desk, pages: Sequence[BaseRoute]) -> Starlette:
+    routes: list[BaseRoute] = [Route("/healthz", _health, methods=["GET"])]
+    by_path: dict[str, list[Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        by_path.setdefault(endpoint.path, []).append(endpoint)
+    for path, endpoints in by_path.items():
+        pattern = path.replace("{id}", "{id:path}")  # a session's id is its source's own, and may hold slashes
+        routes.append(Route(pattern, _handler(desk, endpoints), methods=[item.method for item in endpoints]))
+    described = openapi_of(ENDPOINTS)
+    routes.append(Route("/openapi.json", lambda _: JSONResponse(described), methods=["GET"]))
+    routes += docs.routes(ENDPOINTS)
+    routes += pages
+    return Starlette(
+        routes=routes,
+        exception_handlers={OutlayError: _refused, HTTPException: _http_refused, Exception: _failed},
+    )
+
+
+def _handler(desk: Desk, endpoints: Sequence[Endpoint]) -> Callable[[Request], Any]:
+    by_method = {endpoint.method: endpoint for endpoint in endpoints}
+
+    async def handle(request: Request) -> Response:
+        endpoint = by_method["GET" if request.method == "HEAD" else request.method]
+        params = checked(endpoint, request.query_params.multi_items())
+        body = await _body(request, endpoint)
+        call = Call(desk, request.path_params, params, body)
+        answer = await run_in_threadpool(endpoint.answer, call)
+        return JSONResponse(answer, headers={"cache-control": "no-store"})
+
+    return handle
+
+
+async def _body(request: Request, endpoint: Endpoint) -> bytes:
+    """The body, of the type and size the endpoint takes; the type also keeps plain HTML forms out."""
+    if endpoint.body is None:
+        return b""
+    content_type = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
+    if content_type != endpoint.body.content_type:
+        raise Refusal(415, f'content type "{content_type or "(none)"}"', hint=f"valid: {endpoint.body.content_type}")
+    limit = endpoint.body.bytes_max
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise Refusal(
+                413,
+                f"the body exceeds the limit of {limit // (1024 * 1024)} MiB",
+                detail=["a body is held in memory while it is read, so it has a limit"],
+                hint="send it in parts",
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok", "version": __version__, "pid": os.getpid()})
+
+
+def _respond(request: Request, error: OutlayError) -> Response:
+    request_id = new_request_id()
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in getattr(error, "headers", ())}
+    if error.status >= 500:
+        log.error("request %s: %s", request_id, error.message)
+    return JSONResponse(
+        problem(error, request.url.path, request_id),
+        error.status,
+        {"cache-control": "no-store", "x-request-id": request_id, **headers},
+        media_type=PROBLEM_TYPE,
+    )
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OutlayError)
+    return _respond(request, error)
+
+
+async def _http_refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    texts = {
+        404: (f"there is nothing at {path}", "GET /api/docs lists what there is"),
+        405: (f"{request.method} is not possible on {path}", (error.headers or {}).get("allow", "")),
+    }
+    message, hint = texts.get(error.status_code, (error.detail, ""))
+    headers = [(name.encode(), value.encode()) for name, value in (error.headers or {}).items()]
+    return _respond(request, Refusal(error.status_code, message, hint=hint, headers=headers))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    if isinstance(error, ClientDisconnect):
+        return Response(status_code=400)
+    return _respond(request, Refusal(500, "something went wrong inside Outlay", hint="see the server's log"))
+
+
+__all__ = ["ENDPOINTS", "JSON_TYPE", "build_app"]

@@ -1,0 +1,135 @@
+"""The guard in front of every request: who may ask at all, and what a browser may do with an answer.
+
+On loopback no key is needed, so two things a web page elsewhere could try are refused: a name that was made to point
+here (DNS rebinding, by the Host header) and a form sent here by another site (by the Origin header). Beyond loopback
+every request needs a key. There are no CORS headers, so no other site can read an answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Sequence
+
+from outlay.faces.api.problems import Message, Receive, Refusal, Scope, Send, new_request_id, send_problem
+from outlay.faces.keys import ApiKey, matches
+
+_OPEN_PATHS = frozenset({"/healthz"})  # a load balancer has no key, and learns nothing here
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+CONTENT_POLICY = "; ".join((
+    "default-src 'none'",
+    "style-src 'self'",
+    "style-src-attr 'unsafe-inline'",  # marks of a chart are placed in per cent
+    "script-src 'self'",
+    "img-src 'self' data:",
+    "font-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+))
+
+_HTML_HEADERS = [
+    (b"content-security-policy", CONTENT_POLICY.encode()),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+]
+
+
+class Guard:
+    """ASGI application that lets a request through to `app`, or answers with a problem.
+
+    `keys` None means loopback without a key; a sequence, even an empty one, means that every request needs one of them.
+    """
+
+    def __init__(self, app: object, keys: Sequence[ApiKey] | None) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)  # type: ignore[operator]
+            return
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await send_problem(send, refusal, scope["path"], head=scope["method"] == "HEAD")
+            return
+        await self._app(scope, receive, _with_headers(send))  # type: ignore[operator]
+
+    def _refusal(self, scope: Scope) -> Refusal | None:
+        host = origin = authorization = ""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value.decode("latin-1")
+            elif name == b"origin":
+                origin = value.decode("latin-1")
+            elif name == b"authorization":
+                authorization = value.decode("latin-1")
+        if self._keys is None and not _is_loopback(_host_name(host)):
+            return Refusal(421, f'this server does not answer for host "{host}"', hint="ask http://127.0.0.1 instead")
+        if origin and scope["method"] not in _SAFE_METHODS and origin.split("://", 1)[-1] != host:
+            return Refusal(403, f'a page of "{origin}" may not change anything here', hint="send no Origin header")
+        if self._keys is None or scope["path"] in _OPEN_PATHS or matches(_secret(authorization), self._keys):
+            return None
+        return Refusal(
+            401,
+            "this server needs an API key",
+            hint="send Authorization: Bearer KEY; outlay keys add NAME makes one",
+            headers=[(b"www-authenticate", b'Bearer, Basic realm="outlay"')],
+        )
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host one may listen on can be reached from this machine only."""
+    return _is_loopback(host.strip("[]"))
+
+
+def _with_headers(send: Send) -> Send:
+    """Adds the headers a browser needs to be strict; the OTLP door's small answers pay one look at a list."""
+
+    async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
+            present = dict(headers)
+            if b"x-content-type-options" not in present:
+                headers.append((b"x-content-type-options", b"nosniff"))
+            if present.get(b"content-type", b"").startswith(b"text/html"):
+                headers += [pair for pair in _HTML_HEADERS if pair[0] not in present]
+            if b"x-request-id" not in present:
+                headers.append((b"x-request-id", new_request_id().encode()))
+            message["headers"] = headers
+        await send(message)
+
+    return guarded
+
+
+def _host_name(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].split("]", 1)[0]
+    return host.rsplit(":", 1)[0] if host.count(":") == 1 else host
+
+
+def _is_loopback(name: str) -> bool:
+    if name.lower() in _LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _secret(authorization: str) -> str:
+    """The key in a Bearer header, or the password of Basic, which a browser can ask its user for."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(rest, validate=True).decode("utf-8").partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return ""

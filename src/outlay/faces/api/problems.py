@@ -1,0 +1,91 @@
+"""One shape for every error of the API: RFC 9457 problem details.
+
+`type, title, status, detail, instance, errors[]` and the request id; `errors` lists each problem by itself, `hint` says
+the next step. `code` and `message` repeat status and detail the way google.rpc.Status does, because OTLP exporters read
+that.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+from outlay.core.errors import OutlayError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+PROBLEM_TYPE = "application/problem+json"
+
+_RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 429: 8, 503: 14, 504: 4, 507: 8}
+_RPC_UNKNOWN, _RPC_INTERNAL = 2, 13
+
+
+class Refusal(OutlayError):
+    """A request that HTTP itself refuses: `status` and the headers that go with it."""
+
+    code = "http"
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        detail: Iterable[str] = (),
+        hint: str = "",
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.status = status
+        self.headers = tuple(headers)
+
+
+def problem(error: OutlayError, instance: str, request_id: str) -> dict[str, Any]:
+    """The problem object of a refusal."""
+    status = error.status
+    known = error.code != Refusal.code
+    return {
+        "type": f"/api/docs#{error.code}" if known else "about:blank",
+        "title": _title(status),
+        "status": status,
+        "detail": error.message,
+        "instance": instance,
+        "errors": [{"detail": line} for line in error.detail],
+        "hint": error.hint,
+        "request_id": request_id,
+        "code": _RPC_CODES.get(status, _RPC_INTERNAL if status >= 500 else _RPC_UNKNOWN),
+        "message": error.message,
+    }
+
+
+async def send_problem(send: Send, error: OutlayError, instance: str, *, head: bool = False) -> None:
+    """Answers with a problem; `head` leaves the body out, as HEAD asks."""
+    request_id = new_request_id()
+    body = json.dumps(problem(error, instance, request_id)).encode()
+    headers = [
+        (b"content-type", PROBLEM_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-request-id", request_id.encode()),
+        *getattr(error, "headers", ()),
+    ]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+def new_request_id() -> str:
+    """A short random name for one request; it stands in the answer and in the log."""
+    return secrets.token_hex(8)
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"

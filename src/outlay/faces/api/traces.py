@@ -1,0 +1,199 @@
+"""`POST /v1/traces`: the door through which any OpenTelemetry SDK finds Outlay.
+
+Raw ASGI, because every span of a company comes through here. The answer is 200 only when the facts are durable; a span
+that cannot be used is refused alone and listed in `partial_success`. A full queue answers 503 with Retry-After, which
+exporters obey; a full disk answers 507.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError
+from outlay.faces.api.problems import Message, Receive, Refusal, Scope, Send, send_problem
+
+try:
+    from isal import isal_zlib as gunzip
+except ImportError:  # no wheel for this machine: slower, the same answer
+    import zlib as gunzip
+
+PATH = "/v1/traces"
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""Held in memory whole, and decoded to several times its size: the limit keeps one client from taking the machine."""
+
+PROBLEMS_SHOWN_MAX = 5
+RETRY_AFTER_S = 1
+
+_GZIP = 31  # window bits that say: gzip, not raw deflate
+_INLINE_BYTES_MAX = 1024 * 1024  # unzipping more than this would hold up every other request
+_ENCODINGS = {b"application/x-protobuf": "protobuf", b"application/json": "json"}
+_CONTENT_TYPES = {"protobuf": b"application/x-protobuf", "json": b"application/json"}
+
+log = logging.getLogger("outlay.api")
+
+
+class Receipt(Protocol):
+    """What the intake says about one body once it is durable."""
+
+    received: int
+    refused: int
+    problems: list[Problem]
+
+
+class Intake(Protocol):
+    """Where bodies go."""
+
+    def submit(self, body: bytes, encoding: str) -> Future[Any]:
+        """A future Receipt; may raise StoreBusyError, StoreFullError or FormatError at once."""
+        ...
+
+
+class TraceDoor:
+    """The ASGI application behind `/v1/traces`."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            encoding, body = await _read(scope, receive)
+            answer = await self._deliver(body, encoding)
+        except _ClientGone:
+            return
+        except OutlayError as error:
+            await send_problem(send, _retryable(error), PATH, head=scope["method"] == "HEAD")
+            return
+        except Exception:
+            log.exception("the trace door failed")
+            failure = Refusal(500, "something went wrong inside Outlay", hint="see the server's log")
+            await send_problem(send, failure, PATH)
+            return
+        headers = [(b"content-type", _CONTENT_TYPES[encoding]), (b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    async def _deliver(self, body: bytes, encoding: str) -> bytes:
+        if not body:
+            return _answer(encoding, 0, ())
+        receipt: Receipt = await asyncio.wrap_future(self._intake.submit(body, encoding))
+        return _answer(encoding, receipt.refused, receipt.problems)
+
+
+class _ClientGone(Exception):
+    """The client hung up before its request was whole: nothing was acknowledged."""
+
+
+async def _read(scope: Scope, receive: Receive) -> tuple[str, bytes]:
+    if scope["method"] != "POST":
+        raise Refusal(405, f"{scope['method']} is not possible on {PATH}", hint="POST", headers=[(b"allow", b"POST")])
+    content_type = coding = b""
+    length = 0
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            content_type = value.split(b";", 1)[0].strip().lower()
+        elif name == b"content-encoding":
+            coding = value.strip().lower()
+        elif name == b"content-length":
+            length = int(value)
+    encoding = _ENCODINGS.get(content_type)
+    if encoding is None:
+        shown = content_type.decode("latin-1") or "(none)"
+        raise Refusal(
+            415, f'content type "{shown}" is not OTLP', hint="valid: application/x-protobuf, application/json"
+        )
+    if coding not in {b"", b"identity", b"gzip"}:
+        shown = coding.decode("latin-1")
+        raise Refusal(
+            415,
+            f'content encoding "{shown}" is not supported',
+            hint="valid: gzip, identity",
+            headers=[(b"accept-encoding", b"gzip, identity")],
+        )
+    if length > BODY_BYTES_MAX:
+        raise _too_large(f"{length} bytes")
+    body = await _body(receive)
+    if coding == b"gzip" and body:
+        unzip_apart = len(body) > _INLINE_BYTES_MAX
+        body = await asyncio.to_thread(_unzip, body) if unzip_apart else _unzip(body)
+    return encoding, body
+
+
+async def _body(receive: Receive) -> bytes:
+    message: Message = await receive()
+    first: bytes = message.get("body", b"")
+    if message["type"] == "http.request" and not message.get("more_body"):
+        return first
+    chunks, size = [first], len(first)
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise _too_large("the body")
+        chunks.append(chunk)
+    if message["type"] == "http.disconnect":
+        raise _ClientGone
+    return b"".join(chunks)
+
+
+def _unzip(body: bytes) -> bytes:
+    """The bytes inside one or several gzip members, read no further than the limit."""
+    parts: list[bytes] = []
+    room = BODY_BYTES_MAX
+    rest = body
+    try:
+        while rest:
+            member = gunzip.decompressobj(_GZIP)
+            part = member.decompress(rest, room + 1)
+            room -= len(part)
+            if room < 0:
+                raise _too_large("the body, unzipped,")
+            if not member.eof:
+                raise FormatError("truncated gzip: the body ends before its data does", hint="send the request again")
+            parts.append(part)
+            rest = member.unused_data.lstrip(b"\0")
+    except (gunzip.error, zlib.error) as error:
+        raise FormatError(f"not gzip: {error}", hint="leave Content-Encoding out, or compress the body") from error
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _answer(encoding: str, refused: int, problems: Iterable[Problem]) -> bytes:
+    """An ExportTraceServiceResponse; empty when everything was taken without a remark."""
+    told = list(problems)
+    if not refused and not told:
+        return b"" if encoding == "protobuf" else b"{}"
+    shown = [f"{item.where}: {item.what}" for item in told[:PROBLEMS_SHOWN_MAX]]
+    if len(told) > PROBLEMS_SHOWN_MAX:
+        shown.append(f"and {len(told) - PROBLEMS_SHOWN_MAX} more")
+    message = "; ".join(shown)
+    if encoding == "json":
+        return json.dumps({"partialSuccess": {"rejectedSpans": str(refused), "errorMessage": message}}).encode()
+    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
+
+    partial = otlp.ExportTracePartialSuccess(rejected_spans=refused, error_message=message)
+    return otlp.ExportTraceServiceResponse(partial_success=partial).SerializeToString()
+
+
+def _too_large(what: str) -> Refusal:
+    limit = BODY_BYTES_MAX // (1024 * 1024)
+    return Refusal(
+        413,
+        f"{what} exceeds the limit of {limit} MiB",
+        detail=[f"a body is held in memory and decoded to several times its size, so the limit is {limit} MiB"],
+        hint="send smaller batches, for instance OTEL_BSP_MAX_EXPORT_BATCH_SIZE=512",
+        headers=[(b"connection", b"close")],
+    )
+
+
+def _retryable(error: OutlayError) -> OutlayError:
+    if not isinstance(error, StoreBusyError):
+        return error
+    retry = [(b"retry-after", str(RETRY_AFTER_S).encode())]
+    return Refusal(503, error.message, detail=error.detail, hint=error.hint, headers=retry)

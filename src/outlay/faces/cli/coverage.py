@@ -1,0 +1,58 @@
+"""One line under every table: how far its figures can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from outlay.faces import formats
+from outlay.faces.plain import Reply
+
+
+def coverage_line(reply: Reply) -> str:
+    """How the cost was obtained, what has no price, what has no team, and the window, as far as the reply says it."""
+    parts = [*_obtained(reply["coverage"]), *_missing(reply["coverage"]), *_window(reply)]
+    return " · ".join(parts)
+
+
+def session_line(reply: Reply) -> str:
+    """A session in one line: its id, whose it was, from when to when, what it cost."""
+    total = reply["total"]
+    parts = [f"session {reply['query']['session']}"]
+    parts += [str(total[name]) for name in ("agent", "team", "feature", "state") if total.get(name)]
+    if total.get("opened"):
+        parts.append(f"{_minute(total['opened'])} to {_minute(total.get('last_seen') or total['opened'])} UTC")
+    if "cost" in total:
+        parts.append("cost " + (formats.money(total["cost"]) if total["cost"] is not None else "(unpriced)"))
+    return " · ".join(parts)
+
+
+def _obtained(coverage: dict[str, Any]) -> Iterator[str]:
+    """The parts of the cost by provenance; those that are nothing are left out."""
+    for name in ("recorded", "priced", "estimated"):
+        part = coverage.get(f"{name}_share")
+        if part is not None and Decimal(part):
+            yield f"{name} {formats.share(part)}"
+
+
+def _missing(coverage: dict[str, Any]) -> Iterator[str]:
+    unpriced = coverage.get("unpriced_usages")
+    if unpriced is not None:
+        tokens = f" ({formats.count(coverage['unpriced_tokens'])} tokens)" if coverage.get("unpriced_tokens") else ""
+        yield f"{formats.count(unpriced)} unpriced usages{tokens}"
+    attributed = coverage.get("attributed_share")
+    if attributed is not None:
+        yield f"untagged {formats.share(str(1 - Decimal(attributed)))}"
+
+
+def _window(reply: Reply) -> Iterator[str]:
+    """The window that was asked for; an open end is where the facts begin or end."""
+    query, coverage = reply["query"], reply["coverage"]
+    start, end = query.get("since") or coverage.get("from"), query.get("until") or coverage.get("to")
+    if start and end:
+        yield f"{_minute(start)} to {_minute(end)} UTC"
+
+
+def _minute(time: str) -> str:
+    return time[:16].replace("T", " ")

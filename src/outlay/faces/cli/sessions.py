@@ -1,0 +1,54 @@
+"""`outlay sessions` and `outlay session ID`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from outlay.faces.cli.books import open_desk
+from outlay.faces.cli.coverage import coverage_line, session_line
+from outlay.faces.cli.options import Context, asked, current, question, shared
+from outlay.faces.cli.output import show
+
+_COLUMNS = ("time", "operation", "centre", "name", "model_id", "input_tokens", "output_tokens", "amount", "provenance")
+
+
+@click.command()
+@click.argument("session_id", required=False, metavar="[ID]")
+@question
+@shared
+def sessions(session_id: str | None, **options: Any) -> None:
+    """The dearest sessions, or one of them.
+
+    \b
+    outlay sessions --since 24h --top 5
+    outlay sessions --where team:billing --measures cost,duration
+    outlay sessions ID
+    """
+    context = current()
+    params = asked(**options)
+    if session_id is not None:
+        if params:
+            raise click.UsageError("a session by its ID takes no question", click.get_current_context())
+        _show_session(context, session_id)
+        return
+    with open_desk(context) as desk:
+        reply = desk.sessions(params)
+    show(context, reply, footer=coverage_line(reply))
+
+
+@click.command()
+@click.argument("session_id", metavar="ID")
+@shared
+def session(session_id: str) -> None:
+    """One session, usage by usage."""
+    _show_session(current(), session_id)
+
+
+def _show_session(context: Context, session_id: str) -> None:
+    with open_desk(context) as desk:
+        reply = desk.session(session_id)
+    present = {name for row in reply["rows"] for name in row}
+    columns = [name for name in _COLUMNS if name in present]
+    show(context, reply, columns=columns, title=session_line(reply), footer=coverage_line(reply))

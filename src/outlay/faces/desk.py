@@ -1,0 +1,241 @@
+"""The desk: every question and every order a face can bring, answered with plain values.
+
+`Desk` is the protocol; `HouseDesk` answers from books that are open in this process, `outlay.faces.client.ServerDesk`
+asks the server that owns them. Both give the same reply to the same parameters, which a test checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from outlay.core.errors import InputError
+from outlay.core.period import parse_moment
+from outlay.faces.plain import Reply, plain, reply
+
+if TYPE_CHECKING:
+    from outlay.house import House
+    from outlay.sources.facts import Batch
+    from outlay.sources.registry import ReadOptions
+
+Params = Mapping[str, Sequence[str]]
+"""A question as it was typed: names and the texts given for each; `by`, `measures` and `where` may have several."""
+
+Told = Callable[[int, int], None]
+"""Told how much of a long piece of work is done, and how much there is."""
+
+PROBLEMS_SHOWN_MAX = 100
+COUNTS = ("received", "posted", "duplicates", "refused", "revised")
+
+SPEND: Params = {"by": ["team"]}
+SESSIONS: Params = {
+    "by": ["session"],
+    "measures": ["cost", "usages", "input_tokens", "output_tokens", "unpriced_usages"],
+    "top": ["20"],
+}
+OUTCOMES: Params = {
+    "by": ["feature"],
+    "measures": ["tasks_completed", "tasks_failed", "tasks_abandoned", "cost_per_completed_task", "outcome_value"],
+}
+"""What `spend`, `sessions` and `outcomes` ask when nothing else is said."""
+
+
+class Desk(Protocol):
+    """The questions and orders."""
+
+    def spend(self, params: Params) -> Reply:
+        """Cost and any other measure, by any dimension."""
+        ...
+
+    def sessions(self, params: Params) -> Reply:
+        """The dearest sessions."""
+        ...
+
+    def session(self, session_id: str) -> Reply:
+        """One session, usage by usage."""
+        ...
+
+    def outcomes(self, params: Params) -> Reply:
+        """Tasks that came to an end and what a completed one cost."""
+        ...
+
+    def report_outcomes(self, said: object) -> Reply:
+        """Writes outcomes that a program reports."""
+        ...
+
+    def metrics(self) -> Reply:
+        """The catalogue of measures and dimensions."""
+        ...
+
+    def prices(self, params: Params) -> Reply:
+        """The rates in force for a model."""
+        ...
+
+    def add_price(self, said: Mapping[str, Any]) -> Reply:
+        """Writes an override."""
+        ...
+
+    def add_contract(self, said: Mapping[str, Any]) -> Reply:
+        """Writes a negotiated price."""
+        ...
+
+    def import_prices(self, content: bytes) -> Reply:
+        """Takes LiteLLM's public price map as a second source."""
+        ...
+
+    def check_prices(self) -> Reply:
+        """What in the books has no price, and where two sources disagree."""
+        ...
+
+    def post_batch(self, batch: Batch) -> Reply:
+        """Writes a batch of facts; durable when this returns."""
+        ...
+
+    def import_paths(self, paths: Sequence[Path], options: ReadOptions, progress: Told | None) -> Reply:
+        """Reads files and writes what is in them."""
+        ...
+
+    def reprice(self, since: str, until: str, progress: Told | None) -> Reply:
+        """Values a period again at today's book; differences become correcting lines."""
+        ...
+
+    def rebuild(self, progress: Told | None) -> Reply:
+        """Makes the books again from the journal and compares them."""
+        ...
+
+    def doctor(self) -> Reply:
+        """One line a check."""
+        ...
+
+    def counters(self) -> Reply:
+        """What came in and what became of it."""
+        ...
+
+
+class HouseDesk:
+    """A desk before open books."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    def spend(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._ask(SPEND, params)
+
+    def sessions(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._ask(SESSIONS, params)
+
+    def outcomes(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._ask(OUTCOMES, params)
+
+    def _ask(self, defaults: Params, params: Params) -> Reply:
+        from outlay.metrics.query import parse_query
+
+        answer = self._house.ask(parse_query({**defaults, **params}))
+        return reply(answer.query, answer.rows, answer.total, answer.coverage)
+
+    def session(self, session_id: str) -> Reply:
+        """See Desk."""
+        detail = plain(self._house.session(session_id))
+        rows, coverage = detail.pop("usages", []), detail.pop("coverage", {})
+        return reply({"session": session_id}, rows, detail, coverage)
+
+    def report_outcomes(self, said: object) -> Reply:
+        """See Desk."""
+        from outlay.faces.outcomes import outcomes_batch
+
+        return self.post_batch(outcomes_batch(said, datetime.now(UTC)))
+
+    def post_batch(self, batch: Batch) -> Reply:
+        """See Desk."""
+        report = plain(self._house.post_facts(batch))
+        problems = report.pop("problems")
+        return reply({}, (), report, _told(problems))
+
+    def import_paths(self, paths: Sequence[Path], options: ReadOptions, progress: Told | None) -> Reply:
+        """See Desk."""
+        report = self._house.import_paths(paths, options, _steps(progress))
+        return imported(paths, {name: plain(file) for name, file in report.by_file.items()}, plain(report.unreadable))
+
+    def metrics(self) -> Reply:
+        """See Desk."""
+        return catalogue()
+
+    def reprice(self, since: str, until: str, progress: Told | None) -> Reply:
+        """See Desk."""
+        start, end = moments_of(since, until)
+        report = self._house.reprice(start, end, _steps(progress))
+        return reply({"from": since, "to": until}, (), plain(report))
+
+    def rebuild(self, progress: Told | None) -> Reply:
+        """See Desk."""
+        report = self._house.rebuild(_steps(progress))
+        total = plain(report) | {"matches": report.matches}
+        rows = [{"difference": line} for line in total.pop("differences")]
+        return reply({}, rows, total)
+
+    def doctor(self) -> Reply:
+        """See Desk."""
+        checks = plain(self._house.doctor())
+        failed = sum(not check["ok"] for check in checks)
+        return reply({}, checks, {"checks": len(checks), "failed": failed})
+
+    def counters(self) -> Reply:
+        """See Desk."""
+        return reply({}, (), self._house.counters())
+
+
+def catalogue() -> Reply:
+    """The measures and dimensions, as rows; the same for every home."""
+    from outlay.metrics.dimensions import DIMENSIONS
+    from outlay.metrics.measures import MEASURES
+
+    rows: list[dict[str, Any]] = [
+        {"kind": "measure", "name": item.name, "unit": item.unit, "text": item.text} for item in MEASURES
+    ]
+    rows += [{"kind": "dimension", "name": item.name, "unit": "", "text": item.text} for item in DIMENSIONS]
+    return reply({}, rows, {"measures": len(MEASURES), "dimensions": len(DIMENSIONS)})
+
+
+def imported(
+    paths: Sequence[Path], by_file: Mapping[str, dict[str, Any]], unreadable: Sequence[Mapping[str, Any]]
+) -> Reply:
+    """The reply to an import: a row a file with its counts, their sum, and every problem."""
+    rows: list[dict[str, Any]] = []
+    problems: list[Mapping[str, Any]] = []
+    total = {"files": len(by_file), "unreadable": len(unreadable), **dict.fromkeys(COUNTS, 0)}
+    for name, report in by_file.items():
+        problems += report["problems"]
+        rows.append({"file": name, **{count: report[count] for count in COUNTS}, "error": ""})
+        for count in COUNTS:
+            total[count] += report[count]
+    for problem in unreadable:
+        problems.append(problem)
+        rows.append({"file": problem["where"], **dict.fromkeys(COUNTS, 0), "error": problem["what"]})
+    return reply({"paths": [str(path) for path in paths]}, rows, total, _told(problems))
+
+
+def _told(problems: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    left_out = max(0, len(problems) - PROBLEMS_SHOWN_MAX)
+    return {"problems": problems[:PROBLEMS_SHOWN_MAX], "problems_left_out": left_out}
+
+
+def _steps(progress: Told | None) -> Callable[[Any], None] | None:
+    return None if progress is None else lambda step: progress(step.done, step.total)
+
+
+def moments_of(since: str, until: str) -> tuple[datetime | None, datetime | None]:
+    """The moments two texts name; an empty one is open. Raises InputError."""
+    now = datetime.now(UTC)
+    try:
+        start = parse_moment(since, now) if since else None
+        end = parse_moment(until, now) if until else None
+    except (ValueError, OverflowError) as error:
+        raise InputError(str(error)) from error
+    if start is not None and end is not None and start >= end:
+        raise InputError(f"the period ends before it begins: {since} to {until}", hint="from must be before to")
+    return start, end

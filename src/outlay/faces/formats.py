@@ -1,0 +1,76 @@
+"""How figures look to a person. Takes exact texts and whole numbers; programs get those, people get these.
+
+Money below 100 shows cents, a third decimal below ten cents; above, whole units. Nothing that is not zero is shown as
+zero, and what is not known is a word.
+"""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_EVEN, Decimal
+
+MINUS = "\N{MINUS SIGN}"
+THIN_SPACE = "\N{THIN SPACE}"
+
+_SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
+_MILL, _CENT, _ONE = Decimal("0.001"), Decimal("0.01"), Decimal(1)
+_DIME, _HUNDRED = Decimal("0.1"), Decimal(100)
+_TENTH = Decimal("0.1")
+
+
+def money(text: str, currency: str = "USD") -> str:
+    """`"9.8412"` → `$9.84`, `"0.0701"` → `$0.070`, `"30400.2"` → `$30,400`, `"0.0000004"` → `<$0.001`."""
+    amount = Decimal(text)
+    size = abs(amount)
+    if amount and size < _MILL:
+        return ("" if amount > 0 else MINUS) + "<" + _with_sign("0.001", currency)
+    step = _MILL if size < _DIME else _CENT if size < _HUNDRED else _ONE
+    rounded = size.quantize(step, rounding=ROUND_HALF_EVEN) if amount else _CENT * 0
+    if rounded >= _HUNDRED:
+        rounded = rounded.quantize(_ONE)
+    return ("" if amount >= 0 else MINUS) + _with_sign(f"{rounded:,f}", currency)
+
+
+def count(number: int) -> str:
+    """`1234567` → `1,234,567`."""
+    return f"{abs(number):,}" if number >= 0 else f"{MINUS}{abs(number):,}"
+
+
+def share(text: str) -> str:
+    """`"0.0981"` → `9.8 %`; a share that is not zero never reads 0.0 %, one that is not whole never 100.0 %."""
+    per_cent = Decimal(text) * 100
+    if 0 < per_cent < Decimal("0.05"):
+        return "<0.1 %"
+    if Decimal("99.95") <= per_cent < _HUNDRED:
+        return ">99.9 %"
+    return _signed(per_cent.quantize(_TENTH, rounding=ROUND_HALF_EVEN)) + " %"
+
+
+def multiple(text: str) -> str:
+    """`"1.914"` → `1.91×`."""
+    return _signed(Decimal(text).quantize(_CENT, rounding=ROUND_HALF_EVEN)) + "×"
+
+
+def duration(text: str) -> str:
+    """Seconds as a person says them: `4.2 s`, `3 m 10 s`, `2 h 05 m`."""
+    seconds = Decimal(text)
+    if seconds < 60:
+        return f"{seconds.quantize(_TENTH, rounding=ROUND_HALF_EVEN):f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:,} h {minutes:02d} m"
+
+
+def safe(text: str) -> str:
+    """A foreign text without the characters that would move a terminal's cursor or colour."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _with_sign(figure: str, currency: str) -> str:
+    sign = _SIGNS.get(currency)
+    return f"{sign}{figure}" if sign else f"{figure} {currency}"
+
+
+def _signed(number: Decimal) -> str:
+    return f"{number:,f}" if number >= 0 else f"{MINUS}{abs(number):,f}"

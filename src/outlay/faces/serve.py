@@ -1,0 +1,126 @@
+"""Starts the server: one process that owns the books and answers OTLP, API and page on one port."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from outlay.core.errors import InputError, ServerError
+from outlay.faces.api.guard import is_loopback_host
+from outlay.faces.keys import KEYS_VARIABLE, ApiKey, key_of, keys_path, load_keys, new_secret
+from outlay.faces.owner import Owner, announce, withdraw
+
+if TYPE_CHECKING:
+    from outlay.house import House
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 4318
+"""Where every OpenTelemetry SDK sends OTLP over HTTP when nobody says otherwise."""
+
+_BACKLOG = 2048
+_GRACE_S = 10
+_KEEP_ALIVE_S = 75  # exporters send every few seconds; a new connection a batch would cost more than the batch
+
+
+def serve(
+    house: House,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    *,
+    ready: Callable[[str], None] | None = None,
+    access_log: bool = False,
+) -> None:
+    """Serves until the process is told to stop (SIGINT, SIGTERM), then finishes what it was answering.
+
+    `ready` is called with the address once requests are answered; port 0 takes a free one. Raises InputError when
+    `host` reaches beyond this machine and no API key is configured, ServerError when the port is taken.
+    """
+    import uvicorn
+
+    from outlay.faces.api.app import build_app
+    from outlay.faces.web.pages import routes
+
+    keys = _keys_for(house, host)
+    listener = _listen(host, port)
+    url = _url(host, listener.getsockname()[1])
+    own_key = "" if keys is None else new_secret()
+    accepted = None if keys is None else (*keys, key_of(own_key, "this home"))
+    app = build_app(house, routes(house), accepted)
+    logging.getLogger("uvicorn.access").disabled = not access_log
+    config = uvicorn.Config(
+        app,
+        loop="auto",  # uvloop where it exists
+        http="auto",  # httptools where it exists
+        lifespan="off",
+        access_log=access_log,
+        log_level="warning",
+        server_header=False,
+        ws="none",
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    owner = Owner(url, os.getpid(), own_key)
+
+    def started() -> None:
+        announce(house.home, owner)
+        if ready is not None:
+            ready(url)
+
+    try:
+        _server(config, started).run(sockets=[listener])
+    finally:
+        withdraw(house.home, owner.pid)
+        listener.close()
+
+
+def _server(config: object, started: Callable[[], None]) -> object:
+    import uvicorn
+
+    class Announcing(uvicorn.Server):
+        """A server that says when it answers."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started()
+
+    return Announcing(config)  # type: ignore[arg-type]
+
+
+def _keys_for(house: House, host: str) -> tuple[ApiKey, ...] | None:
+    if is_loopback_host(host):
+        return None
+    keys = load_keys(keys_path(house.home))
+    if not keys:
+        raise InputError(
+            f"refusing to listen on {host}: anyone who reaches it could read and write the books",
+            detail=[f"no API key is configured ({KEYS_VARIABLE}, or the home's own file of keys)"],
+            hint="outlay keys add NAME, then start again; or listen on 127.0.0.1",
+        )
+    return keys
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    name = host.strip("[]")
+    listener = socket.socket(socket.AF_INET6 if ":" in name else socket.AF_INET, socket.SOCK_STREAM)
+    if os.name != "nt":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((name, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise ServerError(f"cannot listen on {host}:{port}: {reason}", hint="outlay up --port 0 takes a free one") from error
+    listener.setblocking(False)
+    return listener
+
+
+def _url(host: str, port: int) -> str:
+    """The address a command on this machine reaches the server under."""
+    name = host.strip("[]")
+    if name in {"0.0.0.0", "::"}:  # noqa: S104 - compared with, not bound to
+        name = DEFAULT_HOST if "." in name else "::1"
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
