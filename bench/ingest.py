@@ -1,8 +1,8 @@
 """OTLP over HTTP to durable rows: CPU of the server's whole process tree per span.
 
 Every round posts fresh traffic over several connections and ends when the spans are counted in the books, so that a
-reply which is only an enqueue does not flatter. Product and peer alternate; the first round of each warms up. CPU is what
-to compare, since sender and server share the machine.
+reply which is only an enqueue does not flatter. Product and peer alternate; the first round of each warms up. CPU is
+what to compare, since sender and server share the machine.
 
     python bench/ingest.py
     python bench/ingest.py --peer phoenix --json

@@ -1,0 +1,108 @@
+"""Writes the pages of docs/ that are made from the code: `python tools/docs.py [--check]`.
+
+`docs/cli.md` is what every `--help` prints, `docs/measures.md` every measure and dimension with its own text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+WIDTH = 100
+MADE = "Made from the code by `make docs`; do not edit."
+
+
+def commands(command: click.Command, parent: click.Context | None, name: str) -> Iterator[tuple[str, click.Context]]:
+    """A command and everything below it, each with its path, in the order of its help."""
+    context = click.Context(command, parent=parent, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
+    yield context.command_path, context
+    if isinstance(command, click.Group):
+        for below in command.list_commands(context):
+            inner = command.get_command(context, below)
+            if inner is not None and not inner.hidden:
+                yield from commands(inner, context, below)
+
+
+def cli_page() -> str:
+    """Every command's help."""
+    from outlay.faces.cli.main import outlay
+
+    parts = ["# Command line", MADE]
+    for path, context in commands(outlay, None, "outlay"):
+        parts += [f"## {path}", f"```text\n{context.get_help().rstrip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def measures_page() -> str:
+    """Every measure and dimension."""
+    from outlay.metrics.dimensions import DIMENSIONS
+    from outlay.metrics.measures import MEASURES
+
+    measures = [f"| `{item.name}` | {item.unit} | {_cell(item.text)} |" for item in MEASURES]
+    dimensions = [f"| `{item.name}` | {_cell(item.text)} | {_values(item.values)} |" for item in DIMENSIONS]
+    return "\n".join(
+        [
+            "# Measures and dimensions",
+            "",
+            MADE,
+            "",
+            "The command line (`--measures`, `--by`, `--where`), the API and the page use these words and no others.",
+            "Amounts and ratios come out as exact decimal texts. What is not known is null; an amount then reads",
+            "`(unpriced)`, never 0.",
+            "",
+            "## Measures",
+            "",
+            "| name | unit | meaning |",
+            "|---|---|---|",
+            *measures,
+            "",
+            "## Dimensions",
+            "",
+            "Split by any of them, and by any free tag as `tag.NAME`.",
+            "",
+            "| name | meaning | values |",
+            "|---|---|---|",
+            *dimensions,
+            "",
+        ]
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _values(values: tuple[str, ...]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "measures.md": measures_page}
+
+
+def main() -> int:
+    """Writes the pages, or says which ones are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a page is out of date")
+    check = parser.parse_args().check
+    stale = []
+    for name, make in PAGES.items():
+        page = DOCS / name
+        text = make()
+        if page.exists() and page.read_text(encoding="utf-8") == text:
+            continue
+        stale.append(name)
+        if not check:
+            page.write_text(text, encoding="utf-8")
+            print(f"wrote docs/{name}")
+    if check and stale:
+        print(f"out of date: {', '.join(stale)}; try: make docs", file=sys.stderr)
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
