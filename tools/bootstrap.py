@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -45,9 +46,25 @@ def is_ready(kind: str) -> bool:
     return held in {digest(kind), digest("dev")}
 
 
-def run(*command: object) -> None:
+def surroundings() -> dict[str, str]:
+    """The environment for uv: pip's own index and this system's certificates, unless uv was told otherwise.
+
+    uv reads neither of them by itself, and a machine behind a mirror or an inspecting proxy needs both.
+    """
+    env = dict(os.environ)
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile or (paths.capath and any(Path(paths.capath).iterdir())):
+        env.setdefault("UV_SYSTEM_CERTS", "1")
+    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    if asked.returncode == 0 and asked.stdout.strip() and "UV_INDEX_URL" not in env:
+        env.setdefault("UV_DEFAULT_INDEX", asked.stdout.strip())
+    return env
+
+
+def run(*command: object, env: dict[str, str] | None = None) -> None:
     """Runs a command in the project's root; its output goes where ours goes, a failure raises."""
-    subprocess.run([str(part) for part in command], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([str(part) for part in command], cwd=ROOT, check=True, stdin=subprocess.DEVNULL, env=env)
 
 
 def make_venv() -> None:
@@ -67,9 +84,9 @@ def make_venv() -> None:
 def install(kind: str) -> None:
     """Exactly the pinned packages and the project itself, editable, without a second look at the registry."""
     uv = BIN / ("uv.exe" if os.name == "nt" else "uv")
-    target = ("--quiet", "--python", PYTHON)
-    run(uv, "pip", "sync", *target, "--require-hashes", "requirements/uv.txt", *FILES[kind])
-    run(uv, "pip", "install", *target, "--no-deps", "--no-build-isolation", "--offline", "--editable", ".")
+    target, env = ("--quiet", "--python", PYTHON), surroundings()
+    run(uv, "pip", "sync", *target, "--require-hashes", "requirements/uv.txt", *FILES[kind], env=env)
+    run(uv, "pip", "install", *target, "--no-deps", "--no-build-isolation", "--offline", "--editable", ".", env=env)
 
 
 def main() -> int:
