@@ -104,11 +104,11 @@ class ServerDesk:
             progress(len(files), len(files))
         return imported(paths, by_file, unreadable)
 
-    def reprice(self, since: str, until: str, progress: Told | None) -> Reply:
+    def reprice(self, since: str, until: str, progress: Told | None) -> Reply:  # noqa: ARG002 - the protocol has it
         """See Desk; the server does not tell its progress."""
         return self._post("reprice", {"from": since, "to": until})
 
-    def rebuild(self, progress: Told | None) -> Reply:
+    def rebuild(self, progress: Told | None) -> Reply:  # noqa: ARG002 - see above
         """See Desk; the server does not tell its progress."""
         return self._post("rebuild", {})
 

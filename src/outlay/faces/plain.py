@@ -6,7 +6,8 @@ shown as `x`, a UTC time in ISO 8601. Nothing here rounds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -45,7 +46,7 @@ def reply(
 
 def plain(value: object) -> Any:
     """`value` in terms of JSON: objects, lists, texts, whole numbers, booleans and null."""
-    if value is None or isinstance(value, (bool, int, str)) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, (bool, int, str)) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return plain(value.value)
@@ -63,7 +64,7 @@ def plain(value: object) -> Any:
         return dict(_field(item.name, getattr(value, item.name)) for item in fields(value))
     if isinstance(value, Mapping):
         return dict(_field(str(key), inner) for key, inner in value.items())
-    if isinstance(value, (Sequence, Set)):
+    if isinstance(value, (Sequence, AbstractSet)):
         return [plain(item) for item in value]
     if isinstance(value, float):
         return value

@@ -113,8 +113,10 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        raise ServerError(f"cannot listen on {host}:{port}: {reason}", hint="outlay up --port 0 takes a free one") from error
-    listener.setblocking(False)
+        raise ServerError(
+            f"cannot listen on {host}:{port}: {reason}", hint="outlay up --port 0 takes a free one"
+        ) from error
+    listener.setblocking(False)  # noqa: FBT003 - takes nothing else
     return listener
 
 

@@ -54,7 +54,7 @@ _OUTCOME = {
 }
 
 ENDPOINTS = (
-    Endpoint("GET", "/api/v1/spend", "Cost and any other measure, by any dimension", _spend, QUESTION, room="questions"),
+    Endpoint("GET", "/api/v1/spend", "Cost and other measures, by any dimension", _spend, QUESTION, room="questions"),
     Endpoint("GET", "/api/v1/sessions", "The dearest sessions", _sessions, QUESTION, room="questions"),
     Endpoint(
         "GET",

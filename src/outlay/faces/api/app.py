@@ -20,7 +20,7 @@ from outlay.faces.api import answers, books, docs, prices, traces
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.openapi import openapi_of
-from outlay.faces.api.problems import PROBLEM_TYPE, Receive, Refusal, Scope, Send, new_request_id, problem
+from outlay.faces.api.problems import PROBLEM_TYPE, Asgi, Receive, RefusedError, Scope, Send, new_request_id, problem
 from outlay.faces.desk import Desk, HouseDesk
 from outlay.faces.keys import ApiKey
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from outlay.house import House
 
 ENDPOINTS: tuple[Endpoint, ...] = (*answers.ENDPOINTS, *prices.ENDPOINTS, *books.ENDPOINTS)
-
-Asgi = Callable[[Scope, Receive, Send], Any]
 
 log = logging.getLogger("outlay.api")
 
@@ -92,14 +90,16 @@ async def _body(request: Request, endpoint: Endpoint) -> bytes:
         return b""
     content_type = request.headers.get("content-type", "").split(";", 1)[0].strip().lower()
     if content_type != endpoint.body.content_type:
-        raise Refusal(415, f'content type "{content_type or "(none)"}"', hint=f"valid: {endpoint.body.content_type}")
+        raise RefusedError(
+            415, f'content type "{content_type or "(none)"}"', hint=f"valid: {endpoint.body.content_type}"
+        )
     limit = endpoint.body.bytes_max
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
-            raise Refusal(
+            raise RefusedError(
                 413,
                 f"the body exceeds the limit of {limit // (1024 * 1024)} MiB",
                 detail=["a body is held in memory while it is read, so it has a limit"],
@@ -140,13 +140,13 @@ async def _http_refused(request: Request, error: Exception) -> Response:
     }
     message, hint = texts.get(error.status_code, (error.detail, ""))
     headers = [(name.encode(), value.encode()) for name, value in (error.headers or {}).items()]
-    return _respond(request, Refusal(error.status_code, message, hint=hint, headers=headers))
+    return _respond(request, RefusedError(error.status_code, message, hint=hint, headers=headers))
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)
-    return _respond(request, Refusal(500, "something went wrong inside Outlay", hint="see the server's log"))
+    return _respond(request, RefusedError(500, "something went wrong inside Outlay", hint="see the server's log"))
 
 
 __all__ = ["ENDPOINTS", "JSON_TYPE", "build_app"]

@@ -12,14 +12,14 @@ import binascii
 import ipaddress
 from collections.abc import Sequence
 
-from outlay.faces.api.problems import Message, Receive, Refusal, Scope, Send, new_request_id, send_problem
+from outlay.faces.api.problems import Asgi, Message, Receive, RefusedError, Scope, Send, new_request_id, send_problem
 from outlay.faces.keys import ApiKey, matches
 
 _OPEN_PATHS = frozenset({"/healthz"})  # a load balancer has no key, and learns nothing here
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
-CONTENT_POLICY = "; ".join((
+_POLICY = (
     "default-src 'none'",
     "style-src 'self'",
     "style-src-attr 'unsafe-inline'",  # marks of a chart are placed in per cent
@@ -30,7 +30,8 @@ CONTENT_POLICY = "; ".join((
     "form-action 'self'",
     "base-uri 'none'",
     "frame-ancestors 'none'",
-))
+)
+CONTENT_POLICY = "; ".join(_POLICY)
 
 _HTML_HEADERS = [
     (b"content-security-policy", CONTENT_POLICY.encode()),
@@ -46,21 +47,22 @@ class Guard:
     `keys` None means loopback without a key; a sequence, even an empty one, means that every request needs one of them.
     """
 
-    def __init__(self, app: object, keys: Sequence[ApiKey] | None) -> None:
+    def __init__(self, app: Asgi, keys: Sequence[ApiKey] | None) -> None:
         self._app = app
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)  # type: ignore[operator]
+            await self._app(scope, receive, send)
             return
         refusal = self._refusal(scope)
         if refusal is not None:
             await send_problem(send, refusal, scope["path"], head=scope["method"] == "HEAD")
             return
-        await self._app(scope, receive, _with_headers(send))  # type: ignore[operator]
+        await self._app(scope, receive, _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> Refusal | None:
+    def _refusal(self, scope: Scope) -> RefusedError | None:
         host = origin = authorization = ""
         for name, value in scope["headers"]:
             if name == b"host":
@@ -70,12 +72,14 @@ class Guard:
             elif name == b"authorization":
                 authorization = value.decode("latin-1")
         if self._keys is None and not _is_loopback(_host_name(host)):
-            return Refusal(421, f'this server does not answer for host "{host}"', hint="ask http://127.0.0.1 instead")
+            return RefusedError(
+                421, f'this server does not answer for host "{host}"', hint="ask http://127.0.0.1 instead"
+            )
         if origin and scope["method"] not in _SAFE_METHODS and origin.split("://", 1)[-1] != host:
-            return Refusal(403, f'a page of "{origin}" may not change anything here', hint="send no Origin header")
+            return RefusedError(403, f'a page of "{origin}" may not change anything here', hint="send no Origin header")
         if self._keys is None or scope["path"] in _OPEN_PATHS or matches(_secret(authorization), self._keys):
             return None
-        return Refusal(
+        return RefusedError(
             401,
             "this server needs an API key",
             hint="send Authorization: Bearer KEY; outlay keys add NAME makes one",

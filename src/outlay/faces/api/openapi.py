@@ -1,4 +1,4 @@
-"""OpenAPI 3.1, made from the table of endpoints and the catalogue of measures: it cannot say what the API does not do."""
+"""OpenAPI 3.1, made from the endpoints and the catalogue of measures: it cannot say what the API does not do."""
 
 from __future__ import annotations
 
@@ -67,10 +67,8 @@ def openapi_of(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {"Reply": _REPLY, "Problem": _PROBLEM},
-            "responses": {"Problem": {"description": "refused", "content": {PROBLEM_TYPE: {"schema": _ref("Problem")}}}},
-            "securitySchemes": {
-                "key": {"type": "http", "scheme": "bearer", "description": "only where the server listens beyond loopback"}
-            },
+            "responses": {"Problem": _refused("refused")},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "needed beyond loopback"}},
         },
         "security": [{}, {"key": []}],
     }
@@ -86,6 +84,10 @@ def _words() -> dict[str, list[str]]:
 
 def _ref(name: str) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _refused(text: str) -> dict[str, Any]:
+    return {"description": text, "content": {PROBLEM_TYPE: {"schema": _ref("Problem")}}}
 
 
 def _operation(endpoint: Endpoint, words: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -137,10 +139,10 @@ def _traces() -> dict[str, Any]:
         "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
         JSON_TYPE: {"schema": _OBJECT},
     }
-    operation = _plain("OTLP over HTTP: spans of any OpenTelemetry SDK; durable when answered", "otlp", "facts", _OBJECT)
+    operation = _plain("OTLP over HTTP; durable when answered", "otlp", "facts", _OBJECT)
     operation["requestBody"] = {"description": "ExportTraceServiceRequest, plain or gzip", "content": body}
     responses = operation["responses"]
     responses["200"] = {"description": "ExportTraceServiceResponse; refused spans in partial_success", "content": body}
     for status, text in (("413", "over the limit"), ("503", "queue full: Retry-After"), ("507", "disk full")):
-        responses[status] = {"description": text, "content": {PROBLEM_TYPE: {"schema": _ref("Problem")}}}
+        responses[status] = _refused(text)
     return operation

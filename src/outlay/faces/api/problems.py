@@ -19,6 +19,7 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -26,7 +27,7 @@ _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 429: 8, 503: 14, 
 _RPC_UNKNOWN, _RPC_INTERNAL = 2, 13
 
 
-class Refusal(OutlayError):
+class RefusedError(OutlayError):
     """A request that HTTP itself refuses: `status` and the headers that go with it."""
 
     code = "http"
@@ -48,7 +49,7 @@ class Refusal(OutlayError):
 def problem(error: OutlayError, instance: str, request_id: str) -> dict[str, Any]:
     """The problem object of a refusal."""
     status = error.status
-    known = error.code != Refusal.code
+    known = error.code != RefusedError.code
     return {
         "type": f"/api/docs#{error.code}" if known else "about:blank",
         "title": _title(status),

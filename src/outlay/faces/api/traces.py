@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError
-from outlay.faces.api.problems import Message, Receive, Refusal, Scope, Send, send_problem
+from outlay.faces.api.problems import Message, Receive, RefusedError, Scope, Send, send_problem
 
 try:
     from isal import isal_zlib as gunzip
@@ -62,17 +62,18 @@ class TraceDoor:
         self._intake = intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
         try:
             encoding, body = await _read(scope, receive)
             answer = await self._deliver(body, encoding)
-        except _ClientGone:
+        except _ClientGoneError:
             return
         except OutlayError as error:
             await send_problem(send, _retryable(error), PATH, head=scope["method"] == "HEAD")
             return
         except Exception:
             log.exception("the trace door failed")
-            failure = Refusal(500, "something went wrong inside Outlay", hint="see the server's log")
+            failure = RefusedError(500, "something went wrong inside Outlay", hint="see the server's log")
             await send_problem(send, failure, PATH)
             return
         headers = [(b"content-type", _CONTENT_TYPES[encoding]), (b"content-length", str(len(answer)).encode())]
@@ -86,13 +87,15 @@ class TraceDoor:
         return _answer(encoding, receipt.refused, receipt.problems)
 
 
-class _ClientGone(Exception):
+class _ClientGoneError(Exception):
     """The client hung up before its request was whole: nothing was acknowledged."""
 
 
 async def _read(scope: Scope, receive: Receive) -> tuple[str, bytes]:
     if scope["method"] != "POST":
-        raise Refusal(405, f"{scope['method']} is not possible on {PATH}", hint="POST", headers=[(b"allow", b"POST")])
+        raise RefusedError(
+            405, f"{scope['method']} is not possible on {PATH}", hint="POST", headers=[(b"allow", b"POST")]
+        )
     content_type = coding = b""
     length = 0
     for name, value in scope["headers"]:
@@ -105,12 +108,12 @@ async def _read(scope: Scope, receive: Receive) -> tuple[str, bytes]:
     encoding = _ENCODINGS.get(content_type)
     if encoding is None:
         shown = content_type.decode("latin-1") or "(none)"
-        raise Refusal(
+        raise RefusedError(
             415, f'content type "{shown}" is not OTLP', hint="valid: application/x-protobuf, application/json"
         )
     if coding not in {b"", b"identity", b"gzip"}:
         shown = coding.decode("latin-1")
-        raise Refusal(
+        raise RefusedError(
             415,
             f'content encoding "{shown}" is not supported',
             hint="valid: gzip, identity",
@@ -139,7 +142,7 @@ async def _body(receive: Receive) -> bytes:
             raise _too_large("the body")
         chunks.append(chunk)
     if message["type"] == "http.disconnect":
-        raise _ClientGone
+        raise _ClientGoneError
     return b"".join(chunks)
 
 
@@ -181,9 +184,9 @@ def _answer(encoding: str, refused: int, problems: Iterable[Problem]) -> bytes:
     return otlp.ExportTraceServiceResponse(partial_success=partial).SerializeToString()
 
 
-def _too_large(what: str) -> Refusal:
+def _too_large(what: str) -> RefusedError:
     limit = BODY_BYTES_MAX // (1024 * 1024)
-    return Refusal(
+    return RefusedError(
         413,
         f"{what} exceeds the limit of {limit} MiB",
         detail=[f"a body is held in memory and decoded to several times its size, so the limit is {limit} MiB"],
@@ -196,4 +199,4 @@ def _retryable(error: OutlayError) -> OutlayError:
     if not isinstance(error, StoreBusyError):
         return error
     retry = [(b"retry-after", str(RETRY_AFTER_S).encode())]
-    return Refusal(503, error.message, detail=error.detail, hint=error.hint, headers=retry)
+    return RefusedError(503, error.message, detail=error.detail, hint=error.hint, headers=retry)

@@ -28,7 +28,9 @@ def _envelope_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("import")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-@click.option("--format", "format_", metavar="NAME", help="The format, where its content does not tell; see docs/sources.md.")
+@click.option(
+    "--format", "format_", metavar="NAME", help="The format, where its content does not tell; see docs/sources.md."
+)
 @click.option(
     "--mapping",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -39,7 +41,12 @@ def _envelope_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="A free tag; may be given several times.")
 @shared
 def import_(
-    paths: tuple[Path, ...], format_: str | None, mapping: Path | None, zone: str | None, tags: tuple[str, ...], **envelope: Any
+    paths: tuple[Path, ...],
+    format_: str | None,
+    mapping: Path | None,
+    zone: str | None,
+    tags: tuple[str, ...],
+    **envelope: Any,
 ) -> None:
     """Read files of any known format into the books.
 
@@ -50,7 +57,7 @@ def import_(
     outlay import ~/.claude/projects
     outlay import results/ --team onboarding --tag experiment=7
     outlay import spend.csv --mapping my-columns.toml --zone Europe/Berlin
-    """
+    """  # noqa: D301 - click reads the mark as a character
     from outlay.faces.desk import COUNTS
     from outlay.sources.options import ReadOptions
 

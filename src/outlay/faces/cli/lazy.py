@@ -34,11 +34,11 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
         self.entries = entries
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names, in the order of the table."""
         return list(self.entries)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - see above
         """The command of that name, loaded now."""
         entry = self.entries.get(cmd_name)
         if entry is None:
@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
             raise WrongCommand(f'no command is called "{args[0]}"', ctx, nearest(args[0], self.entries))
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - see above
         """Writes the list of commands without loading one."""
         rows = [(name, entry.line) for name, entry in self.entries.items() if not entry.hidden]
         with formatter.section("Commands"):

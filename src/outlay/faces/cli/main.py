@@ -99,7 +99,8 @@ def _explain(error: Exception) -> int:
         if error.status in {401, 403}:
             return EXIT_NOT_AUTHORISED
         return EXIT_USAGE if isinstance(error, QueryError) else EXIT_FAILED
-    _say_error(f"something went wrong inside Outlay: {type(error).__name__}: {error}", (), "the same command with --debug")
+    said = f"something went wrong inside Outlay: {type(error).__name__}: {error}"
+    _say_error(said, (), "the same command with --debug")
     return EXIT_FAILED
 
 

@@ -79,12 +79,16 @@ def question(command: Callable[P, None]) -> Callable[P, None]:
         click.option("--counted", metavar="only|all", help="all: superseded reports too, only to look at them."),
         click.option("--order", metavar="NAME[:asc|desc]", help="Sort by this measure or dimension."),
         click.option("--top", metavar="N", help="Only the first N rows; the rest is one row (other)."),
-        click.option("--where", multiple=True, metavar="NAME:VALUE", help="Filter, like team:search|billing or team!=search."),
+        click.option(
+            "--where", multiple=True, metavar="NAME:VALUE", help="Filter, like team:search|billing or team!=search."
+        ),
         click.option("--until", metavar="TIME", help="Up to this moment, not included."),
         click.option("--since", metavar="TIME", help="From this moment: 2026-11-01, 2026-11, 30d, 24h, today."),
         click.option("--grain", metavar="GRAIN", help="Buckets: hour, day, week, month, quarter, year."),
         click.option("--measures", multiple=True, metavar="NAME,…", help="Figures to show; outlay metrics lists them."),
-        click.option("--by", multiple=True, metavar="NAME,…", help="Dimensions to split by; outlay metrics lists them."),
+        click.option(
+            "--by", multiple=True, metavar="NAME,…", help="Dimensions to split by; outlay metrics lists them."
+        ),
     ):
         command = option(command)
     return command

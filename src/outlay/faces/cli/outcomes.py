@@ -21,7 +21,7 @@ def outcomes(**options: Any) -> None:
     \b
     outlay outcomes --by feature --since 30d
     outlay outcomes --by task_type --measures tasks,completion_rate,cost_per_completed_task
-    """
+    """  # noqa: D301 - click reads the mark as a character
     context = current()
     with open_desk(context) as desk:
         reply = desk.outcomes(asked(**options))

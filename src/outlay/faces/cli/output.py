@@ -88,7 +88,9 @@ def _print_table(context: Context, reply: Reply, columns: Sequence[str], title: 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=False)
         for name in names:
             right = figures.is_figure(name)
-            table.add_column(name.replace("_", " "), justify="right" if right else "left", overflow="fold", no_wrap=right)
+            table.add_column(
+                name.replace("_", " "), justify="right" if right else "left", overflow="fold", no_wrap=right
+            )
         for row in rows:
             table.add_row(*(_styled(figures, name, row) for name in names))
         if any(name in total for name in names):

@@ -11,7 +11,9 @@ from outlay.faces.cli.progress import progress_bar
 
 
 @click.command()
-@click.option("--from", "since", default="", metavar="TIME", help="From this moment, included: 2026-11-01, 2026-11, 30d.")
+@click.option(
+    "--from", "since", default="", metavar="TIME", help="From this moment, included: 2026-11-01, 2026-11, 30d."
+)
 @click.option("--to", "until", default="", metavar="TIME", help="Up to this moment, not included.")
 @shared
 def reprice(since: str, until: str) -> None:
@@ -23,7 +25,7 @@ def reprice(since: str, until: str) -> None:
     \b
     outlay reprice --from 2026-11
     outlay reprice --from 2026-10-01 --to 2026-11-01
-    """
+    """  # noqa: D301 - click reads the mark as a character
     context = current()
     with progress_bar(context, "pricing") as told, open_desk(context) as desk:
         reply = desk.reprice(since, until, told)

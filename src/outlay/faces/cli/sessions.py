@@ -25,7 +25,7 @@ def sessions(session_id: str | None, **options: Any) -> None:
     outlay sessions --since 24h --top 5
     outlay sessions --where team:billing --measures cost,duration
     outlay sessions ID
-    """
+    """  # noqa: D301 - click reads the mark as a character
     context = current()
     params = asked(**options)
     if session_id is not None:

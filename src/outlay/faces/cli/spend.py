@@ -27,7 +27,7 @@ def spend(**options: Any) -> None:
     outlay spend --by team --since 30d
     outlay spend --by feature,model --measures cost,hidden_share --since 2026-11
     outlay spend --by agent --where team:onboarding --top 5
-    """
+    """  # noqa: D301 - click reads the mark as a character
     context = current()
     with open_desk(context) as desk:
         reply = desk.spend(asked(**options))

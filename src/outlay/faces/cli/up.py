@@ -13,7 +13,9 @@ from outlay.faces.owner import running_owner
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; beyond this machine it needs a key.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Where to listen; beyond this machine it needs a key."
+)
 @click.option("--port", default=4318, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
 @click.option("--no-open", is_flag=True, help="Do not open the page in a browser.")
 @click.option("--access-log", is_flag=True, help="One line a request, on stderr.")
