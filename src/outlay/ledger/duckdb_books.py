@@ -96,10 +96,10 @@ class DuckBooks:
         """One whole number; null is 0."""
         cursor = self._connection.cursor()
         try:
-            row = cursor.execute(sql, list(parameters)).fetchone()
+            rows = cursor.execute(sql, list(parameters)).fetchall()
         finally:
             cursor.close()
-        return int(row[0] or 0) if row else 0
+        return int(rows[0][0] or 0) if rows else 0
 
     def usages_where(
         self, condition: str, parameters: Sequence[object] = (), columns: Sequence[Column] = USAGE_FACTS
@@ -206,10 +206,10 @@ class DuckBooks:
                 """,
                 [first_line],
             )
-            row = connection.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchone()
+            added = connection.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchall()
         finally:
             connection.unregister("reversed_usages")
-        return int(row[0]) if row else 0
+        return int(added[0][0])
 
     def remove_usages(self, connection: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
         """Take usages out that are put back in a new state in the same transaction; relatives look at them again."""
@@ -243,10 +243,11 @@ class DuckBooks:
     def _prepare(self) -> None:
         with self.writing() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value BIGINT)")
-            row = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone()
-            if row and row[0] > SCHEMA_VERSION:
+            # fetchall, never fetchone: a result that is not read to its end blocks the connection
+            known = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchall()
+            if known and known[0][0] > SCHEMA_VERSION:
                 raise StoreVersionError(
-                    f"the books are of version {row[0]}, this Outlay knows version {SCHEMA_VERSION}",
+                    f"the books are of version {known[0][0]}, this Outlay knows version {SCHEMA_VERSION}",
                     hint="upgrade Outlay, or open another home with --home",
                 )
             for table, columns in _TABLES.items():
@@ -254,7 +255,7 @@ class DuckBooks:
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
             connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
             connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
-            if not row:
+            if not known:
                 self.set_meta(connection, schema_version=SCHEMA_VERSION)
 
 

@@ -176,5 +176,4 @@ def settle_outcomes(connection: duckdb.DuckDBPyConnection, after: int) -> None:
 
 
 def _changed(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = cursor.execute(sql).fetchone()
-    return int(row[0]) if row else 0
+    return int(cursor.execute(sql).fetchall()[0][0])
