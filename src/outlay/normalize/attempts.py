@@ -1,9 +1,9 @@
 """Attempts: which usage was primary work, and which is what failure cost.
 
-An attempt belongs to the centre `retries` when it failed, when its answer was rejected, when it was paid for and brought
-nothing, when its emitter calls it a retry or recovery, or when a later attempt of the same call replaced it (that last
-rule needs the neighbours and lives in `relations.py`). The attempt that at last succeeds stays primary: it is what the
-work costs where nothing fails, and the wasted attempts beside it are exactly what failing cost on top.
+An attempt belongs to the centre `retries` when it failed, when its answer was rejected, when it was paid for and
+brought nothing, when its emitter calls it a retry or recovery, or when a later attempt of the same call replaced it
+(that last rule needs the neighbours and lives in `relations.py`). The attempt that at last succeeds stays primary: it
+is what the work costs where nothing fails, and the wasted attempts beside it are exactly what failing cost on top.
 
 Agents, workflows and steps are never retries themselves: what failed inside them says so on its own row.
 """
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from outlay.core.centre import CENTRE_OF, STRUCTURE, CostCentre, Operation
-from outlay.normalize.columns import Codes, Ints, Mask, Text
+from outlay.normalize.columns import Codes, Ints, Mask, Text, words
 
 OPERATIONS: tuple[str, ...] = tuple(item.value for item in Operation)
 CENTRES: tuple[str, ...] = tuple(item.value for item in CostCentre)
@@ -53,7 +53,8 @@ def operation_codes(operation: Text) -> Codes:
 
 def reasons(operations: Codes, failed: Mask, no_output: Mask, error: Text, finish: Text, said: Text) -> Text:
     """Why each row is not primary work, or empty text. A failure outranks the emitter's word, that a rejected answer,
-    that an empty one."""
+    that an empty one.
+    """
     values = [""]
     codes = np.zeros(len(operations), np.int32)
     may = ~IS_STRUCTURE[operations]
@@ -96,4 +97,4 @@ def centre_codes(operations: Codes, wasted: Mask, aggregate: Mask) -> Codes:
 
 def centre_array(codes: Codes | Ints) -> pa.DictionaryArray:
     """The column `centre` of centre codes."""
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(CENTRES, pa.string()))
+    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), words(*CENTRES))

@@ -16,7 +16,7 @@ from importlib import resources
 import numpy as np
 import pyarrow as pa
 
-from outlay.normalize.columns import Codes, Ints, Mask, Text, flags_of, text_of, whole
+from outlay.normalize.columns import Codes, Ints, Mask, Text, flags_of, text_of, whole, words
 
 INCLUSIVE, EXCLUSIVE, INFERRED = "inclusive", "exclusive", "inferred"
 
@@ -151,7 +151,7 @@ def decide(facts: pa.Table, stated: Stated) -> Basis:
 def basis_text(basis: Basis, tokens: Mask) -> pa.DictionaryArray:
     """The column `basis` of a batch of usages; empty where there are no tokens."""
     codes = np.where(basis.certain, np.where(basis.exclusive, 2, 1), 3)
-    values = pa.array(["", INCLUSIVE, EXCLUSIVE, INFERRED], pa.string())
+    values = words("", INCLUSIVE, EXCLUSIVE, INFERRED)
     return pa.DictionaryArray.from_arrays(pa.array(np.where(tokens, codes, 0).astype(np.int32)), values)
 
 
@@ -161,7 +161,7 @@ def _lookup(codes: list[int]) -> Codes:
 
 
 def _rules_of(facts: pa.Table) -> tuple[Ints, list[Rule | None]]:
-    """Which of the rules found in this batch each row falls under: asked once a combination of words, not once a row."""
+    """Which of the rules each row falls under, asked once a combination of words; and the rules."""
     texts: list[Text] = [text_of(whole(facts, name)) for name in ("source", "scope_name", "scope_version", "provider")]
     combined = np.zeros(facts.num_rows, np.int64)
     for text in texts:

@@ -1,7 +1,7 @@
 """Facts become usages: the one pass in which what a source said becomes what Outlay means.
 
-Everything is done by the column; a rule about text is asked once a distinct value. What cannot be true is refused row by
-row, each with a Problem, and the rest goes on. Relations between rows are not looked at here: see `relations.py`.
+Everything is done by the column; a rule about text is asked once a distinct value. What cannot be true is refused row
+by row, each with a Problem, and the rest goes on. Relations between rows are not looked at here: see `relations.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,19 @@ from outlay.core.period import NS_PER_SECOND, NS_PER_US
 from outlay.core.session import NO_SESSION
 from outlay.normalize.attempts import IS_STRUCTURE, OPERATIONS, centre_array, centre_codes, operation_codes, reasons
 from outlay.normalize.basis import basis_text
-from outlay.normalize.columns import Codes, Ints, Mask, Text, counts_of, flags_of, nullable, text_of, whole
+from outlay.normalize.columns import (
+    Codes,
+    Ints,
+    Mask,
+    Text,
+    counts_of,
+    flags_of,
+    nullable,
+    silent,
+    text_of,
+    whole,
+    words,
+)
 from outlay.normalize.identity import usage_keys
 from outlay.normalize.labels import envelope_array, label, tags_of
 from outlay.normalize.meters import Metered, metered
@@ -174,7 +186,7 @@ def _cost(facts: pa.Table, operations: Codes, tokens: Mask, refusals: Refusals) 
     """The recorded cost. A cost of 0 for a model call means that its source had no price, so it is unknown."""
     nano, known = counts_of(whole(facts, "cost_nano"))
     if not known.any():
-        nothing = Text(pa.array([], pa.string()), np.full(len(nano), -1, np.int32)).array()
+        nothing = silent(len(nano)).array()
         return _Cost(nano, known, nothing, nothing)
     refusals.refuse(
         known & (nano < 0), lambda row: f"recorded cost is {nano[row]:,} nano-units", "a cost is not negative"
@@ -187,7 +199,7 @@ def _cost(facts: pa.Table, operations: Codes, tokens: Mask, refusals: Refusals) 
     sound = np.append(np.asarray(pc.match_substring_regex(currency.values, "^[A-Z]{3}$")), np.bool_(0))[currency.codes]
     refusals.note(known & stated & ~sound, "cost dropped: its currency is not known", "an ISO 4217 code such as USD")
     known &= ~stated | sound
-    words = pa.array([*currency.values.to_pylist(), DEFAULT_CURRENCY, ""], pa.string()).dictionary_encode()
+    spelled = pa.concat_arrays([currency.values, words(DEFAULT_CURRENCY, "")]).dictionary_encode()
     places = np.where(known, np.where(stated, currency.codes, len(currency.values)), len(currency.values) + 1)
 
     source = text_of(whole(facts, "cost_source"))
@@ -197,8 +209,8 @@ def _cost(facts: pa.Table, operations: Codes, tokens: Mask, refusals: Refusals) 
     return _Cost(
         nano,
         known,
-        pa.DictionaryArray.from_arrays(words.indices.take(pa.array(places)), words.dictionary),
-        Text(pa.array(_COST_SOURCES, pa.string()), np.where(known, who, -1).astype(np.int32)).array(),
+        pa.DictionaryArray.from_arrays(spelled.indices.take(pa.array(places)), spelled.dictionary),
+        Text(words(*_COST_SOURCES), np.where(known, who, -1).astype(np.int32)).array(),
     )
 
 
@@ -243,5 +255,5 @@ def _session(facts: pa.Table) -> pa.DictionaryArray:
 
 def _basis(tokens: Metered) -> pa.DictionaryArray:
     if tokens.basis is None:
-        return Text(pa.array([], pa.string()), np.full(len(tokens.tokens), -1, np.int32)).array()
+        return silent(len(tokens.tokens)).array()
     return basis_text(tokens.basis, tokens.tokens)

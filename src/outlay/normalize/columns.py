@@ -7,6 +7,7 @@ Code -1 stands for null.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -38,9 +39,20 @@ class Text:
         """The dictionary-encoded column with `default` where there was null."""
         if len(self.codes) and self.codes.min() >= 0:
             return pa.DictionaryArray.from_arrays(pa.array(self.codes), self.values)
-        values = pa.concat_arrays([self.values, pa.array([default], pa.string())])
+        values = pa.concat_arrays([self.values, words(default)])
         codes = np.where(self.codes < 0, np.int32(len(values) - 1), self.codes)
         return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), values)
+
+
+@lru_cache(maxsize=256)
+def words(*texts: str) -> pa.StringArray:
+    """A short array of fixed words, made once: building one from Python costs more than a kernel over a batch."""
+    return pa.array(texts, pa.string())
+
+
+def silent(rows_count: int) -> Text:
+    """A text column that says nothing on any row."""
+    return Text(words(), np.full(rows_count, -1, np.int32))
 
 
 def whole(table: pa.Table, name: str) -> pa.Array:
@@ -52,7 +64,7 @@ def whole(table: pa.Table, name: str) -> pa.Array:
 def text_of(column: pa.Array) -> Text:
     """Distinct values and codes of a text column, plain or dictionary-encoded."""
     if column.null_count == len(column):
-        return Text(pa.array([], pa.string()), np.full(len(column), -1, np.int32))
+        return silent(len(column))
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     elif column.dictionary.null_count:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from outlay.core.envelope import UNTAGGED, VALUE_CHARACTERS_MAX
-from outlay.normalize.columns import Mask, Text, text_of, whole
+from outlay.normalize.columns import Mask, Text, silent, text_of, whole
 from outlay.normalize.refusals import Refusals
 
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
@@ -45,7 +45,7 @@ def tags_of(facts: pa.Table, refusals: Refusals) -> pa.DictionaryArray:
     """The tags of every row as a JSON object with sorted keys, empty where there are none."""
     column = whole(facts, "tags")
     if column.null_count == len(column):
-        return Text(pa.array([], pa.string()), np.full(len(column), -1, np.int32)).array()
+        return silent(len(column)).array()
     # A map's offsets are those of its list of entries, whatever part of a larger array it is.
     entries = column.cast(pa.list_(pa.struct([("key", pa.string()), ("value", pa.string())])))
     flat = pc.list_flatten(entries)

@@ -57,7 +57,7 @@ def metered(facts: pa.Table, refusals: Refusals) -> Metered:
             f"a count lies between 0 and {TOKENS_MAX:,}",
         )
     writes = _cache_writes(counts, refusals)
-    stated = _with_totals(counts, counts["cache_read_tokens"][0] + writes, facts, refusals)
+    stated = _with_totals(counts, counts["cache_read_tokens"][0] + writes, refusals)
     basis = decide(facts, stated)
     for fault, lost in basis.faults:
         refusals.note(lost, fault, f"these usages are marked `{INFERRED}`")
@@ -88,7 +88,7 @@ def _cache_writes(counts: dict[str, tuple[Ints, Mask]], refusals: Refusals) -> I
     return np.where(known, writes, parts)
 
 
-def _with_totals(counts: dict[str, tuple[Ints, Mask]], cached: Ints, facts: pa.Table, refusals: Refusals) -> Stated:
+def _with_totals(counts: dict[str, tuple[Ints, Mask]], cached: Ints, refusals: Refusals) -> Stated:
     """The stated counts, with a side that is missing taken from the total where that leaves no choice."""
     input_, input_known = counts["input_tokens"]
     output, output_known = counts["output_tokens"]

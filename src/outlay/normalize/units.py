@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from outlay.core.errors import nearest
 from outlay.core.meters import OTHER_METERS
-from outlay.normalize.columns import Ints, Mask, text_of
+from outlay.normalize.columns import Codes, Ints, Mask, text_of
 from outlay.normalize.refusals import Refusals
 from outlay.sources.facts import UNITS
 
@@ -68,7 +68,7 @@ def _lists(rows_count: int, rows: Ints, meters: pa.Array, quantities: Ints) -> p
     return pa.ListArray.from_arrays(pa.array(offsets), entries, type=UNITS, mask=pa.array(sizes == 0))
 
 
-def _note_dropped(rows_count: int, rows: Ints, names: list[str], codes: Ints, refusals: Refusals) -> None:
+def _note_dropped(rows_count: int, rows: Ints, names: list[str], codes: Codes, refusals: Refusals) -> None:
     for code in np.unique(codes).tolist():
         concerned = np.zeros(rows_count, np.bool_)
         concerned[rows[codes == code]] = True
