@@ -114,7 +114,8 @@ class Batch:
     """What a source hands on: facts, outcomes and what it had to refuse.
 
     `received` counts what the source saw as one fact or one outcome, refused ones included, so that
-    received = facts + outcomes + repeats + refused. `repeats` are reports of a fact that the same file tells again.
+    received = facts + spans + outcomes + repeats + refused. `repeats` are reports of a fact that the same file tells
+    again. `spans` holds raw OTLP spans which `normalize/` turns into facts.
     """
 
     facts: pa.Table
@@ -122,11 +123,13 @@ class Batch:
     received: int = 0
     repeats: int = 0
     problems: list[Problem] = field(default_factory=list[Problem])
+    spans: pa.Table | None = None
 
     @property
     def refused(self) -> int:
         """How many reports were refused; each has a Problem."""
-        return self.received - self.repeats - self.facts.num_rows - self.outcomes.num_rows
+        spans = 0 if self.spans is None else self.spans.num_rows
+        return self.received - self.repeats - self.facts.num_rows - self.outcomes.num_rows - spans
 
 
 def keys_of(texts: Iterable[str | None]) -> pa.Array:
