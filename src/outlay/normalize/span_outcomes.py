@@ -1,0 +1,113 @@
+"""Outcomes that spans report: attributes that say how a task ended, and evaluations whose name means that it was done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from outlay.core.envelope import ENVELOPE_KEYS
+from outlay.core.errors import Problem
+from outlay.core.money import DEFAULT_CURRENCY
+from outlay.core.outcome import OutcomeStatus
+from outlay.normalize.aliases import load, plain
+from outlay.normalize.amounts import nanos_of
+from outlay.normalize.clean import TRACE_PREFIX
+from outlay.normalize.span_columns import SpanColumns, first
+from outlay.sources.facts import OUTCOMES, conform, keys_of
+
+_PROBLEMS_MAX = 100
+
+
+def outcomes_of_spans(read: SpanColumns, facts: pa.Table, problems: list[Problem]) -> pa.Table:
+    """The outcomes (OUTCOMES) of a batch; its problems are added to `problems`. A word that says nothing known is `unknown`."""
+    stated = read.text("task_outcome")
+    rows = np.zeros(0, np.int64) if stated is None else np.flatnonzero(stated.is_valid())
+    tables: list[pa.Table] = []
+    if len(rows):
+        words = stated.take(pa.array(rows)).to_pylist()
+        tables.append(_table(read, facts, rows, [_status(word, problems) for word in words], facts["fact_key"].take(pa.array(rows))))
+    judged = list(_judgements(read))
+    if judged:
+        fact_keys = facts["fact_key"]
+        at = np.array([row for row, _, _ in judged], np.int64)
+        keys = keys_of(f"{fact_keys[row].as_py().hex()}/evaluation/{name}" for row, name, _ in judged)
+        tables.append(_table(read, facts, at, [status.value for _, _, status in judged], keys))
+    return pa.concat_tables(tables) if tables else OUTCOMES.empty_table()
+
+
+def _status(word: str, problems: list[Problem]) -> str:
+    status = load().outcomes.get(word.strip().lower())
+    if status is None and len(problems) < _PROBLEMS_MAX:
+        known = ", ".join(item.value for item in OutcomeStatus)
+        problems.append(Problem("outcome of a span", f'unknown outcome "{word[:64]}", kept as unknown', f"valid: {known}"))
+    return (status or OutcomeStatus.UNKNOWN).value
+
+
+def _table(read: SpanColumns, facts: pa.Table, rows: np.ndarray, statuses: list[str], keys: pa.Array | pa.ChunkedArray) -> pa.Table:
+    places = pa.array(rows)
+    part = facts.take(places)
+    tree = part["tree_key"].to_pylist()
+    sessions = [said or TRACE_PREFIX + key.hex() for said, key in zip(part["session_id"].to_pylist(), tree, strict=True)]
+    tasks = [said or session for said, session in zip(part["task_id"].to_pylist(), sessions, strict=True)]
+    nano, known = _values(read, rows)
+    currency, task_type = read.text("task_currency"), read.text("task_type")
+    currencies = [DEFAULT_CURRENCY] * len(rows) if currency is None else currency.take(places).fill_null(DEFAULT_CURRENCY)
+    columns = {
+        "outcome_key": keys,
+        "task_id": pa.array(tasks, pa.string()),
+        "session_ids": pa.array([[session] for session in sessions], OUTCOMES.field("session_ids").type),
+        "status": pa.array(statuses, pa.string()),
+        "at_ns": first([part["end_ns"].combine_chunks(), part["start_ns"].combine_chunks()]),
+        "value_nano": pa.array(nano, mask=~known),
+        "currency": currencies,
+        "source": part["source"].cast(pa.string()),
+        **{name: part[name].cast(pa.string()) for name in ("origin", *ENVELOPE_KEYS)},
+        "tags": part["tags"],
+    }
+    if task_type is not None:
+        columns["task_type"] = task_type.take(places)
+    return conform(pa.table(columns), OUTCOMES)
+
+
+def _values(read: SpanColumns, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What each task's result is worth, in nano-units, and for which it is said."""
+    names = read.present("task_value")
+    if not names:
+        return np.zeros(len(rows), np.int64), np.zeros(len(rows), np.bool_)
+    return nanos_of(read.raw(names[0]).take(pa.array(rows)))
+
+
+def _judgements(read: SpanColumns) -> Iterator[tuple[int, str, OutcomeStatus]]:
+    """Row, name and status of every evaluation that says how a task ended."""
+    column = read.raw("evaluations")
+    if column.null_count < len(column):
+        for row in np.flatnonzero(column.is_valid()).tolist():
+            for result in column[row].as_py():
+                yield from _judgement(row, result["name"], result["label"], result["score"])
+    for name_key in _numbered(read.names):
+        stem = name_key.removesuffix("name")
+        parts = [read.raw(stem + part) if read.has(stem + part) else None for part in ("label", "score")]
+        names = read.text_of(name_key)
+        for row in np.flatnonzero(names.is_valid()).tolist():
+            label, score = (None if part is None else part[row].as_py() for part in parts)
+            yield from _judgement(row, names[row].as_py(), label, score)
+
+
+def _judgement(row: int, name: str, label: object, score: object) -> Iterator[tuple[int, str, OutcomeStatus]]:
+    aliases = load()
+    if plain(name) not in aliases.evaluation_names:
+        return
+    said = aliases.outcomes.get(label.strip().lower()) if isinstance(label, str) else None
+    by_score = {0: OutcomeStatus.FAILED, 1: OutcomeStatus.DONE}.get(score) if isinstance(score, int | float) else None
+    status = said or by_score
+    if status is not None:
+        yield row, name, status
+
+
+def _numbered(names: tuple[str, ...]) -> list[str]:
+    forms = (re.escape(form).replace(r"\*", r"\d+") for form in load().evaluation_forms)
+    pattern = re.compile(f"(?:{'|'.join(forms)})\\.name")
+    return [name for name in names if pattern.fullmatch(name)]
