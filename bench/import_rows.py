@@ -1,6 +1,6 @@
 """`outlay import` of a CSV table: rows a second, CPU and peak memory of the command.
 
-The file is a spend log as a gateway writes it, with the words of Outlay as headings, mapped by a small file beside it.
+The file is a spend log as a gateway writes it, mapped by a small file beside it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from server import OUTLAY
 
 HEAD = "id,session,started,operation,provider,model,input_tokens,output_tokens,cache_read_tokens,cost,team,feature\n"
 MAPPING = """\
-[table]
-name = "bench"
-description = "a spend log of the benches"
+text = "a spend log of the benches"
 
-[columns]
-id = "id"
-session_id = "session"
-start = "started"
+[identity]
+columns = ["id"]
+
+[fact]
 operation = "operation"
+start = "started"
+session_id = "session"
 provider = "provider"
-model = "model"
+model_requested = "model"
 input_tokens = "input_tokens"
 output_tokens = "output_tokens"
 cache_read_tokens = "cache_read_tokens"
+basis = { value = "inclusive" }
 cost = "cost"
 team = "team"
 feature = "feature"
