@@ -1,0 +1,127 @@
+"""Posting: finished lines as the tables that leave the room."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from outlay.core.charge import PROVENANCE_CODE, UNPRICED, Provenance
+from outlay.core.meters import TOKEN_METERS
+from outlay.pricing.charges import AMOUNTS, CHARGES, TEXT
+from outlay.pricing.lines import Lines
+from outlay.pricing.rates import UNKNOWN_RATE
+from outlay.pricing.recorded import Recorded
+from outlay.pricing.rounding import CHARGE_NANO_MAX, amounts_nano
+
+if TYPE_CHECKING:
+    from outlay.pricing.charging import Stack
+
+_RECORDED, _PRICED = PROVENANCE_CODE[Provenance.RECORDED], PROVENANCE_CODE[Provenance.PRICED]
+_ESTIMATED, _UNPRICED = PROVENANCE_CODE[Provenance.ESTIMATED], PROVENANCE_CODE[Provenance.UNPRICED]
+TOKEN_COUNT = len(TOKEN_METERS)
+
+
+def charges_of(lines: Lines, recorded: Recorded) -> pa.Table:
+    """The charges in the order of the usages, then of the meters."""
+    order = np.lexsort((lines.meter, lines.row))
+    known = lines.known[order]
+    provenance = np.full(len(order), _PRICED, np.uint8)
+    provenance[lines.estimated[order]] = _ESTIMATED
+    provenance[lines.recorded[order]] = _RECORDED
+    provenance[~known] = _UNPRICED
+    rate = lines.rate_pico[order]
+    prices, price = _with_unpriced(lines, order)
+    variants, variant = _out_of_range(lines, order)
+    return pa.table(
+        [
+            pa.array(lines.row[order].astype(np.int32)),
+            pa.array(lines.meter[order].astype(np.uint8)),
+            pa.array(lines.quantity[order]),
+            pa.array(rate, mask=rate == UNKNOWN_RATE),
+            pa.array(lines.amount_nano[order], mask=~known),
+            _texts(lines.foreign[order], recorded.currencies),
+            pa.array(provenance),
+            _texts(price, prices),
+            _texts(variant, variants),
+        ],
+        schema=CHARGES,
+    )
+
+
+def _with_unpriced(lines: Lines, order: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+    prices = [*lines.prices, UNPRICED]
+    return prices, np.where(lines.known[order], lines.price[order], len(prices) - 1)
+
+
+def _out_of_range(lines: Lines, order: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+    """Says of a charge that has a rate but no amount that it is too large to be true."""
+    variants = [*lines.variants, "amount out of range"]
+    too_large = ~lines.known[order] & (lines.rate_pico[order] != UNKNOWN_RATE)
+    return variants, np.where(too_large, len(variants) - 1, lines.variant[order])
+
+
+def with_amounts(usages: pa.Table, stack: Stack, book: Lines, posted: Lines, recorded: Recorded) -> pa.Table:
+    """The usages with the AMOUNTS columns; columns of an earlier charging are replaced."""
+    height = usages.num_rows
+    known, unknown = posted.known, ~posted.known
+    priced = known & ~posted.recorded & ~posted.estimated
+    token = posted.meter < TOKEN_COUNT
+    unpriced_tokens = np.zeros(height, np.int64)
+    np.add.at(unpriced_tokens, posted.row[unknown & token], posted.quantity[unknown & token])
+    said = book.counts(height, book.known | ~book.known)
+    whole = (said > 0) & (book.counts(height, ~book.known) == 0)
+    listed = book.sums(height, book.known)
+    low, high, banded = _bands(stack, posted, height)
+    abroad = recorded.stated & (recorded.foreign > 0) & whole
+    low, high = np.where(abroad, listed, low), np.where(abroad, listed, high)
+    banded |= abroad
+    names = [vector.model_id for vector in stack.vectors]
+    tiers = [vector.tier for vector in stack.vectors]
+    columns = [
+        _texts(stack.which, names),
+        _texts(stack.which, tiers),
+        pa.array(posted.sums(height, known)),
+        pa.array(posted.sums(height, known & posted.recorded)),
+        pa.array(posted.sums(height, priced)),
+        pa.array(posted.sums(height, posted.estimated)),
+        pa.array(listed, mask=~whole),
+        pa.array(posted.counts(height, unknown).astype(np.int32)),
+        pa.array(unpriced_tokens),
+        pa.array(low, mask=~banded),
+        pa.array(high, mask=~banded),
+    ]
+    kept = usages.drop_columns([name for name in AMOUNTS.names if name in usages.schema.names])
+    for name, column in zip(AMOUNTS.names, columns, strict=True):
+        kept = kept.append_column(name, column)
+    return kept
+
+
+def _bands(stack: Stack, posted: Lines, height: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """What the unpriced tokens would cost by the lowest and highest rates of their families."""
+    low, high = np.zeros(height, np.int64), np.zeros(height, np.int64)
+    open_ = posted.keep(~posted.known & (posted.meter < TOKEN_COUNT))
+    banded = np.zeros(height, np.bool_)
+    if not (~open_.known).any():
+        return low, high, banded
+    which = stack.which[open_.row]
+    banded[open_.row] = True
+    for number in np.unique(which):
+        here = which == number
+        band = stack.vectors[number].band
+        if band is None or (band[0, open_.meter[here]] == UNKNOWN_RATE).any():
+            banded[open_.row[here]] = False
+            continue
+        for edge, total in zip(band, (low, high), strict=True):
+            amounts = np.clip(amounts_nano(open_.quantity[here], edge[open_.meter[here]]), 0, CHARGE_NANO_MAX)
+            np.add.at(total, open_.row[here], amounts)
+    return low, high, banded
+
+
+def _texts(codes: NDArray[np.int64], texts: list[str]) -> pa.Array:
+    """Codes into texts as a dictionary column whose dictionary holds each text once."""
+    pool: dict[str, int] = {}
+    lut = np.array([pool.setdefault(text, len(pool)) for text in texts] or [0], np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(lut[codes]), pa.array(list(pool), pa.string())).cast(TEXT)
