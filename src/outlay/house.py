@@ -24,6 +24,7 @@ from outlay.ledger.rebuild import RebuildReport, rebuild
 from outlay.ledger.reprice import RepriceReport, reprice
 from outlay.metrics.answer import Answer, ask
 from outlay.metrics.query import Query
+from outlay.metrics.sessions import SessionDetail, session_detail
 from outlay.pricing.book import PriceBook
 from outlay.sources.facts import Batch
 from outlay.sources.registry import ReadOptions, discover, read
@@ -98,7 +99,9 @@ class House:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # ---- in --------------------------------------------------------------------------------------------------------
@@ -142,6 +145,10 @@ class House:
     def ask(self, query: Query) -> Answer:
         """Answer a question from the books."""
         return ask(self.books, query)
+
+    def session(self, session_id: str) -> SessionDetail:
+        """One session with its usages, cost lines, outcome and relatives. Raises QueryError for an unknown one."""
+        return session_detail(self.books, session_id)
 
     def counters(self) -> dict[str, int | str]:
         """What came in since the books began, what waits, and the time of the latest usage (ISO, UTC; empty if none)."""
