@@ -26,10 +26,8 @@ _TIME = pa.timestamp("us")
 AMOUNTS: dict[str, pa.DataType] = {
     "model_id": _TEXT,
     "model_tier": _TEXT,
-    **{
-        name: _COUNT
-        for name in ("amount_nano", "recorded_nano", "priced_nano", "estimated_nano", "list_nano", "unpriced_tokens")
-    },
+    **dict.fromkeys(("amount_nano", "recorded_nano", "priced_nano", "estimated_nano", "list_nano"), _COUNT),
+    "unpriced_tokens": _COUNT,
     "unpriced_meters": pa.int32(),
     "band_low_nano": _COUNT,
     "band_high_nano": _COUNT,
@@ -78,7 +76,7 @@ OUTCOME_TABLE = pa.schema(
     }
 )
 
-DAY = datetime(2026, 11, 2, 8, 0)  # a Monday
+DAY = datetime(2026, 11, 2, 8, 0)  # noqa: DTZ001 - a Monday, in UTC without a zone, as the books hold it
 Row = dict[str, Any]
 
 
@@ -114,7 +112,10 @@ class Books:
 
     def __init__(self, usages: Iterable[Row], outcomes: Iterable[Row] = ()) -> None:
         self.connection = duckdb.connect(":memory:")
-        numbered = [{**row, "seq": place, "usage_key": _key(f"u{place}"), "fact_key": _key(f"f{place}")} for place, row in enumerate(usages)]
+        numbered = [
+            {**row, "seq": place, "usage_key": _key(f"u{place}"), "fact_key": _key(f"f{place}")}
+            for place, row in enumerate(usages)
+        ]
         self._create("usages", USAGE_TABLE, numbered)
         self._create("charges", CHARGE_TABLE, [line for row in numbered for line in charges_of(row)])
         self._create("outcomes", OUTCOME_TABLE, list(outcomes))
@@ -127,7 +128,7 @@ class Books:
 
     def rows(self, sql: str, parameters: Sequence[object]) -> pa.Table:
         """The answer to one statement."""
-        return self.connection.cursor().execute(sql, parameters).to_arrow_table()
+        return self.connection.cursor().sql(sql, params=list(parameters)).to_arrow_table()
 
     def ask(self, **parameters: str | Sequence[str]) -> Answer:
         """The answer to a question as an address spells it."""
@@ -138,7 +139,13 @@ def charges_of(row: Row) -> list[Row]:
     """The cost lines of a usage: a recorded cost on `total`, a price split over input and output."""
     if not row["bears"]:
         return []
-    line: Row = {"seq": row["seq"], "time": row["time"], "currency": row["currency"], "rate_pico": None, "price": "test"}
+    line: Row = {
+        "seq": row["seq"],
+        "time": row["time"],
+        "currency": row["currency"],
+        "rate_pico": None,
+        "price": "test",
+    }
     line |= {"variant_applied": "", "line": row["seq"], "corrects": None}
     if row["amount_nano"] is None:
         return [line | _amount("in_uncached", row["in_uncached"], None, "unpriced")]
@@ -166,7 +173,12 @@ def nano(rows: Iterable[Mapping[str, Any]], name: str = "cost") -> int:
 
 
 def _amount(meter: str, quantity: int, amount: int | None, provenance: str) -> Row:
-    return {"meter": METER_CODE[meter], "quantity": quantity, "amount_nano": amount, "provenance": PROVENANCE_CODE[provenance]}
+    return {
+        "meter": METER_CODE[meter],
+        "quantity": quantity,
+        "amount_nano": amount,
+        "provenance": PROVENANCE_CODE[provenance],
+    }
 
 
 def _key(text: str) -> bytes:

@@ -1,1 +1,1 @@
-"""Metrics: each measure and dimension named, defined and explained once; one form of question, one renderer an engine."""
+"""Metrics: each measure and dimension defined and explained once; one form of question, one renderer."""

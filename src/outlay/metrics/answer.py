@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any
 
 from outlay.core.errors import QueryError
@@ -14,15 +13,23 @@ from outlay.metrics.coverage import coverage_of, currencies_of, tokens_lack_pric
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.expressions import Aggregate, value_of
-from outlay.metrics.measures import TOTAL_TOKENS, UNPRICED_TOKEN_SHARE_MAX, UNPRICED_TOKENS, Measure, Unit, measure_named
+from outlay.metrics.measures import (
+    TOTAL_TOKENS,
+    UNPRICED_TOKEN_SHARE_MAX,
+    UNPRICED_TOKENS,
+    Measure,
+    Unit,
+    measure_named,
+)
 from outlay.metrics.parts import shown
 from outlay.metrics.plan import Plan, plan_of
 from outlay.metrics.query import Query, check, time_text
-from outlay.metrics.render import NO_USAGE, ROWS_MAX, Rendered, render, render_rest
+from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, Rendered, render
 
 TIME = "time"
 """Key of the start of a row's bucket."""
 
+Row = dict[str, Any]
 Found = dict[Aggregate, int | None]
 
 
@@ -56,22 +63,21 @@ def ask(reader: Reader, query: Query, currency: str = DEFAULT_CURRENCY) -> Answe
     `currency` is the one that amounts without a word are in.
     """
     plan = plan_of(check(query))
-    currencies = currencies_of(reader, plan, currency)
-    coverage = coverage_of(reader, plan, currencies)
+    currencies = currencies_of(reader, query, currency)
+    coverage = {**coverage_of(reader, query, currencies), "tasks_not_split_by": list(plan.unsplit)}
     split = len(currencies) > 1 and any(_is_money(item) for item in plan.measures)
     plan = plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage))
     rendered = render(plan, dialect_named(reader.dialect))
     found = reader.rows(rendered.sql, rendered.parameters).to_pylist()
-    rows = [row for row in found if not row["total"] and not _is_empty(row, plan, rendered)]
+    rows = [row for row in found if row["kind"] == ROW and not _is_empty(row, plan, rendered)]
     if len(rows) > ROWS_MAX:
         raise QueryError(
             f"the answer has more than {ROWS_MAX:,} rows",
             hint="narrow the period, take a coarser grain or a smaller top",
         )
-    (total,) = (row for row in found if row["total"])
-    if plan.session_sums and any(row["rank"] is None for row in rows):
-        _count_rest(reader, plan, rows)
-    rows.sort(key=lambda row: (row.get("bucket") or datetime.min, row["rank"] is None, row["rank"] or 0))
+    (total,) = (row for row in found if row["kind"] == TOTAL)
+    _fill_rest(plan, rendered, rows, [row for row in found if row["kind"] == REST])
+    rows.sort(key=_place)
     described = {**query.described(), "by": [item.name for item in plan.dimensions]}
     return Answer(
         query=described,
@@ -91,14 +97,20 @@ def _is_empty(row: Mapping[str, Any], plan: Plan, rendered: Rendered) -> bool:
     return without_usage and not any(row[rendered.columns[item]] for item in plan.outcome_sums)
 
 
-def _count_rest(reader: Reader, plan: Plan, rows: list[dict[str, Any]]) -> None:
+def _fill_rest(plan: Plan, rendered: Rendered, rows: list[Row], rest: list[Row]) -> None:
     """Sets the session figures of the `(other)` rows, which folding cannot add up."""
-    rest = render_rest(plan, dialect_named(reader.dialect))
-    columns = [rest.columns[item] for item in plan.session_sums]
-    by_bucket = {row.get("bucket"): row for row in reader.rows(rest.sql, rest.parameters).to_pylist()}
+    columns = [rendered.columns[item] for item in plan.session_sums]
+    by_bucket = {row.get("bucket"): row for row in rest}
     for row in rows:
         if row["rank"] is None:
-            row.update({name: by_bucket.get(row.get("bucket"), {}).get(name) for name in columns})
+            apart = by_bucket.get(row.get("bucket"), {})
+            row.update({name: apart.get(name) for name in columns})
+
+
+def _place(row: Row) -> tuple[str, bool, int]:
+    """Rows stand in order of time, then of rank, `(other)` last."""
+    bucket = row.get("bucket")
+    return (bucket.isoformat() if bucket else "", row["rank"] is None, row["rank"] or 0)
 
 
 def _labels(plan: Plan, row: Mapping[str, Any]) -> dict[str, str]:

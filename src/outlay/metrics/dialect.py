@@ -39,6 +39,10 @@ class Dialect(Protocol):
         """A NULL that is text."""
         ...
 
+    def null_whole(self) -> str:
+        """A NULL that is a whole number."""
+        ...
+
     def null_time(self) -> str:
         """A NULL that is a time."""
         ...
@@ -48,11 +52,15 @@ class Dialect(Protocol):
         ...
 
     def end_of(self, time: str, duration_ms: str) -> str:
-        """A time and the milliseconds after it; NULL milliseconds are none."""
+        """Microseconds since 1970 at the end of a stretch; a NULL duration is none."""
         ...
 
-    def us_between(self, first: str, last: str) -> str:
-        """Whole microseconds between two times."""
+    def us(self, time: str) -> str:
+        """A time in microseconds since 1970."""
+        ...
+
+    def contains(self, texts: str, text: str) -> str:
+        """Whether a list of texts holds a text."""
         ...
 
     def elements(self, texts: str) -> str:
@@ -91,21 +99,29 @@ class DuckDB:
         """A NULL that is VARCHAR."""
         return "CAST(NULL AS VARCHAR)"
 
+    def null_whole(self) -> str:
+        """A NULL that is BIGINT."""
+        return "CAST(NULL AS BIGINT)"
+
     def null_time(self) -> str:
         """A NULL that is TIMESTAMP."""
         return "CAST(NULL AS TIMESTAMP)"
 
     def quotient(self, over: str, under: str) -> str:
         """Division by NULL is NULL."""
-        return f"CAST({over} AS DOUBLE) / nullif({under}, 0)"
+        return f"CAST({over} AS DOUBLE) / nullif({under}, 0)"  # not money: a rank
 
     def end_of(self, time: str, duration_ms: str) -> str:
-        """Microseconds since 1970, which is how `us_between` takes it."""
+        """Whole numbers all the way."""
         return f"epoch_us({time}) + coalesce({duration_ms}, 0) * 1000"
 
-    def us_between(self, first: str, last: str) -> str:
-        """`last` is already in microseconds."""
-        return f"{last} - epoch_us({first})"
+    def us(self, time: str) -> str:
+        """`epoch_us`."""
+        return f"epoch_us({time})"
+
+    def contains(self, texts: str, text: str) -> str:
+        """`list_contains`."""
+        return f"list_contains({texts}, {text})"
 
     def elements(self, texts: str) -> str:
         """`unnest`."""

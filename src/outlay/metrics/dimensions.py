@@ -38,7 +38,7 @@ class Place(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dimension:
-    """One way to split. `column` holds it at `place`; `outcome_column` on outcomes, empty where it does not exist there.
+    """One way to split. `column` holds it at `place`; `outcome_column` on outcomes, empty if not there.
 
     `empty` is the name of the group without a value, `values` the closed set where there is one, `coded` says that
     the column holds the place in that set, `flag` that it holds yes or no, `tag` the key within the free tags.
@@ -72,14 +72,14 @@ _ENVELOPE_TEXT = {
     "cost_code": "cost centre code of the company's books",
 }
 
-_ENVELOPE = tuple(
-    Dimension(key, _ENVELOPE_TEXT[key], key, outcome_column=key, empty=UNTAGGED) for key in ENVELOPE_KEYS
-)
+_ENVELOPE = tuple(Dimension(key, _ENVELOPE_TEXT[key], key, outcome_column=key, empty=UNTAGGED) for key in ENVELOPE_KEYS)
 
 DIMENSIONS: tuple[Dimension, ...] = (
     *_ENVELOPE,
     Dimension("user", "the user who asked, as the source names them", "user"),
-    Dimension("session", "one agent run; a task counts under its first session", "session_id", outcome_column="session_id"),
+    Dimension(
+        "session", "one agent run; a task counts under its first session", "session_id", outcome_column="session_id"
+    ),
     Dimension("parent_session", "the run that started this one", "parent_session_id"),
     Dimension(
         "task", "the task worked on: the usage's own, else its session's", "task_id", Place.WORK, "task_id", NO_TASK
@@ -120,7 +120,9 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension("reason", "why a usage counts as a retry or recovery", "reason"),
     Dimension("error_type", "kind of failure", "error_type"),
     Dimension("cost_source", "who stated a recorded cost", "cost_source"),
-    Dimension("counted", "whether the usage enters totals; ask with counted=all", "counted", flag=True, values=("yes", "no")),
+    Dimension(
+        "counted", "whether the usage enters totals; ask with counted=all", "counted", flag=True, values=("yes", "no")
+    ),
     Dimension("failed", "whether the operation failed", "failed", flag=True, values=("yes", "no")),
 )
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-
 CHARGE = "charge."
 """Prefix of a column that stands on charges; without it a column stands on the table the aggregate counts in."""
 OUTCOME_OF_WORK = "outcome"
@@ -183,7 +182,7 @@ def value_of(expression: Expression, found: Mapping[Aggregate, int | None]) -> i
             return None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
         case Divide(left, right):
             pair = value_of(left, found), value_of(right, found)
-            return None if pair[0] is None or not pair[1] else Fraction(pair[0]) / Fraction(pair[1])
+            return None if pair[0] is None or not pair[1] else Fraction(pair[0]) / Fraction(pair[1])  # exact: Fraction
         case Sum():
             known = found.get(expression)
             lacking = expression.lacking

@@ -62,7 +62,9 @@ def _check_value(dimension: Dimension, value: str) -> None:
 def _parse_one(text: str) -> Filter:
     found = _CONDITION.match(text)
     if found is None:
-        raise QueryError(f'not a filter: "{text.strip()}"', hint="write dimension:value, dimension!=value or dimension:a|b")
+        raise QueryError(
+            f'not a filter: "{text.strip()}"', hint="write dimension:value, dimension!=value or dimension:a|b"
+        )
     values = tuple(value.strip().replace('"', "") for value in _BY_BAR.findall(found["values"]))
     if not values:
         raise QueryError(f'the filter "{text.strip()}" names no value', hint="a missing tag is the value (untagged)")

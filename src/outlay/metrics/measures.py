@@ -59,7 +59,7 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One figure. `per_unit` is how many of the stored integer make one of the unit (10^9 nano-units a unit of money)."""
+    """One figure. `per_unit` is how many of the stored integers make one of the unit: 10^9 nano-units, 1000 ms."""
 
     name: str
     unit: Unit
@@ -194,7 +194,11 @@ MEASURES: tuple[Measure, ...] = (
     _count("tasks_abandoned", "tasks that were abandoned", _tasks(OutcomeStatus.ABANDONED)),
     _count("tasks_unknown", "tasks whose result the source does not say", _tasks(OutcomeStatus.UNKNOWN)),
     _count("charges", "cost lines: one quantity at one rate each", Count(Facts.CHARGES)),
-    _count("quantity", "quantity charged, in the unit of the one meter asked for", Sum(Facts.CHARGES, (f"{CHARGE}quantity",))),
+    _count(
+        "quantity",
+        "quantity charged, in the unit of the one meter asked for",
+        Sum(Facts.CHARGES, (f"{CHARGE}quantity",)),
+    ),
     # tokens
     _token("input_tokens", "input tokens of every kind, cached ones included", *INPUT_METERS),
     _token("output_tokens", "output tokens of every kind, reasoning included", *OUTPUT_METERS),
@@ -226,6 +230,7 @@ MEASURES: tuple[Measure, ...] = (
         Add(INFERENCE_COST, _RETRIES),
         INFERENCE_COST,
     ),
+    _share("retry_share", "cost of retries and failure recovery divided by cost", _centre(CostCentre.RETRIES)),
     _share("retrieval_share", "cost of embedding, search and reranking divided by cost", _centre(CostCentre.RETRIEVAL)),
     _share("embedding_share", "cost of embedding divided by cost", _operation(Operation.EMBEDDING)),
     _share("guardrail_share", "cost of guardrails and judges divided by cost", _centre(CostCentre.GUARDRAILS)),

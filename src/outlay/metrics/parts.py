@@ -85,7 +85,11 @@ def aggregate(statement: Statement, wanted: Count | Sum, *, counted: bool) -> st
     conditions = [condition(statement, wanted.where, table)] if wanted.where is not None else []
     if counted and table == USAGE:
         conditions.append(f"{USAGE}.counted")
-    over = "count(*)" if isinstance(wanted, Count) else f"sum({' + '.join(column(name, table) for name in wanted.columns)})"
+    over = (
+        "count(*)"
+        if isinstance(wanted, Count)
+        else f"sum({' + '.join(column(name, table) for name in wanted.columns)})"
+    )
     return f"{over} FILTER (WHERE {' AND '.join(conditions)})" if conditions else over
 
 
@@ -152,5 +156,3 @@ def period_conditions(statement: Statement, plan: Plan, table: str) -> list[str]
 def _moment(ns: int) -> datetime:
     """Times stand in the books in UTC without a zone."""
     return moment_of(ns).replace(tzinfo=None)
-
-

@@ -8,7 +8,7 @@ group) where sessions are counted or timed, since these do not add up over group
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from outlay.core.charge import PROVENANCE_CODE, Provenance
 from outlay.core.errors import QueryError
@@ -73,8 +73,19 @@ class Plan:
     def with_work(self) -> bool:
         """Usages must be joined with the tasks they worked on."""
         named = (*self.dimensions, *(dimension for dimension, _ in self.filters))
-        conditions = (item.where for item in (*self.usage_sums, *self.session_sums) if not isinstance(item, SessionTime))
+        conditions = (
+            item.where for item in (*self.usage_sums, *self.session_sums) if not isinstance(item, SessionTime)
+        )
         return any(item.place is Place.WORK for item in named) or any(map(_asks_for_outcome, conditions))
+
+    @property
+    def charges_alone(self) -> bool:
+        """Charges answer without their usages, which saves the one join that is dear."""
+        named = (*self.dimensions, *(dimension for dimension, _ in self.filters))
+        conditions = [item.where for item in self.usage_sums if item.where is not None]
+        on_charges = all(isinstance(item, Coded | Known) and item.column.startswith(CHARGE) for item in conditions)
+        elsewhere = self.session_sums or any(item.place is not Place.CHARGE for item in named)
+        return self.with_charges and on_charges and not elsewhere
 
     @property
     def with_superseded(self) -> bool:
@@ -122,6 +133,15 @@ def plan_of(query: Query, *, split_currency: bool = False, judge_unpriced: bool 
     )
 
 
+def plan_of_usages(query: Query) -> Plan:
+    """The plan that reads the usages a query is about, as they are: no dimension, no measure, no charge.
+
+    A filter on meter or provenance falls away: it picks charges, not usages.
+    """
+    where = tuple(item for item in query.where if dimension_named(item.dimension).place is not Place.CHARGE)
+    return Plan(replace(query, where=where), (), (), (), (), (), (), with_charges=False)
+
+
 def _of_kind(asked: Iterable[Aggregate], kinds: tuple[type, ...]) -> tuple[Aggregate, ...]:
     return tuple(dict.fromkeys(item for item in asked if isinstance(item, kinds)))
 
@@ -138,7 +158,9 @@ def _check_quantity(query: Query) -> None:
     """Quantities of different meters have different units: they are never added."""
     one_meter = any(item.dimension == "meter" and len(item.values) == 1 and not item.exclude for item in query.where)
     if "quantity" in query.measures and "meter" not in query.by and not one_meter:
-        raise QueryError("quantity adds only within one meter", hint="split by meter, or filter with where=meter:<name>")
+        raise QueryError(
+            "quantity adds only within one meter", hint="split by meter, or filter with where=meter:<name>"
+        )
 
 
 def _charged(measure: Measure, expression: Expression) -> Expression:

@@ -20,6 +20,8 @@ TOP_OF_SERIES = 50
 """Groups of a time series where nobody says how many."""
 MEASURES_MAX = 40
 
+ALWAYS = Period()
+
 PARAMETERS = ("measures", "by", "grain", "since", "until", "where", "top", "order", "counted")
 _ORDER = re.compile(r"^(?P<name>[^:]+?)(?::(?P<way>asc|desc))?$")
 
@@ -47,7 +49,7 @@ class Query:
     by: tuple[str, ...] = ()
     grain: Grain | None = None
     where: tuple[Filter, ...] = ()
-    period: Period = Period()
+    period: Period = ALWAYS
     top: int | None = None
     order: Order | None = None
     counted_only: bool = True
@@ -94,7 +96,9 @@ def check(query: Query) -> Query:
     if len(set(query.by)) < len(query.by) or len(set(query.measures)) < len(query.measures):
         raise QueryError("a measure or dimension is named twice")
     if len(query.by) > BY_MAX:
-        raise QueryError(f"a question splits by at most {BY_MAX} dimensions, not {len(query.by)}", hint="filter, then split")
+        raise QueryError(
+            f"a question splits by at most {BY_MAX} dimensions, not {len(query.by)}", hint="filter, then split"
+        )
     if query.top is not None and not 1 <= query.top <= TOP_MAX:
         raise QueryError(f"top must be 1 to {TOP_MAX}, not {query.top}", hint="the rest comes as one row (other)")
     if len(query.where) > FILTERS_MAX:
@@ -103,10 +107,14 @@ def check(query: Query) -> Query:
         checked(item)
     asked = (*query.measures, *query.by)
     if query.order is not None and query.order.name not in asked:
-        raise QueryError(f'cannot order by "{query.order.name}": it is not asked for', hint=nearest(query.order.name, asked))
+        raise QueryError(
+            f'cannot order by "{query.order.name}": it is not asked for', hint=nearest(query.order.name, asked)
+        )
     start, end = query.period.start_ns, query.period.end_ns
     if start is not None and end is not None and start >= end:
-        raise QueryError("the period ends before it starts", hint="since is the first moment, until the first one after")
+        raise QueryError(
+            "the period ends before it starts", hint="since is the first moment, until the first one after"
+        )
     return query
 
 

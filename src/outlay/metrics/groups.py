@@ -1,0 +1,209 @@
+"""Groups: the inner half of a statement — what is read from usages and outcomes, by bucket and dimension."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from outlay.core.period import Grain
+from outlay.core.session import NO_SESSION
+from outlay.metrics import measures
+from outlay.metrics.dialect import Dialect
+from outlay.metrics.dimensions import SEVERAL
+from outlay.metrics.expressions import Sessions, SessionTime
+from outlay.metrics.parts import (
+    CHARGES,
+    OUTCOME,
+    RUNS,
+    TASKS,
+    USAGE,
+    Statement,
+    aggregate,
+    condition,
+    filter_condition,
+    outcome_value,
+    period_conditions,
+    quoted,
+    usage_value,
+)
+from outlay.metrics.plan import Plan
+
+_GENERATIONS_MAX = 32
+"""Sessions start sessions start sessions; relations that run in a circle end here."""
+
+
+def select(selected: Iterable[str], source: str, wheres: Iterable[str] = (), groups: Sequence[str] = ()) -> str:
+    """A SELECT from its parts."""
+    where = " AND ".join(wheres)
+    text = f"SELECT {', '.join(selected)} FROM {source}"
+    text += f" WHERE {where}" if where else ""
+    return text + (f" GROUP BY {', '.join(groups)}" if groups else "")
+
+
+def key_names(plan: Plan) -> list[str]:
+    """`d0`, `d1`, …: one a dimension."""
+    return [f"d{place}" for place in range(len(plan.dimensions))]
+
+
+def bucket_name(plan: Plan) -> list[str]:
+    """`bucket`, where the question has a grain."""
+    return ["bucket"] if plan.query.grain else []
+
+
+def outcome_key_names(plan: Plan) -> list[str]:
+    """The keys that outcomes have too."""
+    return [f"d{place}" for place, item in enumerate(plan.dimensions) if item.on_outcomes]
+
+
+# ---- work: which task a usage worked on -----------------------------------------------------------------------------
+
+
+def work_tables(dialect: Dialect) -> list[str]:
+    """The tables `wt` (tasks by id) and `ws` (tasks by session; a session without a task has that of the one above)."""
+
+    def one(name: str) -> str:
+        return f"CASE WHEN min({name}) = max({name}) THEN min({name}) ELSE '{SEVERAL}' END AS {name}"
+
+    facts = ", ".join((one("task_id"), one("status"), one("task_type")))
+    current = "task_id, status, coalesce(task_type, '') AS task_type FROM outcomes WHERE current"
+    by_task = f"SELECT task_id, {one('status')}, {one('task_type')} FROM (SELECT {current}) AS t GROUP BY task_id"
+    listed = f"SELECT {dialect.elements('session_ids')} AS session_id, {current}"
+    above = "links.parent_session_id AS above"
+    fresh = "WHERE links.session_id NOT IN (SELECT session_id FROM own WHERE session_id IS NOT NULL)"
+    climb = (
+        f"SELECT links.session_id, {above}, 1 AS generation FROM links {fresh} UNION "
+        f"SELECT line.session_id, {above}, line.generation + 1 FROM line JOIN links ON links.session_id = line.above "
+        f"{fresh} AND line.generation < {_GENERATIONS_MAX}"
+    )
+    inherited = f"SELECT line.session_id, {facts} FROM line JOIN own ON own.session_id = line.above GROUP BY 1"
+    return [
+        f"{TASKS} AS ({by_task})",
+        f"own AS (SELECT session_id, {facts} FROM ({listed}) AS t GROUP BY session_id)",
+        "links AS (SELECT DISTINCT session_id, parent_session_id FROM usages WHERE parent_session_id <> '')",
+        f"line AS ({climb})",
+        f"{RUNS} AS (SELECT * FROM own UNION ALL {inherited})",
+    ]
+
+
+# ---- usages ---------------------------------------------------------------------------------------------------------
+
+
+def usage_source(plan: Plan) -> str:
+    """Usages, joined with what the plan needs beside them; charges alone where nothing else is asked for."""
+    if plan.charges_alone:
+        return f"charges AS {CHARGES}"
+    source = f"usages AS {USAGE}"
+    if plan.with_charges:
+        source += f" JOIN charges AS {CHARGES} ON {CHARGES}.seq = {USAGE}.seq"
+    if plan.with_work:
+        source += f" LEFT JOIN {TASKS} ON {TASKS}.task_id = {USAGE}.task_id"
+        source += f" LEFT JOIN {RUNS} ON {RUNS}.session_id = {USAGE}.session_id"
+    return source
+
+
+def usage_conditions(statement: Statement, plan: Plan) -> list[str]:
+    """The part of usages a plan asks for."""
+    filters = [filter_condition(statement, one, item, usage_value(statement, one)) for one, item in plan.filters]
+    only_counted = plan.query.counted_only and not plan.with_superseded
+    if plan.charges_alone:
+        counted = [f"{CHARGES}.seq NOT IN (SELECT seq FROM usages WHERE NOT counted)"] if only_counted else []
+        return [*counted, *period_conditions(statement, plan, CHARGES), *filters]
+    wheres = [f"{USAGE}.counted"] if only_counted else []
+    wheres += period_conditions(statement, plan, USAGE)
+    if plan.with_charges:
+        wheres += period_conditions(statement, plan, CHARGES)
+    return wheres + filters
+
+
+def usage_tables(statement: Statement, plan: Plan) -> list[str]:
+    """The table `u`: `k`, `bucket`, `d0` …, `a0` …, `s0` …; where sessions are counted, `runs` under it."""
+    guard = plan.with_superseded and plan.query.counted_only
+    grain = plan.query.grain
+    time = f"{CHARGES if plan.charges_alone else USAGE}.time"
+    by_day = grain in (Grain.MONTH, Grain.QUARTER, Grain.YEAR) and not plan.session_sums
+    keys = [f"{usage_value(statement, item)} AS d{place}" for place, item in enumerate(plan.dimensions)]
+    if grain is not None:
+        keys.insert(0, f"{statement.dialect.day(time) if by_day else statement.dialect.bucket(grain, time)} AS bucket")
+    if plan.session_sums:
+        keys.append(f"{USAGE}.session_id AS run")
+    sums = [
+        f"{aggregate(statement, item, counted=guard and item != measures.SUPERSEDED)} AS a{place}"
+        for place, item in enumerate(plan.usage_sums)
+    ]
+    selected = [*keys, *sums, *_session_parts(statement, plan, guard=guard)] or ["count(*) AS n"]
+    groups = [str(place + 1) for place in range(len(keys))]
+    rows = select(selected, usage_source(plan), usage_conditions(statement, plan), groups)
+    names = [*bucket_name(plan), *key_names(plan)]
+    again = [f"sum(a{place}) AS a{place}" for place in range(len(sums))]
+    if plan.session_sums:
+        return [
+            f"runs AS ({rows})",
+            f"u AS ({select(['1 AS k', *names, *again, *_session_sums(plan)], 'runs', (), names)})",
+        ]
+    if by_day and grain is not None:
+        outer = ["1 AS k", f"{statement.dialect.bucket(grain, 'bucket')} AS bucket", *key_names(plan), *again]
+        return [f"u AS ({select(outer, f'({rows}) AS days', (), [str(place + 2) for place in range(len(names))])})"]
+    return [f"u AS (SELECT 1 AS k, q.* FROM ({rows}) AS q)"]
+
+
+def sessions_over(plan: Plan, keys: Sequence[str], where: str = "") -> str:
+    """The session figures `s0` … by `keys` only: a session that stands in several groups counts once."""
+    kept: list[str] = []
+    for place, item in enumerate(plan.session_sums):
+        if isinstance(item, Sessions):
+            kept.append(f"sum(n{place}) AS n{place}")
+        else:
+            kept += [f"min(f{place}) AS f{place}", f"max(l{place}) AS l{place}"]
+    rows = select([*keys, "run", *kept], "runs", [where] if where else (), [*keys, "run"])
+    return select([*keys, *_session_sums(plan)], f"({rows}) AS apart", (), keys)
+
+
+def _session_parts(statement: Statement, plan: Plan, *, guard: bool) -> list[str]:
+    """What must be known of each session before sessions can be counted or timed: how many usages, first, last sign."""
+    parts: list[str] = []
+    for place, item in enumerate(plan.session_sums):
+        conditions = [f"{USAGE}.counted"] if guard else []
+        if isinstance(item, Sessions) and item.where is not None:
+            conditions.append(condition(statement, item.where, USAGE))
+        chosen = f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
+        if isinstance(item, Sessions):
+            parts.append(f"count(*){chosen} AS n{place}")
+        else:
+            end = statement.dialect.end_of(f"{USAGE}.time", f"{USAGE}.duration_ms")
+            parts.append(f"{statement.dialect.us(f'min({USAGE}.time){chosen}')} AS f{place}")
+            parts.append(f"max({end}){chosen} AS l{place}")
+    return parts
+
+
+def _session_sums(plan: Plan) -> list[str]:
+    return [f"{_session_sum(item, place)} AS s{place}" for place, item in enumerate(plan.session_sums)]
+
+
+def _session_sum(item: Sessions | SessionTime, place: int) -> str:
+    named = f"run <> '{NO_SESSION}'"
+    if isinstance(item, Sessions):
+        return f"count(*) FILTER (WHERE n{place} > 0 AND {named})"
+    return f"sum(l{place} - f{place}) FILTER (WHERE {named})"
+
+
+# ---- outcomes -------------------------------------------------------------------------------------------------------
+
+
+def outcome_conditions(statement: Statement, plan: Plan) -> list[str]:
+    """The part of outcomes a plan asks for: filters on what outcomes do not have leave them as they are."""
+    wheres = [f"{OUTCOME}.{quoted('current')}", *period_conditions(statement, plan, OUTCOME)]
+    known = ((one, item) for one, item in plan.filters if one.on_outcomes)
+    return wheres + [filter_condition(statement, one, item, outcome_value(statement, one)) for one, item in known]
+
+
+def outcome_groups(statement: Statement, plan: Plan) -> str:
+    """Outcomes by bucket and by the dimensions they have: `k`, `bucket`, `d0` …, `b0` …."""
+    grain = plan.query.grain
+    keys = [f"{statement.dialect.bucket(grain, f'{OUTCOME}.time')} AS bucket"] if grain else []
+    keys += [
+        f"{outcome_value(statement, item)} AS d{place}"
+        for place, item in enumerate(plan.dimensions)
+        if item.on_outcomes
+    ]
+    sums = [f"{aggregate(statement, item, counted=False)} AS b{place}" for place, item in enumerate(plan.outcome_sums)]
+    groups = [str(place + 2) for place in range(len(keys))]
+    return select(["1 AS k", *keys, *sums], f"outcomes AS {OUTCOME}", outcome_conditions(statement, plan), groups)
