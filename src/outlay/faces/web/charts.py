@@ -1,0 +1,269 @@
+"""Charts: pure functions from figures to HTML. Marks stand in stretched SVG, labels are HTML placed in per cent.
+
+So a chart is fluid without a script and its text is never distorted. Colour lives in the stylesheet: a mark names its
+class only. Heights and places are floats, since they are pixels; money reaches this module as Decimal and leaves it as
+the text that `formats` made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from markupsafe import Markup, escape
+
+SPARK_RANGE_MIN = Decimal("0.15")
+"""A sparkline's range is at least this share of its level: noise is not drama."""
+LABEL_GAP = 7.0
+"""Per cent of the chart's height between two labels at its edge, at least."""
+TICKS_MAX = 5
+
+_STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a bar: `kind` names its colour, `text` says it in words."""
+
+    kind: str
+    value: Decimal
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a chart over time; `label` stands below it where there is one, `href` is where a click leads."""
+
+    label: str
+    title: str
+    parts: Sequence[Part]
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart over time: a value a bucket, None where nothing is known, labelled at its end."""
+
+    kind: str
+    values: Sequence[Decimal | None]
+    label: str
+    end: str
+
+
+def axis(top: Decimal) -> list[Decimal]:
+    """Round ticks from 0 to just above `top`, at most five."""
+    if top <= 0:
+        return [Decimal(0), Decimal(1)]
+    power = Decimal(10) ** (top.adjusted() - 1)
+    steps = [step * power * scale for scale in (1, 10) for step in _STEPS]
+    step = next(step for step in steps if step * (TICKS_MAX - 1) >= top)
+    return [step * place for place in range(int(-(-top // step)) + 1)]
+
+
+def stacked_bars(
+    bars: Sequence[Bar], ticks: Sequence[tuple[Decimal, str]], ends: Sequence[tuple[str, str, str]]
+) -> Markup:
+    """Stacked bars over time, with the first part of every bar at the base.
+
+    `ticks` are the values of the axis with their text, lowest first; `ends` label the parts of the last bar as
+    (kind, figure, words), in stacking order.
+    """
+    top = ticks[-1][0]
+    slot = 100 / max(len(bars), 1)
+    marks = [_column(bar, place * slot + slot * 0.11, slot * 0.78, top) for place, bar in enumerate(bars)]
+    last = _middles(bars[-1].parts, top) if bars else {}
+    labels = [(kind, last[kind], figure, words) for kind, figure, words in ends if kind in last]
+    return Markup('<div class="chart">{}<div class="plot">{}{}{}</div>{}{}</div>').format(
+        _axis_labels(ticks),
+        _grid(ticks),
+        Markup(
+            '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
+        ).format(Markup("").join(marks)),
+        Markup("").join([_hit(bar, place * slot, slot) for place, bar in enumerate(bars)]),
+        _end_labels(labels),
+        _below([(place * slot + slot / 2, bar.label) for place, bar in enumerate(bars)]),
+    )
+
+
+def lines(series: Sequence[Line], labels: Sequence[str], ticks: Sequence[tuple[Decimal, str]]) -> Markup:
+    """Lines over time on one axis from 0; each says its name and its last figure at its end."""
+    top = ticks[-1][0]
+    count = max(len(labels), 2)
+    drawn = [
+        Markup('<polyline class="line k-{}" points="{}" fill="none" vector-effect="non-scaling-stroke"/>').format(
+            line.kind, points
+        )
+        for line in series
+        for points in _runs(line.values, count, top)
+    ]
+    ends = [
+        (line.kind, 100 - float(line.values[-1] / top * 100), line.end, line.label)
+        for line in series
+        if line.values and line.values[-1] is not None
+    ]
+    return Markup('<div class="chart small">{}<div class="plot">{}{}{}</div>{}{}</div>').format(
+        _axis_labels(ticks),
+        _grid(ticks),
+        Markup(
+            '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
+        ).format(Markup("").join(drawn)),
+        Markup("").join(
+            [Markup('<i class="dot k-{}" style="left:100%;top:{}%"></i>').format(kind, _n(y)) for kind, y, _, _ in ends]
+        ),
+        _end_labels(ends),
+        _below([(place / (count - 1) * 100, label) for place, label in enumerate(labels)]),
+    )
+
+
+def micro_stack(parts: Sequence[Part], name: str) -> Markup:
+    """A bar of 100 % in one table cell."""
+    return _stack(parts, sum((part.value for part in parts), Decimal(0)), name, "micro")
+
+
+def scaled_stack(parts: Sequence[Part], whole: Decimal, name: str) -> Markup:
+    """A bar whose full width is `whole`, so that the bars of a table can be compared."""
+    return _stack(parts, whole, name, "micro wide")
+
+
+def sparkline(values: Sequence[Decimal | None], tone: str, words: str) -> Markup:
+    """A line without axes in one table cell; gaps stay gaps. `tone` is good, bad or plain."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return Markup('<span class="word">{}</span>').format("no task completed")
+    low, high = min(known), max(known)
+    level = max(abs(high), abs(low))
+    span = max(high - low, level * SPARK_RANGE_MIN) or Decimal(1)
+    base = (high + low - span) / 2
+    count = max(len(values), 2)
+    scaled = [None if value is None else (value - base) * Decimal("0.8") + span / 10 for value in values]
+    drawn = [
+        Markup('<polyline points="{}" fill="none" vector-effect="non-scaling-stroke"/>').format(points)
+        for points in _runs(scaled, count, span)
+    ]
+    last = max(place for place, value in enumerate(values) if value is not None)
+    point = scaled[last]
+    assert point is not None
+    dot = Markup('<i class="dot" style="left:{}%;top:{}%"></i>').format(
+        _n(last / (count - 1) * 100), _n(100 - float(point / span * 100))
+    )
+    return Markup(
+        '<span class="spark {}" role="img" aria-label="{}">'
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>{}</span>'
+    ).format(tone, words, Markup("").join(drawn), dot)
+
+
+def _stack(parts: Sequence[Part], whole: Decimal, name: str, kind: str) -> Markup:
+    x, marks = 0.0, []
+    for part in parts:
+        width = float(part.value / whole * 100) if whole > 0 else 0.0
+        if width > 0:
+            marks.append(_rect(part.kind, (x, 0.0, width, 100.0), part.text))
+            x += width
+    words = ", ".join(part.text for part in parts if part.value > 0)
+    return Markup(
+        '<svg class="{}" viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
+    ).format(kind, f"{name}: {words or 'nothing'}", Markup("").join(marks))
+
+
+def _column(bar: Bar, x: float, width: float, top: Decimal) -> Markup:
+    y, marks = 100.0, []
+    for part in bar.parts:
+        height = float(part.value / top * 100)
+        if height > 0:
+            y -= height
+            marks.append(_rect(part.kind, (x, y, width, height), ""))
+    return Markup("").join(marks)
+
+
+def _rect(kind: str, place: tuple[float, float, float, float], title: str) -> Markup:
+    x, y, width, height = map(_n, place)
+    told = Markup("<title>{}</title>").format(title) if title else ""
+    return Markup('<rect class="k-{}" x="{}" y="{}" width="{}" height="{}">{}</rect>').format(
+        kind, x, y, width, height, told
+    )
+
+
+def _hit(bar: Bar, x: float, width: float) -> Markup:
+    """What can be pointed at and focused: the whole column, with the figures as its text."""
+    place = Markup('style="left:{}%;width:{}%"').format(_n(x), _n(width))
+    rows = Markup("").join(
+        [
+            Markup('<span class="k-{}">{}</span>').format(part.kind, part.text)
+            for part in reversed(bar.parts)
+            if part.value > 0
+        ]
+    )
+    tip = Markup('<span class="tip"><b>{}</b>{}</span>').format(bar.title, rows)
+    if not bar.href:
+        return Markup('<span class="hit" {}>{}</span>').format(place, tip)
+    words = ", ".join([bar.title, *(part.text for part in bar.parts if part.value > 0)])
+    return Markup('<a class="hit" href="{}" aria-label="{}" {}>{}</a>').format(bar.href, words, place, tip)
+
+
+def _middles(parts: Sequence[Part], top: Decimal) -> dict[str, float]:
+    middles, reached = {}, Decimal(0)
+    for part in parts:
+        if part.value > 0:
+            middles[part.kind] = 100 - float((reached + part.value / 2) / top * 100)
+            reached += part.value
+    return middles
+
+
+def _end_labels(labels: Sequence[tuple[str, float, str, str]]) -> Markup:
+    """Labels right of the plot, pushed apart where they would touch."""
+    ordered = sorted(labels, key=lambda label: label[1])
+    places: list[float] = []
+    for _, y, _, _ in ordered:
+        places.append(max(y, places[-1] + LABEL_GAP) if places else y)
+    over = max(0.0, places[-1] - 97) if places else 0.0
+    for place in reversed(range(len(places))):
+        limit = places[place + 1] - LABEL_GAP if place + 1 < len(places) else places[place] - over
+        places[place] = min(places[place], limit)
+    told = [
+        Markup('<span class="k-{}" style="top:{}%"><b>{}</b> {}</span>').format(kind, _n(y), figure, words)
+        for (kind, _, figure, words), y in zip(ordered, places, strict=True)
+    ]
+    return Markup('<div class="ends">{}</div>').format(Markup("").join(told))
+
+
+def _axis_labels(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
+    top = ticks[-1][0]
+    told = [
+        Markup('<span style="top:{}%">{}</span>').format(_n(100 - float(value / top * 100)), text)
+        for value, text in ticks
+    ]
+    return Markup('<div class="axis" aria-hidden="true">{}</div>').format(Markup("").join(told))
+
+
+def _grid(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
+    top = ticks[-1][0]
+    drawn = [Markup('<i style="top:{}%"></i>').format(_n(100 - float(value / top * 100))) for value, _ in ticks]
+    return Markup('<div class="grid" aria-hidden="true">{}</div>').format(Markup("").join(drawn))
+
+
+def _below(labels: Sequence[tuple[float, str]]) -> Markup:
+    told = [Markup('<span style="left:{}%">{}</span>').format(_n(x), label) for x, label in labels if label]
+    return Markup('<div class="below" aria-hidden="true">{}</div>').format(Markup("").join(told))
+
+
+def _runs(values: Sequence[Decimal | None], count: int, top: Decimal) -> list[str]:
+    """The points of each unbroken stretch; a single point becomes a short dash."""
+    runs: list[list[str]] = [[]]
+    for place, value in enumerate(values):
+        if value is None:
+            runs.append([])
+            continue
+        runs[-1].append(f"{_n(place / (count - 1) * 100)},{_n(100 - float(value / top * 100))}")
+    return [" ".join(run if len(run) > 1 else run * 2) for run in runs if run]
+
+
+def _n(number: float) -> str:
+    """A place with at most two decimals."""
+    return f"{number:.2f}".rstrip("0").rstrip(".") if number else "0"
+
+
+def key(kinds: Mapping[str, str]) -> Markup:
+    """The one key of a page: kind → word."""
+    told = [Markup('<span class="k-{}">{}</span>').format(kind, escape(word)) for kind, word in kinds.items()]
+    return Markup('<p class="key">{}</p>').format(Markup("").join(told))

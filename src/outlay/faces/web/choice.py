@@ -1,0 +1,115 @@
+"""Choice: what the reader of a page picked, and the stretches of time that follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from outlay.core.errors import QueryError, nearest
+from outlay.core.period import Grain, Period, ns_of
+from outlay.metrics.filters import Filter
+
+ALL = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time one can pick: `days` long up to now, its trend drawn in `bars` buckets of `grain`."""
+
+    name: str
+    label: str
+    words: str
+    days: int
+    grain: Grain
+    bars: int
+
+
+WINDOWS: dict[str, Window] = {
+    window.name: window
+    for window in (
+        Window("24h", "24 hours", "the last 24 hours", 1, Grain.HOUR, 24),
+        Window("7d", "7 days", "the last 7 days", 7, Grain.DAY, 14),
+        Window("30d", "30 days", "the last 30 days", 30, Grain.WEEK, 12),
+        Window("90d", "90 days", "the last 90 days", 90, Grain.WEEK, 13),
+        Window("13m", "13 months", "the last 13 months", 396, Grain.MONTH, 13),
+    )
+}
+DEFAULT_WINDOW = "30d"
+FILTERS = ("team", "feature", "environment")
+"""Envelope keys a page can be narrowed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The window and the filters, read at `now`; windows are half-open and end at `now`."""
+
+    window: Window
+    now: datetime
+    team: str = ALL
+    feature: str = ALL
+    environment: str = ALL
+
+    @property
+    def where(self) -> tuple[Filter, ...]:
+        """The filters as a question takes them."""
+        return tuple(Filter(name, (value,)) for name in FILTERS if (value := getattr(self, name)))
+
+    @property
+    def period(self) -> Period:
+        """The window itself."""
+        return Period(ns_of(self.start), ns_of(self.now))
+
+    @property
+    def start(self) -> datetime:
+        """The first moment of the window."""
+        return self.now - timedelta(days=self.window.days)
+
+    @property
+    def before(self) -> Period:
+        """The stretch of the same length that ends where the window starts."""
+        return Period(ns_of(self.start - timedelta(days=self.window.days)), ns_of(self.start))
+
+    @property
+    def buckets(self) -> tuple[datetime, ...]:
+        """The starts of the buckets of the trend; the last one is still running."""
+        first = _floor(self.now, self.window.grain)
+        return tuple(_back(first, self.window.grain, steps) for steps in reversed(range(self.window.bars)))
+
+    @property
+    def trend(self) -> Period:
+        """From the start of the first bucket up to now."""
+        return Period(ns_of(self.buckets[0]), ns_of(self.now))
+
+    def address(self, **changes: str) -> str:
+        """The address of this page with some of the choices changed; an empty one falls away."""
+        said = {"period": self.window.name, **{name: getattr(self, name) for name in FILTERS}, **changes}
+        return "/?" + urlencode({name: value for name, value in said.items() if value})
+
+
+def parse_choice(parameters: Mapping[str, str], now: datetime) -> Choice:
+    """The choice an address spells. QueryError for a period there is not; unknown parameters are ignored."""
+    name = parameters.get("period", "") or DEFAULT_WINDOW
+    if name not in WINDOWS:
+        raise QueryError(f'no period is called "{name}"', hint=nearest(name, WINDOWS))
+    picked = {key: parameters.get(key, ALL).strip() for key in FILTERS}
+    return Choice(WINDOWS[name], now.astimezone(UTC).replace(microsecond=0), **picked)
+
+
+def _floor(moment: datetime, grain: Grain) -> datetime:
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    if grain is Grain.HOUR:
+        return hour
+    midnight = hour.replace(hour=0)
+    if grain is Grain.WEEK:
+        return midnight - timedelta(days=midnight.weekday())
+    return midnight.replace(day=1) if grain is Grain.MONTH else midnight
+
+
+def _back(moment: datetime, grain: Grain, steps: int) -> datetime:
+    if grain is Grain.MONTH:
+        months = moment.year * 12 + moment.month - 1 - steps
+        return moment.replace(year=months // 12, month=months % 12 + 1)
+    unit = {Grain.HOUR: timedelta(hours=1), Grain.DAY: timedelta(days=1)}.get(grain, timedelta(weeks=1))
+    return moment - steps * unit

@@ -1,0 +1,144 @@
+"""Figures: the questions a page asks, in one place. Nothing is computed here; every figure is an answer's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from outlay.core.period import Grain, Period
+from outlay.faces.web.choice import Choice
+from outlay.metrics.answer import Answer
+from outlay.metrics.filters import Filter
+from outlay.metrics.query import Order, Query
+
+SESSIONS_SHOWN = 8
+FEATURES_SHOWN = 15
+TEAMS_SHOWN = 12
+OPTIONS_MAX = 200
+
+HEADLINE = (
+    "cost",
+    "inference_cost",
+    "hidden_share",
+    "full_cost_multiple",
+    "retry_cost",
+    "retry_share",
+    "retrieval_share",
+    "embedding_share",
+    "tasks",
+    "tasks_completed",
+    "completion_rate",
+    "cost_per_completed_task",
+    "outcome_value",
+    "sessions",
+    "unpriced_tokens",
+    "total_tokens",
+)
+
+Row = Mapping[str, Any]
+
+
+class Books(Protocol):
+    """Whom a page asks: open books."""
+
+    def ask(self, query: Query) -> Answer:
+        """The answer to a question."""
+        ...
+
+    def counters(self) -> Mapping[str, int | str]:
+        """What came in, and `metered_through`, the time of the latest fact."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything a page shows, as answered."""
+
+    choice: Choice
+    now: Answer
+    before: Answer
+    trend: Answer  # by centre and bucket
+    shares: Answer  # embedding and retrieval by bucket
+    teams: Answer
+    teams_before: Answer
+    team_centres: Answer
+    team_tiers: Answer
+    features: Answer
+    features_before: Answer
+    feature_centres: Answer
+    feature_trend: Answer
+    tiers: Answer
+    tiers_before: Answer
+    sessions: Answer
+    session_facts: Answer
+    session_centres: Answer
+    options: Mapping[str, Sequence[str]]
+    counters: Mapping[str, int | str]
+
+
+def collect(books: Books, choice: Choice) -> Figures:
+    """Ask everything. The same moment ends every question, so that the figures belong together."""
+    asks = _Asking(books, choice)
+    by_cost = Order("cost")
+    feature = ("cost", "tasks_completed", "completion_rate", "cost_per_completed_task", "retry_cost")
+    team = ("cost", "sessions", "tasks_completed", "cost_per_completed_task", "hidden_share")
+    sessions = asks(("cost", "usages", "retries", "session_seconds"), ("session",), top=SESSIONS_SHOWN)
+    shown = tuple(str(row["session"]) for row in sessions.rows if row["session"] != "(other)")
+    these = (Filter("session", shown),) if shown else ()
+    return Figures(
+        choice=choice,
+        now=asks(HEADLINE),
+        before=asks(HEADLINE, period=choice.before),
+        trend=asks(("cost",), ("centre",), grain=choice.window.grain, period=choice.trend),
+        shares=asks(("embedding_share", "retrieval_share"), grain=choice.window.grain, period=choice.trend),
+        teams=asks(team, ("team",), top=TEAMS_SHOWN),
+        teams_before=asks(("cost", "cost_per_completed_task"), ("team",), period=choice.before),
+        team_centres=asks(("cost",), ("team", "centre")),
+        team_tiers=asks(("inference_cost",), ("team", "model_tier")),
+        features=asks(feature, ("feature", "team"), top=FEATURES_SHOWN),
+        features_before=asks(("cost_per_completed_task",), ("feature", "team"), period=choice.before),
+        feature_centres=asks(("cost",), ("feature", "team", "centre")),
+        feature_trend=asks(
+            ("cost_per_completed_task",), ("feature", "team"), grain=choice.window.grain, period=choice.trend
+        ),
+        tiers=asks(("inference_cost",), ("model_tier",)),
+        tiers_before=asks(("inference_cost",), ("model_tier",), period=choice.before),
+        sessions=sessions,
+        session_facts=asks(("cost",), ("session", "feature", "team", "outcome"), order=by_cost, where=these),
+        session_centres=asks(("cost",), ("session", "centre"), where=these),
+        options={name: asks.options(name) for name in ("team", "environment")},
+        counters=books.counters(),
+    )
+
+
+class _Asking:
+    """Asks with the choice's filters, and its window where no other period is named."""
+
+    def __init__(self, books: Books, choice: Choice) -> None:
+        self._books, self._choice = books, choice
+
+    def __call__(
+        self,
+        measures: tuple[str, ...],
+        by: tuple[str, ...] = (),
+        *,
+        grain: Grain | None = None,
+        period: Period | None = None,
+        top: int | None = None,
+        order: Order | None = None,
+        where: tuple[Filter, ...] = (),
+    ) -> Answer:
+        filters = (*self._choice.where, *where)
+        return self._books.ask(Query(measures, by, grain, filters, period or self._choice.period, top=top, order=order))
+
+    def options(self, dimension: str) -> Sequence[str]:
+        """The values one can narrow to: those that ever cost something."""
+        answer = self._books.ask(Query(("cost",), (dimension,), top=OPTIONS_MAX, order=Order(dimension, descending=False)))
+        return tuple(str(row[dimension]) for row in answer.rows if row[dimension] != "(other)")
+
+
+def bucket_of(row: Row) -> datetime:
+    """The start of a row's bucket."""
+    return datetime.fromisoformat(str(row["time"]))

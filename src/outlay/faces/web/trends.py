@@ -1,0 +1,115 @@
+"""Trends: figures over time, as charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+
+from outlay.core.period import Grain
+from outlay.faces import formats
+from outlay.faces.web import charts
+from outlay.faces.web.changes import decimal_of
+from outlay.faces.web.choice import Choice
+from outlay.faces.web.figures import Figures, bucket_of
+
+WORDS = {Grain.HOUR: "hour", Grain.DAY: "day", Grain.WEEK: "week", Grain.MONTH: "month"}
+_LABELS_MAX = 7
+
+
+def by_centre(figures: Figures, centres: Mapping[str, str]) -> dict[str, Any]:
+    """Where the money goes: a bar a bucket, stacked by cost centre, the shares of the last one beside it."""
+    choice = figures.choice
+    found: dict[datetime, dict[str, Decimal]] = {start: {} for start in choice.buckets}
+    for row in figures.trend.rows:
+        amount = decimal_of(row.get("cost"))
+        if amount is not None and bucket_of(row) in found:
+            found[bucket_of(row)][str(row["centre"])] = amount
+    sums = {start: sum(parts.values(), Decimal(0)) for start, parts in found.items()}
+    ticks = [
+        (value, formats.money(str(value)) if value else "$0")
+        for value in charts.axis(max(sums.values(), default=Decimal(0)))
+    ]
+    marked = _marked(choice)
+    bars = [
+        charts.Bar(
+            label=marked.get(start, ""),
+            title=f"{named(start, choice.window.grain)}: {formats.money(str(sums[start]))}",
+            parts=[
+                charts.Part(kind, parts[kind], f"{word} {formats.money(str(parts[kind]))}")
+                for kind, word in centres.items()
+                if kind in parts
+            ],
+            href=_sessions_of(choice, start),
+        )
+        for start, parts in found.items()
+    ]
+    last = choice.buckets[-1]
+    ends = [
+        (kind, formats.share(str(found[last][kind] / sums[last])), word)
+        for kind, word in centres.items()
+        if kind in found[last] and sums[last]
+    ]
+    return {"grain": WORDS[choice.window.grain], "bars": len(bars), "chart": charts.stacked_bars(bars, ticks, ends)}
+
+
+def retrieval_shares(figures: Figures) -> Markup:
+    """Embedding and retrieval as shares of full cost: two figures, two lines."""
+    choice = figures.choice
+    found = {bucket_of(row): row for row in figures.shares.rows}
+    series = [
+        charts.Line(kind, [decimal_of(found.get(start, {}).get(measure)) for start in choice.buckets], word, "")
+        for kind, measure, word in (
+            ("retrieval", "retrieval_share", "retrieval, all"),
+            ("embedding", "embedding_share", "embedding"),
+        )
+    ]
+    series = [
+        charts.Line(
+            line.kind,
+            line.values,
+            line.label,
+            formats.share(str(line.values[-1])) if line.values[-1] is not None else "",
+        )
+        for line in series
+    ]
+    top = max((value for line in series for value in line.values if value is not None), default=Decimal(0))
+    ticks = [(value, f"{(value * 100).normalize():f} %") for value in charts.axis(top)]
+    marked = _marked(choice)
+    return charts.lines(series, [marked.get(start, "") for start in choice.buckets], ticks)
+
+
+def named(start: datetime, grain: Grain) -> str:
+    """A bucket in words: `W47, from 16 Nov`, `Nov 2026`, `23 Nov`, `23 Nov 14:00`."""
+    if grain is Grain.WEEK:
+        return f"W{start.isocalendar().week:02d}, from {start.day} {start:%b}"
+    if grain is Grain.MONTH:
+        return f"{start:%b %Y}"
+    return f"{start.day} {start:%b}" + (f" {start:%H:%M}" if grain is Grain.HOUR else "")
+
+
+def _marked(choice: Choice) -> dict[datetime, str]:
+    """The buckets that carry a label: so many that they do not touch."""
+    every = -(-len(choice.buckets) // _LABELS_MAX)
+    return {start: _short(start, choice.window.grain) for start in choice.buckets[::-1][::every]}
+
+
+def _short(start: datetime, grain: Grain) -> str:
+    if grain is Grain.WEEK:
+        return f"W{start.isocalendar().week:02d}"
+    if grain is Grain.MONTH:
+        return f"{start:%b}"
+    return f"{start:%H:%M}" if grain is Grain.HOUR else f"{start.day} {start:%b}"
+
+
+def _sessions_of(choice: Choice, start: datetime) -> str:
+    """Where a bar leads: the dearest sessions of its bucket."""
+    starts = choice.buckets
+    place = starts.index(start)
+    end = starts[place + 1] if place + 1 < len(starts) else choice.now + timedelta(seconds=1)
+    said = [("since", f"{start:%Y-%m-%dT%H:%M:%SZ}"), ("until", f"{end:%Y-%m-%dT%H:%M:%SZ}")]
+    return "/api/v1/sessions?" + urlencode(said + [("where", str(item)) for item in choice.where])
