@@ -158,7 +158,7 @@ class DuckBooks:
         columns = [column for column in USAGE_FACTS if column.name in names]
         probe = with_uuid_keys(usages.select([c.name for c in columns]), columns)
         probe = probe.append_column("place", pa.array(range(usages.num_rows), pa.int64()))
-        bounds = pc.min_max(usages.column("time")) if usages.num_rows else None
+        bounds = pc.min_max(usages.column("time"))
         within = "AND u.time BETWEEN ? AND ?" if same_time else ""
         sql = f"""
             SELECT n.place, u.seq, n.time < u.time AS earlier, least(n.time, u.time) AS time,
@@ -167,7 +167,7 @@ class DuckBooks:
             FROM usages u JOIN probe n ON u.fact_key = n.fact_key
             WHERE true {within} ORDER BY n.place
         """
-        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time and bounds else []
+        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time else []
         return self._with_table("probe", probe, sql, parameters)
 
     def usages_of(self, seqs: pa.ChunkedArray, columns: Sequence[Column], *, with_stated: bool = False) -> pa.Table:

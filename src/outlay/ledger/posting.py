@@ -132,6 +132,8 @@ class Clerk:
         report.problems.extend(cleaned.problems[: PROBLEMS_MAX - len(report.problems)])
         usages, repeats = best_reports(cleaned.usages)
         report.duplicates += repeats
+        if not usages.num_rows:
+            return None, None, None
         known = self._known(usages)
         places = known.column("place").to_numpy()
         fresh_mask = np.ones(usages.num_rows, dtype=bool)
