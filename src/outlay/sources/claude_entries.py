@@ -135,7 +135,11 @@ def _weight(report: Report) -> tuple[int, int, int, str]:
 def reports_in(entry: Entry, gathering: Gathering) -> Iterator[Report]:
     """The usage reports of a line: the message's own, and that of a finished sub-agent."""
     message = entry.message
-    if message.get("role") == "assistant" and mapping_in(message.get("usage")) and message.get("model") != "<synthetic>":
+    if (
+        message.get("role") == "assistant"
+        and mapping_in(message.get("usage"))
+        and message.get("model") != "<synthetic>"
+    ):
         yield from _report(entry, mapping_in(message["usage"]), gathering, entry.response_key, entry.agent_id)
     result = mapping_in(entry.body.get("toolUseResult"))
     if entry.body.get("type") == "user" and mapping_in(result.get("usage")):

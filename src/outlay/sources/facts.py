@@ -134,7 +134,8 @@ class Batch:
 
 def keys_of(texts: Iterable[str | None]) -> pa.Array:
     """16-byte keys of identity texts (null stays null); equal texts give equal keys on every machine and day."""
-    return pa.array([None if text is None else hashlib.blake2b(text.encode(), digest_size=16).digest() for text in texts], KEY)
+    digest = hashlib.blake2b
+    return pa.array([None if text is None else digest(text.encode(), digest_size=16).digest() for text in texts], KEY)
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

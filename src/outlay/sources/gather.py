@@ -8,7 +8,6 @@ from datetime import tzinfo
 from typing import Any
 
 from outlay.core.errors import Problem
-from outlay.core.money import nano_of
 from outlay.sources.facts import Batch, facts_of, outcomes_of
 from outlay.sources.moments import Moment, moment_of_text
 
@@ -93,16 +92,3 @@ class Gathering:
             self.problems = []
             if done:
                 return
-
-
-def recorded_nano(cost: object, tokens: int) -> int | None:
-    """Nano-units of a recorded cost. A cost of 0 beside tokens is not a price but a missing one: None.
-
-    Raises ValueError for a cost that is no amount, or a negative one.
-    """
-    if cost is None:
-        return None
-    nano = nano_of(cost)
-    if nano < 0:
-        raise ValueError(f"negative cost: {cost}")
-    return nano if nano or not tokens else None

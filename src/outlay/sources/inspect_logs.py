@@ -7,30 +7,29 @@ sample, else those of the log, named as a roll-up.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from outlay.core.errors import FormatError
+from outlay.sources.archives import members
 from outlay.sources.facts import Batch
 from outlay.sources.gather import Gathering
 from outlay.sources.inspect_samples import InspectLog, rolled_up, sample_facts, sample_id
 from outlay.sources.jsons import list_in, mapping_in, parse_json
 from outlay.sources.moments import zone_of
 from outlay.sources.options import ReadOptions
-from outlay.sources.reader import plain_name, zip_members
+from outlay.sources.reader import plain_name, read_json
 from outlay.sources.sample import Sample
-from outlay.sources.tau2 import read_document
 
 NAME = "inspect"
+_HEADERS = ("header.json", "_journal/start.json")
 
 
 def recognises(sample: Sample) -> bool:
     """An archive with samples and a header, or an object with an evaluation, a plan and statistics."""
     if sample.is_zip:
-        names = set(sample.member_names)
-        return "header.json" in names or "_journal/start.json" in names
+        return any(name in sample.member_names for name in _HEADERS)
     top = mapping_in(sample.json)
     return "eval" in top and "task" in mapping_in(top["eval"]) and bool({"plan", "stats", "samples"} & set(top))
 
@@ -55,24 +54,26 @@ def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
 
 
 def _document(path: Path, gathering: Gathering) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-    log = mapping_in(read_document(path, gathering.problems))
+    log = mapping_in(read_json(path, gathering.problems))
     return log, (mapping_in(sample) for sample in list_in(log.get("samples")))
 
 
 def _archive(path: Path, gathering: Gathering) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
     """Header and samples of an archive; one that was interrupted has only its journal for a header."""
+    headers: dict[str, bytes] = {name: data for name, data in members(path, []) if name in _HEADERS}
+    name = next((name for name in _HEADERS if name in headers), None)
+    if name is None:
+        raise FormatError(f"{path.name} is an archive without {_HEADERS[0]}", hint="is it an Inspect AI log?")
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            name = "header.json" if "header.json" in names else "_journal/start.json"
-            header = mapping_in(parse_json(archive.read(name)))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        raise FormatError(f"{path.name} cannot be opened as an Inspect archive: {error}") from error
-    return header, _members(path, gathering)
+        return mapping_in(parse_json(headers[name])), _samples(path, gathering)
+    except ValueError as error:
+        raise FormatError(f"{path.name}!{name} is not JSON: {error}") from error
 
 
-def _members(path: Path, gathering: Gathering) -> Iterator[dict[str, Any]]:
-    for name, data in zip_members(path, gathering.problems, prefix="samples/"):
+def _samples(path: Path, gathering: Gathering) -> Iterator[dict[str, Any]]:
+    for name, data in members(path, gathering.problems):
+        if not name.startswith("samples/"):
+            continue
         try:
             yield mapping_in(parse_json(data))
         except ValueError as error:

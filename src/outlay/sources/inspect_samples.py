@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from outlay.core.errors import Problem
-from outlay.sources.gather import Gathering, recorded_nano
+from outlay.sources.gather import Gathering
 from outlay.sources.jsons import count_in, list_in, mapping_in, text_in
-from outlay.sources.langfuse import basis_by_total
 from outlay.sources.moments import Moment
+from outlay.sources.stated import basis_by_total, recorded_nano
 
 ROLL_UP = "roll-up"
 """Begins the name of a fact that repeats a total because nothing below states it."""
@@ -109,7 +109,9 @@ def _stretch(log: InspectLog, sample: dict[str, Any], events: list[dict[str, Any
     return (by_time[0], by_time[-1]) if by_time else (log.start, log.end)
 
 
-def _event(log: InspectLog, event: dict[str, Any], shared: dict[str, Any], where: str, *, scoring: bool, number: int) -> int:
+def _event(
+    log: InspectLog, event: dict[str, Any], shared: dict[str, Any], where: str, *, scoring: bool, number: int
+) -> int:
     """Gather a model call or a tool call; how many model calls stated tokens (0 or 1)."""
     if event.get("event") not in {"model", "tool"} or event.get("cache") == "read" or event.get("pending"):
         return 0
@@ -223,7 +225,7 @@ def _outcome(log: InspectLog, sample: dict[str, Any], shared: dict[str, Any], en
 
 
 def _status(sample: dict[str, Any]) -> str:
-    """Done where the first score is correct. A sample that broke off on an error, or on a limit without a score, failed."""
+    """Done where the first score is correct; one that broke off, on an error or on a limit without a score, failed."""
     if sample.get("error"):
         return "failed"
     scores = list(mapping_in(sample.get("scores")).values())

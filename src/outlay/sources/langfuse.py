@@ -15,13 +15,13 @@ from typing import Any
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.errors import FormatError
 from outlay.sources.facts import Batch
-from outlay.sources.gather import Gathering, recorded_nano
+from outlay.sources.gather import Gathering
 from outlay.sources.jsons import count_in, list_in, mapping_in, parse_json, text_in
 from outlay.sources.moments import zone_of
 from outlay.sources.options import ReadOptions
-from outlay.sources.reader import lines, plain_name
+from outlay.sources.reader import lines, plain_name, read_json
 from outlay.sources.sample import Sample
-from outlay.sources.tau2 import read_document
+from outlay.sources.stated import basis_by_total, recorded_nano
 
 NAME = "langfuse"
 
@@ -45,7 +45,9 @@ SUCCESS_NAMES = frozenset(
     {"success", "succeeded", "task_success", "resolved", "completed", "task_completed", "task_completion", "outcome"}
     | {"correct", "correctness", "passed", "pass", "goal_achieved", "solved"}
 )
-DONE_WORDS = frozenset({"success", "succeeded", "done", "pass", "passed", "true", "yes", "correct", "resolved", "completed"})
+DONE_WORDS = frozenset(
+    {"success", "succeeded", "done", "pass", "passed", "true", "yes", "correct", "resolved", "completed"}
+)
 FAILED_WORDS = frozenset({"failure", "failed", "fail", "false", "no", "incorrect", "unresolved", "error"})
 ABANDONED_WORDS = frozenset({"abandoned", "cancelled", "canceled"})
 
@@ -88,7 +90,7 @@ def _exports(path: Path, gathering: Gathering) -> Iterator[dict[str, Any]]:
             except ValueError as error:
                 gathering.refuse(f"{path.name}, line {number}", f"not JSON: {error}")
         return
-    top = read_document(path, gathering.problems)
+    top = read_json(path, gathering.problems)
     yield from (mapping_in(item) for item in (top if isinstance(top, list) else [top]))
 
 
@@ -204,14 +206,6 @@ def _usage(item: dict[str, Any]) -> dict[str, Any]:
         **basis_by_total(input_tokens, output_tokens, total, (read_tokens or 0) + (written or 0)),
         **_cost(item, total or (input_tokens or 0) + (output_tokens or 0)),
     }
-
-
-def basis_by_total(input_tokens: int | None, output_tokens: int | None, total: int | None, cached: int) -> dict[str, Any]:
-    """The token basis which the stated total proves; empty where it proves nothing."""
-    apart = (input_tokens or 0) + (output_tokens or 0)
-    if total is None or not cached:
-        return {}
-    return {"basis": "inclusive"} if total == apart else {"basis": "exclusive"} if total == apart + cached else {}
 
 
 def _cost(item: dict[str, Any], tokens: int) -> dict[str, Any]:

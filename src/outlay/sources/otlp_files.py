@@ -39,7 +39,7 @@ def _is_protobuf(sample: Sample) -> bool:
     inner = sample.head[place : place + 1]
     fits = place + size <= len(sample.head) or not sample.is_whole
     # a ResourceSpans begins with its resource (1), its scope spans (2) or its schema URL (3), all with a length
-    return 0 < size and fits and inner in {b"\x0a", b"\x12", b"\x1a"}
+    return size > 0 and fits and inner in {b"\x0a", b"\x12", b"\x1a"}
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
@@ -94,7 +94,5 @@ def _decoded(
     problems.clear()
     for start in range(0, max(decoded.spans.num_rows, 1), ROWS_MAX):
         spans = decoded.spans.slice(start, ROWS_MAX)
-        yield Batch(
-            FACTS.empty_table(), OUTCOMES.empty_table(), spans.num_rows + refused, problems=found, spans=spans
-        )
+        yield Batch(FACTS.empty_table(), OUTCOMES.empty_table(), spans.num_rows + refused, problems=found, spans=spans)
         refused, found = 0, []

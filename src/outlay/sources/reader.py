@@ -1,16 +1,16 @@
-"""Opening files: plain, gzip or zip. What was readable before a cut is kept, and a Problem names the cut."""
+"""Opening files, plain or gzip. What was readable before a cut is kept, and a Problem names the cut."""
 
 from __future__ import annotations
 
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from isal import isal_zlib
 
 from outlay.core.errors import FormatError, Problem
+from outlay.sources.jsons import parse_cut_json, parse_json
 
 BLOCK_BYTES = 1 << 20
 DOCUMENT_BYTES_MAX = 2 << 30
@@ -18,7 +18,6 @@ DOCUMENT_BYTES_MAX = 2 << 30
 
 LINE_BYTES_MAX = 256 << 20
 _GZIP_MAGIC = b"\x1f\x8b"
-ZIP_MAGIC = b"PK\x03\x04"
 
 
 def plain_name(path: Path) -> str:
@@ -114,17 +113,17 @@ def lines(path: Path, problems: list[Problem]) -> Iterator[tuple[int, bytes]]:
         yield number + 1, rest
 
 
-def zip_members(path: Path, problems: list[Problem], prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """Name and content of each readable member below `prefix`, in order; a damaged member is a Problem."""
-    with zipfile.ZipFile(path) as archive:
-        for info in archive.infolist():
-            if info.is_dir() or not info.filename.startswith(prefix):
-                continue
-            if info.file_size > DOCUMENT_BYTES_MAX:
-                problems.append(Problem(f"{path.name}!{info.filename}", f"{info.file_size:,} bytes are too many"))
-                continue
-            try:
-                yield info.filename, archive.read(info)
-            except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-                problems.append(Problem(f"{path.name}!{info.filename}", f"the member cannot be unpacked: {error}"))
-
+def read_json(path: Path, problems: list[Problem]) -> Any:
+    """The JSON document in a file; of one that is cut, what is complete before the cut. Raises FormatError."""
+    data = document(path, problems)
+    try:
+        return parse_json(data)
+    except ValueError as error:
+        why = str(error)
+    try:
+        value = parse_cut_json(data)
+    except ValueError as error:
+        raise FormatError(f"{path.name} is not readable JSON: {why}") from error
+    if not problems:
+        problems.append(Problem(path.name, f"the JSON is cut or damaged: {why}", "its beginning was read"))
+    return value

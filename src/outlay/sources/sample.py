@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from outlay.sources.archives import ZIP_MAGIC, member_names
 from outlay.sources.jsons import mapping_in, parse_cut_json, parse_json
-from outlay.sources.reader import ZIP_MAGIC, head_of, plain_name
+from outlay.sources.reader import head_of, plain_name
 
 _RECORDS_MAX = 50
 _HEAD_BYTES = 1 << 20
@@ -54,12 +54,8 @@ class Sample:
 
     @cached_property
     def member_names(self) -> Sequence[str]:
-        """Names inside a zip archive; none where it has no directory."""
-        try:
-            with zipfile.ZipFile(self.path) as archive:
-                return archive.namelist()
-        except (zipfile.BadZipFile, OSError):
-            return ()
+        """Names inside a zip archive, as far as it is readable."""
+        return member_names(self.path)
 
     @cached_property
     def lines(self) -> Sequence[bytes]:
@@ -82,10 +78,8 @@ class Sample:
 
     @cached_property
     def is_json_lines(self) -> bool:
-        """Whether each of the first two lines is a JSON object of its own."""
-        if len(self.lines) < 2 or not self.lines[0].lstrip().startswith(b"{"):
-            return False
-        return bool(self._objects(self.lines[:1])) and self.lines[1].lstrip().startswith((b"{", b"["))
+        """Whether at least half of the first lines, of which there are several, are JSON objects of their own."""
+        return len(self.lines) > 1 and 2 * len(self._objects(self.lines)) >= len(self.lines)
 
     @cached_property
     def records(self) -> Sequence[dict[str, Any]]:

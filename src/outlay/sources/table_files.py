@@ -287,7 +287,8 @@ class _Table:
     def _cost(self, chunk: pa.Table, columns: dict[str, pa.Array], refusals: _Refusals) -> None:
         """The recorded cost; a 0 beside tokens is a missing price, and so is any 0 where the mapping says so.
 
-        A row that states neither a cost nor a quantity still happened: it bears one `total` that nobody priced.
+        A row that states neither a cost nor a quantity still happened: it bears one `total` that nobody priced, unless
+        it failed.
         """
         texts = self._of(chunk, self.mapping.fact["cost"])
         nano, bad = amounts_nano(texts)
@@ -295,12 +296,16 @@ class _Table:
         measured = np.zeros(chunk.num_rows, dtype=np.bool_)
         for word in COUNT_WORDS:
             if word in columns and word != "attempt":
-                measured |= np.asarray(pc.fill_null(pc.greater(columns[word], 0), fill_value=False).to_numpy(zero_copy_only=False))
+                measured |= np.asarray(
+                    pc.fill_null(pc.greater(columns[word], 0), fill_value=False).to_numpy(zero_copy_only=False)
+                )
         zero = pc.fill_null(pc.equal(nano, 0), fill_value=False).to_numpy(zero_copy_only=False)
         unknown = zero & (measured | self.mapping.zero_is_unknown)
         columns["cost_nano"] = pc.if_else(pa.array(unknown), pa.scalar(None, pa.int64()), nano)
         if not self.mapping.units:
             total = nulls_as_true(columns["cost_nano"]) & ~measured
+            if "failed" in columns:
+                total &= ~np.asarray(pc.fill_null(columns["failed"], fill_value=False).to_numpy(zero_copy_only=False))
             ones = pa.array(np.ones(chunk.num_rows, dtype=np.int64), mask=~total)
             columns["units"] = _unit_lists({"total": ones}, chunk.num_rows)
 
@@ -326,7 +331,9 @@ class _Table:
         columns |= {name: text for name, text in self._told_columns(chunk.num_rows).items() if name != "signal"}
         plain = {"task_type", "currency", *(word for word in words if word in TEXT_WORDS)} - {"session_id"}
         columns |= {word: self._of(chunk, words[word]) for word in plain if word in words}
-        session = self._of(chunk, words["session_id"]) if "session_id" in words else pa.nulls(chunk.num_rows, pa.string())
+        session = (
+            self._of(chunk, words["session_id"]) if "session_id" in words else pa.nulls(chunk.num_rows, pa.string())
+        )
         task = pc.coalesce(columns.get("task_id", pa.nulls(chunk.num_rows, pa.string())), session)
         refusals.add(nulls_as_true(task), "an outcome without a task_id")
         columns["task_id"] = task
@@ -369,7 +376,9 @@ def _unit_lists(quantities: Mapping[str, pa.Array], rows: int) -> pa.Array:
     units: list[list[dict[str, object]] | None] = [None] * rows
     for row in np.flatnonzero(anywhere).tolist():
         units[row] = [
-            {"meter": meter, "quantity": column[row].as_py()} for meter, column in quantities.items() if present[meter][row]
+            {"meter": meter, "quantity": column[row].as_py()}
+            for meter, column in quantities.items()
+            if present[meter][row]
         ]
     return pa.array(units, UNITS)
 

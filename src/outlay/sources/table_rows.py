@@ -7,7 +7,7 @@ says, for rows without an identity), `file.name`, `file.time`, `path.<part>` and
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ import pyarrow.csv as pa_csv
 from outlay.core.errors import FormatError, Problem
 from outlay.core.period import moment_of
 from outlay.sources.gather import ROWS_MAX
-from outlay.sources.jsons import list_in, mapping_in, parse_cut_json, parse_json
+from outlay.sources.jsons import list_in, mapping_in, parse_json
 from outlay.sources.mapping import TableMapping
 from outlay.sources.moments import file_moment
-from outlay.sources.reader import blocks, document, lines
+from outlay.sources.reader import blocks, document, lines, read_json
 from outlay.sources.sample import Sample
 
 Row = tuple[int, Any, str]
@@ -31,6 +31,7 @@ Row = tuple[int, Any, str]
 
 _SEPARATOR = "\x1f"
 _NO_TEXT = frozenset({"", "null", "~"})
+_TOLD = ("row.", "file.", "path.", "companion.")
 
 
 def kind_of(sample: Sample, mapping: TableMapping) -> str:
@@ -55,7 +56,7 @@ def chunks(sample: Sample, mapping: TableMapping, problems: list[Problem]) -> It
     if kind == "parquet":
         yield from _parquet(sample, mapping)
         return
-    rows = _json_lines(sample, problems) if kind == "jsonl" else _records(sample, mapping, kind, problems)
+    rows = _json_lines(sample, mapping, problems) if kind == "jsonl" else _records(sample, mapping, kind, problems)
     while True:
         before = len(problems)
         chunk = list(islice(rows, ROWS_MAX))
@@ -104,7 +105,7 @@ def text_of(value: Any) -> str | None:
 
 
 def at(record: Any, path: str) -> Any:
-    """The value below a dotted path; numbers count list items, from the end where negative; JSON in a text is opened."""
+    """The value below a dotted path; numbers count list items, negative ones from the end; JSON in a text is opened."""
     if isinstance(record, dict) and path in record:
         return record[path]
     value = record
@@ -128,16 +129,42 @@ def _of_rows(rows: list[Row], mapping: TableMapping) -> pa.Table:
         "row.number": pa.array([number for number, _, _ in rows], pa.int64()).cast(pa.string()),
         "row.content": pa.array([content for _, _, content in rows], pa.string()),
     }
+    records = [record for _, record, _ in rows]
     for name in mapping.columns():
-        if not name.startswith(("row.", "file.", "path.", "companion.")):
-            columns[name] = pa.array([text_of(at(record, name)) for _, record, _ in rows], pa.string())
+        if not name.startswith(_TOLD):
+            columns[name] = _text_column(_values(records, name))
     return pa.table(columns)
+
+
+def _values(records: list[dict[str, Any]], name: str) -> list[Any]:
+    """What stands under a name or a dotted path in each record."""
+    if "." not in name:
+        return [record.get(name) for record in records]
+    top = name.split(".", 1)[0]
+    return [at(record, name) if top in record or name in record else None for record in records]
+
+
+def _text_column(values: list[Any]) -> pa.Array:
+    """A column of text from values of JSON; the common cases, all text or all whole numbers, without a step per row."""
+    kinds = set(map(type, values))
+    if kinds <= {type(None)}:
+        return pa.nulls(len(values), pa.string())
+    if kinds <= {str, type(None)}:
+        texts = pa.array(values, pa.string())
+        return pc.if_else(pc.is_in(texts, value_set=pa.array(sorted(_NO_TEXT))), pa.scalar(None, pa.string()), texts)
+    if kinds <= {int, type(None)}:
+        try:
+            return pa.array(values, pa.int64()).cast(pa.string())
+        except (pa.ArrowInvalid, OverflowError):
+            pass
+    return pa.array([text_of(value) for value in values], pa.string())
 
 
 # ---- JSON and YAML ----------------------------------------------------------------------------------------------
 
 
-def _json_lines(sample: Sample, problems: list[Problem]) -> Iterator[Row]:
+def _json_lines(sample: Sample, mapping: TableMapping, problems: list[Problem]) -> Iterator[Row]:
+    """Lines as rows; their content only where it is their identity."""
     for number, line in lines(sample.path, problems):
         try:
             record = parse_json(line)
@@ -147,12 +174,11 @@ def _json_lines(sample: Sample, problems: list[Problem]) -> Iterator[Row]:
         if not isinstance(record, dict):
             problems.append(Problem(f"{sample.path.name}, line {number}", "not a JSON object", "refused"))
             continue
-        yield number, record, line.decode("utf-8", "replace").strip()
+        yield number, record, "" if mapping.identity else line.decode("utf-8", "replace").strip()
 
 
 def _records(sample: Sample, mapping: TableMapping, kind: str, problems: list[Problem]) -> Iterator[Row]:
-    data = document(sample.path, problems)
-    body = _yaml(sample, data) if kind == "yaml" else _json(sample, data, problems)
+    body = _yaml(sample, problems) if kind == "yaml" else read_json(sample.path, problems)
     for number, record in enumerate(records_in(body, mapping), 1):
         if not isinstance(record, dict):
             problems.append(Problem(f"{sample.path.name}, record {number}", "not an object", "refused"))
@@ -171,25 +197,13 @@ def records_in(body: Any, mapping: TableMapping) -> Iterable[Any]:
     yield from list_in(body) if not isinstance(body, dict) else [body]
 
 
-def _json(sample: Sample, data: bytes, problems: list[Problem]) -> Any:
-    try:
-        return parse_json(data)
-    except ValueError as error:
-        if not problems:
-            problems.append(Problem(sample.path.name, f"the JSON is damaged or cut: {error}", "its beginning was read"))
-        try:
-            return parse_cut_json(data)
-        except ValueError:
-            raise FormatError(f"{sample.path.name} is not readable JSON: {error}") from error
-
-
-def _yaml(sample: Sample, data: bytes) -> Any:
+def _yaml(sample: Sample, problems: list[Problem]) -> Any:
     """YAML with every scalar as the text that stands there, so that no amount passes through a float."""
     import yaml
 
     loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
     try:
-        return yaml.load(data, Loader=loader)  # noqa: S506 - the base loader builds texts, lists and dicts only
+        return yaml.load(document(sample.path, problems), Loader=loader)  # noqa: S506 - the base loader builds texts, lists and dicts only
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise FormatError(f"{sample.path.name} is not readable YAML: {error}") from error
 
@@ -277,7 +291,10 @@ def _csv(sample: Sample, mapping: TableMapping, problems: list[Problem]) -> Iter
     except pa.ArrowInvalid as error:
         problems.append(Problem(sample.path.name, f"after row {first - 1:,}: {error}", "the rows before it were read"))
     if refused:
-        yield _with_rows(pa.schema([(name, pa.string()) for name in wanted]).empty_table(), first, mapping), len(refused)
+        yield (
+            _with_rows(pa.schema([(name, pa.string()) for name in wanted]).empty_table(), first, mapping),
+            len(refused),
+        )
 
 
 def _needed(header: list[str], mapping: TableMapping) -> list[str]:
@@ -322,9 +339,19 @@ def _with_rows(chunk: pa.Table, first: int, mapping: TableMapping) -> pa.Table:
         )
     else:
         content = numbers
-    for name in mapping.columns():
-        top = name.split(".", 1)[0]
-        if name not in columns and top in columns and "." in name:
-            nested: Mapping[str, Any] = {top: columns[top].to_pylist()}
-            columns[name] = pa.array([text_of(at({top: text}, name)) for text in nested[top]], pa.string())
+    for top in [name for name in columns if any(column.startswith(f"{name}.") for column in mapping.columns())]:
+        inside = [name for name in mapping.columns() if name.startswith(f"{top}.") and name not in columns]
+        columns |= _opened(columns[top], top, inside)
     return pa.table({**columns, "row.number": numbers, "row.content": content})
+
+
+def _opened(column: pa.Array, top: str, names: list[str]) -> dict[str, pa.Array]:
+    """Columns for paths into the JSON which a column's texts hold; each distinct text is opened once."""
+    encoded = column.dictionary_encode()
+    opened: list[dict[str, Any]] = []
+    for text in encoded.dictionary.to_pylist():
+        try:
+            opened.append({top: parse_json(text.encode())})
+        except ValueError:
+            opened.append({})
+    return {name: _text_column(_values(opened, name)).take(encoded.indices) for name in names}

@@ -13,12 +13,13 @@ from typing import Any
 
 from outlay.core.errors import FormatError, Problem
 from outlay.sources.facts import Batch
-from outlay.sources.gather import Gathering, recorded_nano
-from outlay.sources.jsons import count_in, list_in, mapping_in, parse_cut_json, parse_json, text_in
+from outlay.sources.gather import Gathering
+from outlay.sources.jsons import count_in, list_in, mapping_in, text_in
 from outlay.sources.moments import Moment, zone_of
 from outlay.sources.options import ReadOptions
-from outlay.sources.reader import document, plain_name
+from outlay.sources.reader import plain_name, read_json
 from outlay.sources.sample import Sample
+from outlay.sources.stated import recorded_nano
 
 NAME = "tau2"
 
@@ -33,7 +34,7 @@ def recognises(sample: Sample) -> bool:
 def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
     """Batches of one results file. Raises FormatError where it holds no simulations at all."""
     gathering = Gathering(NAME, plain_name(path), zone_of(options.zone))
-    run = mapping_in(read_document(path, gathering.problems))
+    run = mapping_in(read_json(path, gathering.problems))
     if not isinstance(run.get("simulations"), list) and not gathering.problems:
         raise FormatError(f"{path.name} holds no list of simulations", hint="is it a tau2-bench results file?")
     info = mapping_in(run.get("info"))
@@ -41,28 +42,6 @@ def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
         _Simulation(gathering, info, mapping_in(simulation), f"{path.name}, simulation {number}").read()
         yield from gathering.batches()
     yield from gathering.batches(last=True)
-
-
-def read_document(path: Path, problems: list[Problem]) -> Any:
-    """The JSON document of a file; of one that is cut, what is complete before the cut. Raises FormatError."""
-    data = document(path, problems)
-    try:
-        return parse_json(data)
-    except ValueError as error:
-        try:
-            value = parse_cut_json(data)
-        except ValueError:
-            raise FormatError(f"{path.name} is not readable JSON: {error}") from error
-    if not problems:
-        problems.append(Problem(path.name, f"the JSON is damaged or cut: {error_text(value)}"))
-    return value
-
-
-def error_text(value: Any) -> str:
-    """What was kept of a damaged document, in words."""
-    if isinstance(value, dict):
-        return "only the beginning was read, up to " + (list(value)[-1] if value else "nothing")
-    return "only the beginning was read"
 
 
 @dataclass(slots=True)
@@ -136,7 +115,10 @@ class _Simulation:
                 continue
             if row is not None:
                 turn = text_in(message.get("turn_idx")) or str(number)
-                identity = {"fact_id": f"tau2:{shared['session_id']}:{turn}", "parent_id": f"tau2:{shared['session_id']}"}
+                identity = {
+                    "fact_id": f"tau2:{shared['session_id']}:{turn}",
+                    "parent_id": f"tau2:{shared['session_id']}",
+                }
                 times = {"start_ns": min(began.ns, ended.ns), "end_ns": ended.ns, "zone_assumed": ended.zone_assumed}
                 self.gathering.fact({**shared, **identity, **times, **row}, where)
             began = ended

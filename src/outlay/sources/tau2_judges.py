@@ -12,13 +12,13 @@ from typing import Any
 
 from outlay.core.errors import Problem
 from outlay.sources.facts import Batch
-from outlay.sources.gather import Gathering, recorded_nano
+from outlay.sources.gather import Gathering
 from outlay.sources.jsons import count_in, list_in, mapping_in, text_in
 from outlay.sources.moments import Moment, file_moment, zone_of
 from outlay.sources.options import ReadOptions
-from outlay.sources.reader import plain_name
+from outlay.sources.reader import plain_name, read_json
 from outlay.sources.sample import Sample
-from outlay.sources.tau2 import read_document
+from outlay.sources.stated import recorded_nano
 
 NAME = "tau2_judges"
 
@@ -32,7 +32,7 @@ def recognises(sample: Sample) -> bool:
 def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
     """Batches of one judge summary."""
     gathering = Gathering(NAME, plain_name(path), zone_of(options.zone))
-    report = mapping_in(read_document(path, gathering.problems))
+    report = mapping_in(read_json(path, gathering.problems))
     at = file_moment(path)
     gathering.problems.append(
         Problem(path.name, "judge entries carry no time", "kept under the time at which the file was written")
