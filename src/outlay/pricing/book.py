@@ -6,22 +6,39 @@ charged = book.charge(usages)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from outlay.core.period import NS_PER_US
-from outlay.pricing import catalogue, charging, userfiles
+from outlay.core.errors import PriceError, Problem
+from outlay.core.period import NS_PER_US, ns_of
+from outlay.core.price import Price
+from outlay.pricing import catalogue, charging, shelf, userfiles, writing
 from outlay.pricing.charges import Charged
 from outlay.pricing.charging import Edges
 from outlay.pricing.course import Asked, Course
+from outlay.pricing.litellm import MAP_NAME, read_map
 from outlay.pricing.rates import Vector
 from outlay.pricing.rows import starts_of
-from outlay.pricing.userfiles import UserFiles, own_rows, own_tiers, own_version
+from outlay.pricing.shelf import Conflict
+from outlay.pricing.userfiles import ALIASES, CARD, CONTRACTS, OVERRIDES, UserFiles, own_rows, own_tiers, own_version
 
 COURSES_MAX = 20_000
 """How many ways of asking are remembered; a stream of ever new model names must not eat the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapReport:
+    """What an import of LiteLLM's map brought: models, those the catalogue lacks, disagreements, refused entries."""
+
+    models: int
+    new_models: int
+    conflicts: tuple[Conflict, ...]
+    problems: tuple[Problem, ...]
 
 
 class PriceBook:
@@ -68,3 +85,89 @@ class PriceBook:
             found = sorted({moment // NS_PER_US for moment in moments})
             self._edges = Edges(np.array(found, np.int64), np.array(hours, np.int64))
         return self._edges
+
+    # ------------------------------------------------------------------------------------------------ showing prices
+
+    def find(self, model: str, provider: str = "", at: datetime | None = None, **asked: str) -> list[Price]:
+        """Every rate any source offers for a model at a moment (default now), best first within each meter.
+
+        `asked` may name region, service_tier, processing and speed. An empty list: nobody knows this model.
+        """
+        return shelf.offers(self.course(Asked(provider, model, **asked)), _ns(at))
+
+    def applied(self, model: str, provider: str = "", at: datetime | None = None, **asked: str) -> list[Price]:
+        """The rates that would be charged at a moment (default now): contracts, discounts and fallbacks applied."""
+        return shelf.chosen(self.course(Asked(provider, model, **asked)), _ns(at))
+
+    def history(self, model: str, provider: str = "") -> list[Price]:
+        """The rates that are charged over all of time, each with the stretch in which it holds."""
+        return shelf.history(self.course(Asked(provider, model)))
+
+    def conflicts(self, at: datetime | None = None) -> list[Conflict]:
+        """Where the imported map disagrees with the catalogue at a moment (default now)."""
+        return shelf.conflicts(self.user.imported, at or datetime.now(UTC))
+
+    def stale(self, now: datetime | None = None) -> list[Problem]:
+        """Which price tables have stopped moving."""
+        return shelf.stale(self.user.imported, now or datetime.now(UTC))
+
+    # ------------------------------------------------------------------------------------------------ changing prices
+
+    def add_override(self, entry: Mapping[str, object]) -> None:
+        """Adds a `[[price]]` table to overrides.toml, such as {"provider": …, "model": …, "input": "2.50 per 1M"}.
+
+        Like every change: raises PriceError that says what is wrong, and then nothing has changed.
+        """
+        self._append(OVERRIDES, entry)
+
+    def add_contract(self, entry: Mapping[str, object]) -> None:
+        """Adds a `[[contract]]` table: name, provider and model globs, from, to, discount_percent or rates."""
+        self._append(CONTRACTS, entry)
+
+    def add_alias(self, entry: Mapping[str, object]) -> None:
+        """Adds an `[[alias]]` table: model (a glob), to, and optionally provider and to_provider."""
+        self._append(ALIASES, entry)
+
+    def add_runtime_rate(self, entry: Mapping[str, object]) -> None:
+        """Adds a `[[rate]]` table to the rate card: agent, environment, session_second, vcpu_second, gib_second."""
+        self._append(CARD, entry)
+
+    def import_litellm(self, source: bytes | str | Path, as_of: date | None = None) -> MapReport:
+        """Takes over LiteLLM's price map from bytes, a file or an https address, replacing an earlier one.
+
+        Raises FormatError if it is no such map and PriceError if it cannot be had or kept.
+        """
+        if self.folder is None:
+            raise PriceError("this price book has no folder to write to", hint="name a home with --home or OUTLAY_HOME")
+        content, origin = writing.fetch(source)
+        day = (as_of or datetime.now(UTC).date()).isoformat()
+        imported = read_map(content, day)
+        userfiles.write(self.folder / MAP_NAME, userfiles.pack_map(content, day, origin))
+        self.reload()
+        rows = [row for found in imported.by_name.values() for row in found]
+        known = sum(shelf.listed(row) for row in rows)
+        return MapReport(len(rows), len(rows) - known, tuple(self.conflicts()), tuple(imported.problems))
+
+    def check(self) -> list[Problem]:
+        """Everything wrong in the user files as they are on the disk now; an empty list is a clean bill."""
+        try:
+            userfiles.load(self.folder)
+        except PriceError as error:
+            return [Problem(*line.split(": ", 1)) for line in error.detail] or [
+                Problem("prices", error.message, error.hint)
+            ]
+        return []
+
+    def reload(self) -> None:
+        """Reads the user files again. Raises PriceError and keeps the old ones if one of them is bad."""
+        self.user = userfiles.load(self.folder)
+        self._courses.clear()
+        self._edges = None
+
+    def _append(self, file: str, entry: Mapping[str, object]) -> None:
+        writing.append(self.folder, file, entry)
+        self.reload()
+
+
+def _ns(at: datetime | None) -> int:
+    return ns_of(at or datetime.now(UTC))

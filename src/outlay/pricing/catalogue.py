@@ -7,7 +7,7 @@ imported on the first question.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -95,7 +95,7 @@ def find(name: Named) -> Entry | None:
 
 
 def _candidates(name: Named) -> list[tuple[str, str]]:
-    """Names to try in turn. A Bedrock id without a geography is not silently the regional price, which is 10 % dearer."""
+    """Names to try in turn. A Bedrock id without a geography is not silently the regional price, 10 % dearer."""
     model = name.model.removeprefix("regional.")
     if name.provider != "aws" or model != name.model or name.region not in {"", "global"}:
         return [(model, "")]
@@ -143,14 +143,14 @@ def hours_us(entry: Entry) -> list[int]:
     return sorted(found)
 
 
-def _constraints(entry: Entry) -> list[object]:
+def _constraints(entry: Entry) -> Sequence[object]:
     prices = entry.model.prices if isinstance(entry.model.prices, list) else []
     return [each.constraint for each in prices] + [each.constraint for each in entry.model.price_variants or []]
 
 
 @cache
 def edges() -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Every day (epoch nanoseconds) and every time of day (microseconds) at which any price of the catalogue changes."""
+    """Every day (epoch nanoseconds) and time of day (microseconds) at which any price of the catalogue changes."""
     entries = [Entry(provider, model, own=True) for provider in snapshot().providers for model in provider.models]
     days = {moment for entry in entries for moment in starts_ns(entry)}
     return tuple(sorted(days)), tuple(sorted({edge for entry in entries for edge in hours_us(entry)}))
@@ -190,6 +190,8 @@ def _per(price_key: str) -> int:
 
 def _applied(entry: Entry, price_key: str, at: datetime, context: Context) -> str:
     """Which of the asked variants set this price, and which were asked in vain."""
+    from genai_prices.types import StartDateConstraint
+
     applied: PriceVariant | None = None
     later: list[str] = []
     for variant in (entry.model.price_variants or []) if entry.own else []:
@@ -197,11 +199,8 @@ def _applied(entry: Entry, price_key: str, at: datetime, context: Context) -> st
             continue
         sets_it = getattr(variant.prices, price_key) is not None
         if variant.constraint is not None and not variant.constraint.active(at):
-            later += (
-                [f"known from {variant.constraint.start_date}"]
-                if sets_it and hasattr(variant.constraint, "start_date")
-                else []
-            )
+            if sets_it and isinstance(variant.constraint, StartDateConstraint):
+                later.append(f"known from {variant.constraint.start_date}")
         elif sets_it and applied is None:
             applied = variant
     words = dict(applied.when) if applied else {}

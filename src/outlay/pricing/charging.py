@@ -16,7 +16,7 @@ from outlay.core.meters import METER_CODE, METER_NAMES, TOKEN_METERS
 from outlay.core.period import NS_PER_US
 from outlay.pricing import columns
 from outlay.pricing.charges import Charged, Gap
-from outlay.pricing.columns import Loose, Words
+from outlay.pricing.columns import Loose
 from outlay.pricing.lines import Lines, recorded_lines
 from outlay.pricing.posting import charges_of, with_amounts
 from outlay.pricing.ratecard import RUNTIME_METERS, CardRow, card_rates
@@ -67,7 +67,7 @@ def charge(usages: pa.Table, vector_at: VectorAt, edges: Edges, card: Sequence[C
     gaps = _gaps(book, recorded)
     book = book.keep(~book.gap)
     posted = book.keep(~recorded.stated[book.row]).joined(recorded_lines(recorded))
-    table = with_amounts(usages, stack, book, posted, recorded)
+    table = with_amounts(usages, quantity, stack, book, posted, recorded)
     return Charged(table, charges_of(posted, recorded), gaps, recorded.problems)
 
 
@@ -203,10 +203,9 @@ def _runtime_lines(
         who = _dense(agent.codes[row] * max(len(environment.values), 1) + environment.codes[row])
         key = who * (len(edges) + 1) + slot
         _, first, which = np.unique(key, return_index=True, return_inverse=True)
-        for number, place in enumerate(first):
-            said = card_rates(
-                card, _at(agent, row[place]), _at(environment, row[place]), int(times[row[place]]) * NS_PER_US
-            )
+        for number, usage in enumerate(row[first].tolist()):
+            who_is = agent.values[agent.codes[usage]], environment.values[environment.codes[usage]]
+            said = card_rates(card, *who_is, int(times[usage]) * NS_PER_US)
             for name, found in said.items():
                 here = (which.reshape(-1) == number) & (meter == METER_CODE[name])
                 rate[here] = found.pico
@@ -230,10 +229,6 @@ def _runtime_lines(
         variants=list(variants),
         gap=gap,
     )
-
-
-def _at(words: Words, row: np.int64) -> str:
-    return words.values[words.codes[row]]
 
 
 def _gaps(book: Lines, recorded: Recorded) -> tuple[Gap, ...]:

@@ -81,7 +81,7 @@ def tokens(table: pa.Table) -> NDArray[np.int64]:
 
 
 def loose(table: pa.Table) -> Loose:
-    """The quantities in `units`, flattened; zero quantities are left out. An unknown meter name is a programmer's error."""
+    """The quantities in `units`, flattened; zeros are left out. An unknown meter is a programmer's error."""
     column: Any = table.column("units")
     empty = np.zeros(0, np.int64)
     if column.null_count == len(column):

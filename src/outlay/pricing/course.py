@@ -75,6 +75,11 @@ class Course:
         return course
 
     @property
+    def days_ns(self) -> list[int]:
+        """The moments (UTC epoch nanoseconds) at which anything about this course may change."""
+        return [day * NS_PER_US for day in self._days_us]
+
+    @property
     def model_id(self) -> str:
         """The book's name of the model, else the cleaned one."""
         return self.entry.id if self.entry else self.name.model

@@ -19,7 +19,7 @@ def _nowhere() -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`amount_nano` is 0 and means nothing where `known` is False; `price` and `variant` point into the lists of texts."""
+    """`amount_nano` is 0 and means nothing where `known` is False; `price` and `variant` point into the texts."""
 
     row: NDArray[np.int64]
     meter: NDArray[np.int64]
@@ -97,7 +97,7 @@ def _pooled(codes: NDArray[np.int64], texts: list[str], pool: dict[str, int]) ->
 
 
 def recorded_lines(recorded: Recorded) -> Lines:
-    """One charge on the meter `total` for every usage whose cost was stated; in a foreign currency without an amount."""
+    """One charge on the meter `total` for every stated cost; one in a foreign currency is without an amount."""
     rows = np.nonzero(recorded.stated)[0]
     abroad = recorded.foreign[rows]
     prices = [UNPRICED, *(f"recorded: {source}" for source in recorded.sources)]

@@ -25,7 +25,7 @@ _CLOUD_REGION = re.compile(r"^(?:us|eu|global|[a-z]{2}(?:-gov)?-[a-z]+-\d)$")
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """A name of one's own for a known model: an Azure deployment, a Bedrock profile. `model` and `provider` are globs."""
+    """A name of one's own for a known model: a deployment, a Bedrock profile. `model` and `provider` are globs."""
 
     model: str
     to: str
@@ -71,13 +71,12 @@ def clean(provider: str, model: str, region: str = "", aliases: Sequence[Alias] 
     name = _aliased(name, aliases)
     if arn := _ARN.match(name.model):
         readable = arn["kind"] in _READABLE_ARN
-        name = replace(
+        return replace(
             name,
             provider=name.provider or "aws",
             region=name.region or arn["region"],
             model=arn["name"] if readable else name.model,
         )
-        return name
     name = replace(name, model=_PATH_PREFIX.sub("", name.model))
     return name if name.provider and "/" not in name.model else _from_prefix(name)
 
@@ -97,7 +96,7 @@ def _from_prefix(name: Named) -> Named:
     prefix, slash, rest = name.model.partition("/")
     if slash and known_provider(prefix):
         named = provider_of(prefix)
-        # A host of many makers' models (openrouter, together, groq …) writes the maker in front: that is part of the id.
+        # A host of many makers' models (openrouter, together …) writes the maker in front: that is part of the id.
         if not name.provider or named == name.provider or name.provider in {"openai", "litellm", "azure"}:
             notes = () if named == name.provider else (f"provider {named} read from the model name",)
             return _region_of(replace(name, provider=named, model=rest, notes=name.notes + notes))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from outlay.core.charge import PROVENANCE_CODE, UNPRICED, Provenance
-from outlay.core.meters import TOKEN_METERS
+from outlay.core.meters import METER_NAMES, TOKEN_METERS
 from outlay.pricing.charges import AMOUNTS, CHARGES, TEXT
 from outlay.pricing.lines import Lines
 from outlay.pricing.rates import UNKNOWN_RATE
@@ -26,7 +26,8 @@ TOKEN_COUNT = len(TOKEN_METERS)
 
 def charges_of(lines: Lines, recorded: Recorded) -> pa.Table:
     """The charges in the order of the usages, then of the meters."""
-    order = np.lexsort((lines.meter, lines.row))
+    place = lines.row * len(METER_NAMES) + lines.meter
+    order = np.argsort(place, kind="stable") if (place[1:] < place[:-1]).any() else np.arange(len(place))
     known = lines.known[order]
     provenance = np.full(len(order), _PRICED, np.uint8)
     provenance[lines.estimated[order]] = _ESTIMATED
@@ -63,7 +64,9 @@ def _out_of_range(lines: Lines, order: NDArray[np.int64]) -> tuple[list[str], ND
     return variants, np.where(too_large, len(variants) - 1, lines.variant[order])
 
 
-def with_amounts(usages: pa.Table, stack: Stack, book: Lines, posted: Lines, recorded: Recorded) -> pa.Table:
+def with_amounts(
+    usages: pa.Table, tokens: NDArray[np.int64], stack: Stack, book: Lines, posted: Lines, recorded: Recorded
+) -> pa.Table:
     """The usages with the AMOUNTS columns; columns of an earlier charging are replaced."""
     height = usages.num_rows
     known, unknown = posted.known, ~posted.known
@@ -71,13 +74,15 @@ def with_amounts(usages: pa.Table, stack: Stack, book: Lines, posted: Lines, rec
     token = posted.meter < TOKEN_COUNT
     unpriced_tokens = np.zeros(height, np.int64)
     np.add.at(unpriced_tokens, posted.row[unknown & token], posted.quantity[unknown & token])
-    said = book.counts(height, book.known | ~book.known)
-    whole = (said > 0) & (book.counts(height, ~book.known) == 0)
+    whole = np.zeros(height, np.bool_)
+    whole[book.row] = True
+    whole[book.row[~book.known]] = False
     listed = book.sums(height, book.known)
     low, high, banded = _bands(stack, posted, height)
-    abroad = recorded.stated & (recorded.foreign > 0) & whole
-    low, high = np.where(abroad, listed, low), np.where(abroad, listed, high)
-    banded |= abroad
+    abroad = recorded.stated & (recorded.foreign > 0)
+    unpriced_tokens[abroad] += tokens[abroad].sum(axis=1)
+    low, high = np.where(abroad & whole, listed, low), np.where(abroad & whole, listed, high)
+    banded |= abroad & whole
     names = [vector.model_id for vector in stack.vectors]
     tiers = [vector.tier for vector in stack.vectors]
     columns = [

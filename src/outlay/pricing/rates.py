@@ -107,7 +107,7 @@ def vector_of(
     why_unknown: str = "",
     band: NDArray[np.int64] | None = None,
 ) -> Vector:
-    """The chosen rates as a vector; `note` is added to what every variant says, `why_unknown` stands where none does."""
+    """The chosen rates as a vector; `note` ends every variant, `why_unknown` stands where there is none."""
     starts = sorted({start for rate in rates.values() for start, _ in rate.tiers})
     shape = (len(starts) + 1, len(METER_NAMES))
     pico = np.full(shape, UNKNOWN_RATE, np.int64)

@@ -27,7 +27,7 @@ _RUNTIME = np.array([METER_CODE[meter] for meter in RUNTIME_METERS.values()], np
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """Per usage: is a cost `stated`, how much, by whom (`sources`), in which `currencies` (0 is USD), and why not taken.
+    """Per usage: is a cost `stated`, how much, by whom (`sources`), in which `currencies` (0 is USD), why not taken.
 
     `reason` points into `reasons` counted from 1; 0 is none.
     """
@@ -48,7 +48,7 @@ def recorded_of(usages: pa.Table, bears: NDArray[np.bool_], tokens: NDArray[np.i
     cost = columns.numbers(usages, "cost_nano")
     stated = columns.present(usages, "cost_nano") & bears
     source, currency = columns.words(usages, "cost_source"), columns.words(usages, "currency")
-    worked = tokens.any(axis=1)
+    worked = np.asarray(tokens.any(axis=1))
     worked[loose.row[~np.isin(loose.meter, _RUNTIME)]] = True
     billed = np.array([value == CostSource.BILLED for value in source.values] or [False])[source.codes]
     stated &= (cost != 0) | ~worked | billed

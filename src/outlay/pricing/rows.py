@@ -51,7 +51,7 @@ _SCALE = {None: 1, "k": 1_000, "M": 1_000_000}
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """Where and when something written in a file holds: globs over provider and model, conditions, a stretch of time."""
+    """Where and when something written in a file holds: globs over provider and model, conditions, dates."""
 
     provider: str
     model: str

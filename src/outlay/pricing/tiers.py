@@ -1,7 +1,8 @@
 """Model tiers: frontier, mid or efficient, by a written rule that a company may replace.
 
 First the patterns decide, in order, over the model's name; a name that no pattern knows is placed by the list price of
-its output tokens; a model without either is `(unknown)`. The rule is data: `data/tiers.toml`, or `tiers.toml` of one's own.
+its output tokens; a model without either is `(unknown)`. The rule is data:
+`data/tiers.toml`, or a `tiers.toml` of one's own.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class TierRule:
 
 
 def read_tiers(file: str, text: str, base: TierRule | None = None) -> tuple[TierRule, list[Problem]]:
-    """A rule from `[[tier]]` tables; patterns of a person's file come before those of `base`, prices replace its own."""
+    """A rule from `[[tier]]` tables; a person's patterns come before those of `base`, prices replace its."""
     reader = Reader(file, text)
     patterns: list[tuple[str, str]] = []
     floors: dict[str, int] = {}
