@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from outlay.normalize.aliases import load
-from outlay.normalize.columns import Ints
+from outlay.normalize.columns import Ints, words
 from outlay.normalize.span_columns import SpanColumns, first, known_counts, list_items, mapped
 from outlay.sources.facts import TAGS, UNITS
 
@@ -57,7 +57,7 @@ def units_of(read: SpanColumns) -> pa.Array | None:
     if not rows:
         return None
     order, offsets, absent = _by_row(np.concatenate(rows), read.length)
-    meter = pa.DictionaryArray.from_arrays(pa.array(np.concatenate(meters)[order]), pa.array(names)).cast(pa.string())
+    meter = pa.DictionaryArray.from_arrays(pa.array(np.concatenate(meters)[order]), words(*names)).cast(pa.string())
     entries = pa.StructArray.from_arrays([meter, pa.array(np.concatenate(quantities)[order])], fields=list(UNITS.value_type))
     return pa.ListArray.from_arrays(pa.array(offsets), entries, mask=pa.array(absent))
 
@@ -81,13 +81,13 @@ def tags_of(read: SpanColumns) -> pa.Array | None:
         said = first(read.text_of(name) for name in columns)
         where = np.flatnonzero(said.is_valid())
         rows.append(where)
-        keys.append(pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(where), np.int32)), pa.array([tag])).cast(pa.string()))
+        keys.append(pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(where), np.int32)), words(tag)).cast(pa.string()))
         values.append(said.take(pa.array(where)))
     for name in read.present("tag_list"):
         listed = _listed(read.text_of(name))
         rows.append(np.array([row for row, _ in listed], np.int64))
         keys.append(pa.array([tag for _, tag in listed], pa.string()))
-        values.append(pa.array(["true"] * len(listed), pa.string()))
+        values.append(words("true").take(pa.array(np.zeros(len(listed), np.int64))))
     if not any(map(len, rows)):
         return None
     order, offsets, absent = _by_row(np.concatenate(rows), read.length)

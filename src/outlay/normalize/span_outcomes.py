@@ -19,6 +19,7 @@ from outlay.normalize.span_columns import SpanColumns, first
 from outlay.sources.facts import OUTCOMES, conform, keys_of
 
 _PROBLEMS_MAX = 100
+_OF_FACTS = ["tree_key", "session_id", "task_id", "start_ns", "end_ns", "source", "origin", *ENVELOPE_KEYS, "tags"]
 
 
 def outcomes_of_spans(read: SpanColumns, facts: pa.Table, problems: list[Problem]) -> pa.Table:
@@ -27,8 +28,10 @@ def outcomes_of_spans(read: SpanColumns, facts: pa.Table, problems: list[Problem
     rows = np.zeros(0, np.int64) if stated is None else np.flatnonzero(stated.is_valid())
     tables: list[pa.Table] = []
     if len(rows):
-        words = stated.take(pa.array(rows)).to_pylist()
-        tables.append(_table(read, facts, rows, [_status(word, problems) for word in words], facts["fact_key"].take(pa.array(rows))))
+        words = stated.take(pa.array(rows)).dictionary_encode()
+        known = [_status(word, problems) for word in words.dictionary.to_pylist()]
+        statuses = [known[code] for code in words.indices.to_pylist()]
+        tables.append(_table(read, facts, rows, statuses, facts["fact_key"].take(pa.array(rows))))
     judged = list(_judgements(read))
     if judged:
         fact_keys = facts["fact_key"]
@@ -48,21 +51,21 @@ def _status(word: str, problems: list[Problem]) -> str:
 
 def _table(read: SpanColumns, facts: pa.Table, rows: np.ndarray, statuses: list[str], keys: pa.Array | pa.ChunkedArray) -> pa.Table:
     places = pa.array(rows)
-    part = facts.take(places)
-    tree = part["tree_key"].to_pylist()
-    sessions = [said or TRACE_PREFIX + key.hex() for said, key in zip(part["session_id"].to_pylist(), tree, strict=True)]
-    tasks = [said or session for said, session in zip(part["task_id"].to_pylist(), sessions, strict=True)]
+    part = facts.select(_OF_FACTS).take(places)
+    sessions = part["session_id"].combine_chunks()
+    if sessions.null_count:
+        sessions = first([sessions, pa.array([TRACE_PREFIX + key.hex() for key in part["tree_key"].to_pylist()], pa.string())])
     nano, known = _values(read, rows)
     currency, task_type = read.text("task_currency"), read.text("task_type")
-    currencies = [DEFAULT_CURRENCY] * len(rows) if currency is None else currency.take(places).fill_null(DEFAULT_CURRENCY)
+    currencies = pa.nulls(len(rows), pa.string()) if currency is None else currency.take(places)
     columns = {
         "outcome_key": keys,
-        "task_id": pa.array(tasks, pa.string()),
-        "session_ids": pa.array([[session] for session in sessions], OUTCOMES.field("session_ids").type),
+        "task_id": first([part["task_id"].combine_chunks(), sessions]),
+        "session_ids": pa.ListArray.from_arrays(pa.array(np.arange(len(rows) + 1, dtype=np.int32)), sessions),
         "status": pa.array(statuses, pa.string()),
         "at_ns": first([part["end_ns"].combine_chunks(), part["start_ns"].combine_chunks()]),
         "value_nano": pa.array(nano, mask=~known),
-        "currency": currencies,
+        "currency": currencies.fill_null(DEFAULT_CURRENCY),
         "source": part["source"].cast(pa.string()),
         **{name: part[name].cast(pa.string()) for name in ("origin", *ENVELOPE_KEYS)},
         "tags": part["tags"],

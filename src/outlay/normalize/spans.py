@@ -17,12 +17,14 @@ from outlay.core.errors import Problem
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.normalize.aliases import load
 from outlay.normalize.amounts import nanos_of
-from outlay.normalize.columns import Ints, Mask, key_bytes
+from outlay.normalize.columns import Ints, Mask, key_bytes, words
 from outlay.normalize.span_columns import SpanColumns, first, known_counts, list_items, mapped
 from outlay.normalize.span_details import places_of, tags_of, units_of
 from outlay.normalize.span_kinds import OPERATIONS, Kinds, kinds_of
 from outlay.normalize.span_outcomes import outcomes_of_spans
 from outlay.sources.facts import FACTS, KEY, OUTCOMES, Batch
+
+_NO_TEXT = pa.scalar(None, pa.string())
 
 SOURCE = "otlp"
 SIGNAL = "span"
@@ -92,7 +94,7 @@ def _any_stated(read: SpanColumns, arrays: object) -> Mask:
 
 
 def _constant(read: SpanColumns, word: str) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(read.length, np.int8)), pa.array([word]))
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(read.length, np.int8)), words(word))
 
 
 # ------------------------------------------------------------------------------------------------------ identity
@@ -141,7 +143,7 @@ def _names(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
     is_agent, is_tool = kinds.is_any(Operation.AGENT), kinds.is_any(Operation.TOOL)
     if is_agent.any() and (entity is not None or read.has("langfuse.observation.type")):
         own = [name] if read.has("langfuse.observation.type") else []
-        fallback = pc.if_else(pa.array(is_agent), first([*_optional(entity), *own]), None)
+        fallback = pc.if_else(pa.array(is_agent), first([*_optional(entity), *own]), _NO_TEXT)
         agent = first([*_optional(agent), fallback])
     tool = first([*_optional(read.text("tool_name")), *_optional(entity)])
     guardrail = read.text("guardrail_name")
@@ -168,7 +170,7 @@ def _course(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
     if status is not None:
         refused = pc.greater_equal(status, _HTTP_ERROR_MIN).fill_null(fill_value=False)
         failed |= np.asarray(refused)
-        error = first([*_optional(error), pc.if_else(refused, status.cast(pa.string()), None)])
+        error = first([*_optional(error), pc.if_else(refused, status.cast(pa.string()), _NO_TEXT)])
     attempt = read.count("attempt")
     from_one = read.count("attempt_from_one")
     if from_one is not None:
@@ -198,7 +200,7 @@ def _basis(read: SpanColumns, tokens: dict[str, pa.Array]) -> dict[str, pa.Array
     found: dict[str, pa.Array] = {}
     rules = load().basis
     if "input_tokens" in tokens and (rows := _stated_by(read, "input_tokens", rules["exclusive"])).any():
-        found["basis"] = pc.if_else(pa.array(rows), "exclusive", pa.scalar(None, pa.string()))
+        found["basis"] = pc.if_else(pa.array(rows), "exclusive", _NO_TEXT)
     if "output_tokens" in tokens and (rows := _stated_by(read, "output_tokens", rules["output_excludes_reasoning"])).any():
         found["output_excludes_reasoning"] = pa.array(rows, mask=~rows)
     return found
@@ -232,12 +234,11 @@ def _cost(read: SpanColumns) -> dict[str, pa.Array]:
     said = [] if source is None else [mapped(source, lambda word: sources.get(word.lower()))]
     currency = read.text("currency")
     stated = pa.array(known)
-    default = pc.if_else(stated, CostSource.EMITTER.value, pa.scalar(None, pa.string()))
-    dollars = pc.if_else(stated, DEFAULT_CURRENCY, pa.scalar(None, pa.string()))
+    default, dollars = (pc.if_else(stated, words(word)[0], _NO_TEXT) for word in (CostSource.EMITTER.value, DEFAULT_CURRENCY))
     return {
         "cost_nano": pa.array(nano, mask=~known),
-        "cost_source": pc.if_else(stated, first([*said, default]), None),
-        "currency": pc.if_else(stated, first([*_optional(currency), dollars]), None),
+        "cost_source": pc.if_else(stated, first([*said, default]), _NO_TEXT),
+        "currency": pc.if_else(stated, first([*_optional(currency), dollars]), _NO_TEXT),
     }
 
 

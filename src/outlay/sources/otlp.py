@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from outlay.core.errors import Problem
-from outlay.sources.otlp_columns import EVALUATIONS, RawSpans, admitted
+from outlay.sources.otlp_columns import ERROR_TYPE, EVALUATIONS, EXCEPTION_TYPE, RawSpans, admitted
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission
 
 PROBLEMS_MAX = 100
@@ -171,8 +171,10 @@ def _table(raw: RawSpans, admission: Admission) -> pa.Table:
     }
     for key, occurrences in admitted(raw.attributes, admission).items():
         columns[key] = occurrences.column(length)
-    if raw.exceptions:
-        columns["exception.type"] = _exceptions(raw, columns.get("exception.type"))
+    exceptions = _exceptions(raw)
+    if exceptions is not None:
+        said = columns.get(EXCEPTION_TYPE)
+        columns[EXCEPTION_TYPE] = exceptions if said is None else pc.coalesce(said.cast(pa.string()), exceptions)
     resource = pa.array(raw.resource)
     for key, occurrences in admitted(raw.resource_attributes, admission).items():
         columns[RESOURCE + key] = occurrences.column(raw.resources).take(resource)
@@ -222,10 +224,10 @@ def _evaluations(raw: RawSpans) -> pa.Array:
     return pa.array(lists, EVALUATIONS)
 
 
-def _exceptions(raw: RawSpans, said: pa.Array | None) -> pa.Array:
-    """The exception type of each span: its attribute, else that of its first exception event."""
+def _exceptions(raw: RawSpans) -> pa.Array | None:
+    """The type in the first exception event of each span that does not name its error itself; None where there is none."""
+    explained = set(raw.attributes[ERROR_TYPE].rows.tolist()) if raw.exceptions and ERROR_TYPE in raw.attributes else set[int]()
     types: list[str | None] = [None] * len(raw)
     for row, kind in reversed(raw.exceptions):
-        types[row] = kind
-    heard = pa.array(types, pa.string())
-    return heard if said is None else pc.coalesce(said.cast(pa.string()), heard)
+        types[row] = None if row in explained else kind
+    return pa.array(types, pa.string()) if any(types) else None

@@ -18,10 +18,15 @@ from outlay.sources.otlp_door import KEY_CHARACTERS_MAX, TEXT_BYTES_MAX, Admissi
 Value = str | int | float | bool
 
 JSON_BYTES_MAX = 65_536
+TEXT_SURE = TEXT_BYTES_MAX // 4
+"""A text of so many characters is short enough in any encoding."""
+
 _MEMBERS_MAX = 64
 _EXACT_INTEGERS = 2**53
 _INT64 = 2**63
 
+ERROR_TYPE = "error.type"
+EXCEPTION_TYPE = "exception.type"
 EVALUATION = "gen_ai.evaluation.result"
 EVALUATIONS = pa.list_(pa.struct([("name", pa.string()), ("label", pa.string()), ("score", pa.float64())]))
 
@@ -85,33 +90,50 @@ class RawSpans:
 
 
 @dataclass(slots=True)
+class Slot:
+    """What was gathered of one attribute."""
+
+    rows: list[int] = field(default_factory=list[int])
+    values: list[Value] = field(default_factory=list[Value])
+
+
+@dataclass(slots=True)
 class Collector:
-    """Gathers attributes value by value, for decoders that walk over spans."""
+    """Gathers attributes value by value, for decoders that walk over spans; `slots` is None for keys that stay outside."""
 
     admission: Admission
-    rows: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
-    values: dict[str, list[Value]] = field(default_factory=dict[str, list[Value]])
+    slots: dict[str, Slot | None] = field(default_factory=dict[str, Slot | None])
     oversized: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
 
-    def add(self, row: int, key: str, value: Value) -> None:
-        """One attribute of one row, its key already admitted."""
-        if isinstance(value, str) and len(value) > TEXT_BYTES_MAX // 4 and self._too_long(row, key, value):
-            return
-        if key not in self.rows:
-            self.rows[key], self.values[key] = [], []
-        self.rows[key].append(row)
-        self.values[key].append(value)
+    def open(self, key: str) -> Slot | None:
+        """A place for the values of a key seen for the first time; None if it may not come in."""
+        slot = self.slots[key] = None if self.admission.verdict(key) is Verdict.DROP else Slot()
+        return slot
 
-    def _too_long(self, row: int, key: str, value: str) -> bool:
-        is_json = self.admission.verdict(key) is Verdict.JSON
-        if len(value.encode()) <= (JSON_BYTES_MAX if is_json else TEXT_BYTES_MAX):
+    def too_long(self, row: int, key: str, text: str) -> bool:
+        """Whether a text of more than `TEXT_SURE` characters is too long to be kept; it is listed then."""
+        if len(text.encode()) <= text_bytes_max(self.admission, key):
             return False
         self.oversized.append((row, key))
         return True
 
+    def add(self, row: int, key: str, value: Value) -> None:
+        """One attribute of one row."""
+        slot = self.slots[key] if key in self.slots else self.open(key)
+        if slot is None or (isinstance(value, str) and len(value) > TEXT_SURE and self.too_long(row, key, value)):
+            return
+        slot.rows.append(row)
+        slot.values.append(value)
+
     def occurrences(self) -> dict[str, Occurrences]:
         """What was gathered, typed."""
-        return {key: occurrences_of(np.array(rows, np.int64), self.values[key]) for key, rows in self.rows.items()}
+        filled = ((key, slot) for key, slot in self.slots.items() if slot is not None and slot.rows)
+        return {key: occurrences_of(np.array(slot.rows, np.int64), slot.values) for key, slot in filled}
+
+
+def text_bytes_max(admission: Admission, key: str) -> int:
+    """How long a text under a key may be: JSON is cut down to its members later."""
+    return JSON_BYTES_MAX if admission.verdict(key) is Verdict.JSON else TEXT_BYTES_MAX
 
 
 def occurrences_of(rows: np.ndarray, values: Sequence[Value]) -> Occurrences:

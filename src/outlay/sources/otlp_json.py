@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from outlay.sources.otlp_columns import EVALUATION, Collector, RawSpans, Value, json_text
-from outlay.sources.otlp_door import Admission, Verdict
+from outlay.sources.otlp_columns import EVALUATION, EXCEPTION_TYPE, TEXT_SURE, Collector, RawSpans, json_text
+from outlay.sources.otlp_door import Admission
 from outlay.sources.otlp_messages import evaluation_of, exception_of
 
 _UINT64_MAX = 2**64 - 1
@@ -97,35 +97,10 @@ class _Request(_Struct):
 _DECODER = msgspec.json.Decoder(_Request)
 
 
-class _Rows:
-    """Columns of plain values, one entry a span."""
-
-    def __init__(self) -> None:
-        self.trace_id: list[bytes] = []
-        self.span_id: list[bytes] = []
-        self.parent_span_id: list[bytes] = []
-        self.name: list[str] = []
-        self.kind: list[int] = []
-        self.start_ns: list[int] = []
-        self.end_ns: list[int] = []
-        self.status_code: list[int] = []
-        self.place: list[tuple[int, int, int]] = []  # body, scope, resource
-
-    def add(self, span: _Span, place: tuple[int, int, int]) -> None:
-        self.trace_id.append(_id(span.trace_id))
-        self.span_id.append(_id(span.span_id))
-        self.parent_span_id.append(_id(span.parent_span_id))
-        self.name.append(span.name or "")
-        self.kind.append(_code(span.kind, _SPAN_KINDS))
-        self.start_ns.append(_time(span.start_time_unix_nano))
-        self.end_ns.append(_time(span.end_time_unix_nano))
-        self.status_code.append(_code(span.status.code, _STATUS_CODES) if span.status else 0)
-        self.place.append(place)
-
-
 def decode_json(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
     """The spans of several requests. ValueError if any of them is not an OTLP trace request in JSON."""
-    rows = _Rows()
+    spans: list[_Span] = []
+    places: list[tuple[int, int, int]] = []  # body, scope, resource
     collected, resources = Collector(admission), Collector(admission)
     scopes: list[tuple[str, str]] = []
     evaluations: list[tuple[int, str, str | None, float | None]] = []
@@ -138,23 +113,23 @@ def decode_json(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
             for scope_spans in resource_spans.scope_spans or ():
                 scope = scope_spans.scope or _Scope()
                 scopes.append((scope.name or "", scope.version or ""))
-                place = (body_number, len(scopes) - 1, resource)
-                for span in scope_spans.spans or ():
-                    row = len(rows.name)
-                    rows.add(span, place)
+                found = scope_spans.spans or ()
+                for row, span in enumerate(found, len(spans)):
                     _collect(collected, row, span.attributes or ())
                     if span.events:
                         _read_events(row, span.events, evaluations, exceptions)
-    place = np.array(rows.place, np.int64).reshape(-1, 3)
+                spans.extend(found)
+                places.extend([(body_number, len(scopes) - 1, resource)] * len(found))
+    place = np.array(places, np.int64).reshape(-1, 3)
     return RawSpans(
-        trace_id=pa.array(rows.trace_id, pa.binary()),
-        span_id=pa.array(rows.span_id, pa.binary()),
-        parent_span_id=pa.array(rows.parent_span_id, pa.binary()),
-        name=pa.array(rows.name, pa.string()),
-        kind=np.array(rows.kind, np.int32),
-        start_ns=np.array(rows.start_ns, np.uint64),
-        end_ns=np.array(rows.end_ns, np.uint64),
-        status_code=np.array(rows.status_code, np.int32),
+        trace_id=_ids([span.trace_id or "" for span in spans], 16),
+        span_id=_ids([span.span_id or "" for span in spans], 8),
+        parent_span_id=_ids([span.parent_span_id or "" for span in spans], 8),
+        name=pa.array([span.name or "" for span in spans], pa.string()),
+        kind=_codes([span.kind for span in spans], _SPAN_KINDS),
+        start_ns=_times([span.start_time_unix_nano for span in spans]),
+        end_ns=_times([span.end_time_unix_nano for span in spans]),
+        status_code=_codes([span.status and span.status.code for span in spans], _STATUS_CODES),
         body=place[:, 0],
         scope=place[:, 1],
         scopes=scopes,
@@ -175,18 +150,29 @@ def _parsed(body: bytes) -> _Request:
         raise ValueError(f"not OTLP JSON: {error}") from error
 
 
-def _id(text: str | None) -> bytes:
-    """The bytes of a hex id; no bytes, which no id has, where it is none."""
+def _ids(texts: list[str], width: int) -> pa.Array:
+    """The bytes of hex ids; no bytes, which no id has, where there is none."""
     try:
-        return bytes.fromhex(text) if text else b""
+        data = bytes.fromhex("".join(texts))
+    except ValueError:
+        return pa.array([_id(text) for text in texts], pa.binary())
+    if set(map(len, texts)) != {2 * width} or len(data) != width * len(texts):
+        return pa.array([_id(text) for text in texts], pa.binary())
+    offsets = np.arange(0, len(data) + 1, width, dtype=np.int32)
+    return pa.Array.from_buffers(pa.binary(), len(texts), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+def _id(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
     except ValueError:
         return b""
 
 
-def _time(value: float | str | None) -> int:
+def _times(values: list[int | str | None]) -> np.ndarray:
     """Nanoseconds; 0, which no span starts at, where it is no such number."""
-    number = _integer(value)
-    return number if number is not None and 0 <= number <= _UINT64_MAX else 0
+    numbers = [value if type(value) is int else _integer(value) or 0 for value in values]
+    return np.array([number if 0 <= number <= _UINT64_MAX else 0 for number in numbers], np.uint64)
 
 
 def _integer(value: object) -> int | None:
@@ -196,31 +182,36 @@ def _integer(value: object) -> int | None:
         return None
 
 
-def _code(value: int | str | None, names: dict[str, int]) -> int:
-    code = names.get(value) if value in names else _integer(value)  # type: ignore[arg-type]
-    return code if code is not None and 0 <= code < 2**31 else 0
+def _codes(values: list[int | str | None], names: dict[str, int]) -> np.ndarray:
+    """Enumerated values, written as numbers or by name; 0 where it is neither."""
+    codes = {value: names.get(value) if value in names else _integer(value) for value in set(values)}  # type: ignore[arg-type]
+    valid = {value: code if code is not None and 0 <= code < 2**31 else 0 for value, code in codes.items()}
+    return np.array([valid[value] for value in values], np.int32)
 
 
 def _collect(collector: Collector, row: int, pairs: Sequence[_Pair]) -> None:
-    verdicts, judge = collector.admission.verdicts, collector.admission.verdict
+    """The attributes of one row. Most of the time of the JSON door is spent here, hence the plain loop."""
+    slots = collector.slots
     for pair in pairs:
         key = pair.key
-        verdict = verdicts.get(key)
-        if verdict is None:
-            verdict = judge(key)
-        if verdict is Verdict.DROP or pair.value is None:
+        try:
+            slot = slots[key]
+        except KeyError:
+            slot = collector.open(key)
+        stated = pair.value
+        if slot is None or stated is None:
             continue
-        text = pair.value.string_value
-        value = text if text is not None else _value(pair.value)
-        if value is not None:
-            collector.add(row, key, value)
-
-
-def _value(value: _Any) -> Value | None:
-    read = _object(value)
-    if isinstance(read, list | dict):
-        return json_text(read)
-    return read if isinstance(read, str | int | float | bool) else None
+        value: Any = stated.string_value
+        if value is None:
+            value = _object(stated)
+            if value is None:
+                continue
+            if isinstance(value, list | dict):
+                value = json_text(value)
+        if type(value) is str and len(value) > TEXT_SURE and collector.too_long(row, key, value):
+            continue
+        slot.rows.append(row)
+        slot.values.append(value)
 
 
 def _object(value: _Any | None) -> Any:
@@ -230,7 +221,7 @@ def _object(value: _Any | None) -> Any:
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:
-        number = _integer(value.int_value)
+        number = value.int_value if type(value.int_value) is int else _integer(value.int_value)
         return number if number is not None and _INT64_MIN <= number <= _INT64_MAX else None
     if value.double_value is not None:
         return _double(value.double_value)
@@ -258,7 +249,7 @@ def _read_events(
 ) -> None:
     for event in events:
         said = {pair.key: pair.value for pair in event.attributes or ()}
-        exception = exception_of(_object(said.get("exception.type")))
+        exception = exception_of(_object(said.get(EXCEPTION_TYPE)))
         if exception is not None:
             exceptions.append((row, exception))
         if event.name == EVALUATION:

@@ -16,8 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from outlay.sources.otlp_columns import EVALUATION, Collector, RawSpans, Value, json_text
-from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
+from outlay.sources.otlp_columns import EVALUATION, EXCEPTION_TYPE, Collector, RawSpans, Value, json_text
+from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission
 
 Evaluation = tuple[str, str | None, float | None]
 """Name, label and score."""
@@ -105,8 +105,6 @@ def _parsed(message: Any, body: bytes) -> Any:
 
 def _collect(collector: Collector, row: int, pairs: Iterable[KeyValue]) -> None:
     for pair in pairs:
-        if collector.admission.verdict(pair.key) is Verdict.DROP:
-            continue
         value = _value(pair.value)
         if value is not None:
             collector.add(row, pair.key, value)
@@ -133,7 +131,7 @@ def _object(value: AnyValue) -> object:
 
 def _event(event: Any) -> tuple[Evaluation | None, str | None]:
     said = {pair.key: _object(pair.value) for pair in event.attributes}
-    exception = exception_of(said.get("exception.type"))
+    exception = exception_of(said.get(EXCEPTION_TYPE))
     if event.name != EVALUATION:
         return None, exception
     score = said.get("gen_ai.evaluation.score.value")

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
-from outlay.sources.otlp_columns import EVALUATION, JSON_BYTES_MAX, Collector, Occurrences, RawSpans, Value
+from outlay.sources.otlp_columns import ERROR_TYPE, EVALUATION, EXCEPTION_TYPE, Collector, Occurrences, RawSpans, Value, text_bytes_max
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import array_text, event_of, map_text
 
@@ -132,13 +132,11 @@ def _attributes(
     values = pairs.field("value")
     types = np.zeros(len(pairs), np.uint8)
     for child, code in _CHILDREN.items():
-        array = values.field(child)
-        if array.null_count < len(array):
-            types[array.is_valid().to_numpy(zero_copy_only=False)] = code
+        types += _stated(values.field(child)) * np.uint8(code)
     chosen = np.flatnonzero(wanted[codes] & (types > 0))
     if len(chosen) == 0:
         return {}
-    chosen = chosen[_long_left_out(chosen, values, codes, names, owner, admission, oversized)]
+    chosen = _short_texts(chosen, values, codes, names, owner, admission, oversized)
     narrow = codes[chosen].astype(np.uint16 if len(names) <= 2**16 else np.int32)  # 16 bits are sorted by radix
     order = chosen[np.argsort(narrow, kind="stable")]
     sorted_codes = codes[order]
@@ -148,8 +146,10 @@ def _attributes(
     for start, end in zip(starts.tolist(), ends, strict=True):
         places, name = order[start:end], names[sorted_codes[start]]
         kinds = types[places]
-        if kinds[0] < _ARRAY and (kinds == kinds[0]).all():
-            found[name] = Occurrences(owner[places], places, _source(int(kinds[0]), values))
+        if (kinds == kinds[0]).all():
+            one_type = _one_type(int(kinds[0]), owner[places], places, values)
+            short = _short(one_type, name, admission, oversized) if kinds[0] >= _ARRAY else one_type
+            found |= {name: short} if len(short.rows) else {}
         else:
             collector = Collector(admission, oversized=oversized)
             for row, value in zip(owner[places].tolist(), _plain(places, kinds, values), strict=True):
@@ -158,7 +158,14 @@ def _attributes(
     return found
 
 
-def _long_left_out(
+def _stated(array: pa.Array) -> np.ndarray:
+    """1 where an array has a value, 0 where it is null."""
+    if array.null_count in {0, len(array)}:
+        return np.full(len(array), array.null_count == 0, np.uint8)
+    return np.unpackbits(np.frombuffer(array.buffers()[0], np.uint8), count=len(array), bitorder="little")
+
+
+def _short_texts(
     chosen: np.ndarray,
     values: Any,
     codes: np.ndarray,
@@ -167,49 +174,72 @@ def _long_left_out(
     admission: Admission,
     oversized: list[tuple[int, str]],
 ) -> np.ndarray:
-    """Which of the chosen attributes stay; texts that are too long to be a name are listed in `oversized`."""
+    """The chosen attributes without the texts that are too long to be kept; those are listed in `oversized`."""
     lengths = np.diff(np.frombuffer(values.field("s").buffers()[1], np.int32, len(values) + 1))[chosen]
-    stays = lengths <= TEXT_BYTES_MAX
-    for place in np.flatnonzero(~stays).tolist():
+    suspects = np.flatnonzero(lengths > TEXT_BYTES_MAX)
+    long: list[int] = []
+    for place in suspects.tolist():
         name = names[codes[chosen[place]]]
-        if admission.verdict(name) is Verdict.JSON and lengths[place] <= JSON_BYTES_MAX:
-            stays[place] = True
-        else:
+        if lengths[place] > text_bytes_max(admission, name):
             oversized.append((int(owner[chosen[place]]), name))
-    return stays
+            long.append(place)
+    return np.delete(chosen, long) if long else chosen
 
 
-def _source(kind: int, values: Any) -> pa.Array | np.ndarray:
+def _one_type(kind: int, rows: np.ndarray, places: np.ndarray, values: Any) -> Occurrences:
     if kind == _INTEGER:
-        return _numbers(values.field("i"), np.int64)
+        return Occurrences(rows, places, _numbers(values.field("i"), np.int64))
     if kind == _DOUBLE:
-        return _numbers(values.field("d"), np.float64)
-    return values.field("s" if kind == _TEXT else "b")
+        return Occurrences(rows, places, _numbers(values.field("d"), np.float64))
+    if kind in {_TEXT, _BOOL}:
+        return Occurrences(rows, places, values.field("s" if kind == _TEXT else "b"))
+    codes, texts = _json_texts(kind, places, values)
+    return Occurrences(rows, codes, pa.array(texts, pa.string()))
+
+
+def _json_texts(kind: int, places: np.ndarray, values: Any) -> tuple[np.ndarray, list[str]]:
+    """Arrays or maps as JSON text, each different one read once: the distinct texts, and which stands at each place."""
+    child, read = ("array", array_text) if kind == _ARRAY else ("map", map_text)
+    encoded = values.field(child).take(pa.array(places)).dictionary_encode()
+    return encoded.indices.to_numpy().astype(np.int64), [read(body) for body in encoded.dictionary.to_pylist()]
+
+
+def _short(found: Occurrences, name: str, admission: Admission, oversized: list[tuple[int, str]]) -> Occurrences:
+    """The occurrences whose text is not too long; the others are listed."""
+    lengths = pc.binary_length(found.source).to_numpy()[found.places]
+    long = lengths > text_bytes_max(admission, name)
+    oversized.extend((row, name) for row in found.rows[long].tolist())
+    return Occurrences(found.rows[~long], found.places[~long], found.source)
 
 
 def _plain(places: np.ndarray, kinds: np.ndarray, values: Any) -> list[Value]:
-    """Values of mixed type, arrays and maps as JSON text; equal ones are read once."""
+    """Values of mixed type, arrays and maps as JSON text."""
     said: list[Value] = [""] * len(places)
-    for child, code in _CHILDREN.items():
-        where = np.flatnonzero(kinds == code)
+    for child, kind in _CHILDREN.items():
+        where = np.flatnonzero(kinds == kind)
         if len(where) == 0:
             continue
-        encoded = values.field(child).take(pa.array(places[where])).dictionary_encode()
-        distinct = encoded.dictionary.to_pylist()
-        if code in {_ARRAY, _MAP}:
-            distinct = [(array_text if code == _ARRAY else map_text)(item) for item in distinct]
-        for place, at in zip(where.tolist(), encoded.indices.to_pylist(), strict=True):
-            said[place] = distinct[at]
+        if kind in {_ARRAY, _MAP}:
+            codes, texts = _json_texts(kind, places[where], values)
+            plain: list[Value] = [texts[code] for code in codes.tolist()]
+        else:
+            plain = values.field(child).take(pa.array(places[where])).to_pylist()
+        for place, value in zip(where.tolist(), plain, strict=True):
+            said[place] = value
     return said
 
 
 def _read_events(raw: RawSpans, lists: pa.ListArray) -> None:
-    """Evaluation results and exception types; other events, with all they hold, are passed over unread."""
+    """Evaluation results, and exception types of spans that name no error; other events are passed over unread."""
     row_of_event, events = _flat(lists)
     if len(events) == 0:
         return
-    for needle in (EVALUATION, "exception.type"):
-        hits = np.flatnonzero(pc.match_substring(events, needle).to_numpy(zero_copy_only=False))
+    explained = np.zeros(len(lists), np.bool_)
+    if ERROR_TYPE in raw.attributes:
+        explained[raw.attributes[ERROR_TYPE].rows] = True
+    for needle in (EVALUATION, EXCEPTION_TYPE):
+        hit = pc.match_substring(events, needle).to_numpy(zero_copy_only=False)
+        hits = np.flatnonzero(hit if needle == EVALUATION else hit & ~explained[row_of_event])
         for place, body in zip(hits.tolist(), events.take(pa.array(hits)).to_pylist(), strict=True):
             evaluation, exception = event_of(body)
             row = int(row_of_event[place])
