@@ -83,7 +83,8 @@ def _batch(first: int, last: int, total: int, end_ns: int, pick: np.random.Gener
         "environment": _named(("production", "staging"), (who % 10 == 0).astype(int)),
     }
     facts = conform(pa.table(rows), FACTS)
-    outcomes = _outcomes(np.unique(sessions[sessions % 10 == 0]), end_ns, pick)
+    ended, places = np.unique(sessions[sessions % 10 == 0], return_index=True)
+    outcomes = _outcomes(ended, start_ns[sessions % 10 == 0][places], pick)
     return Batch(facts, outcomes, received=facts.num_rows + outcomes.num_rows)
 
 
@@ -92,7 +93,7 @@ def _masked(column: pa.DictionaryArray, there: np.ndarray[Any, Any]) -> pa.Dicti
     return pa.DictionaryArray.from_arrays(indices, column.dictionary)
 
 
-def _outcomes(sessions: np.ndarray[Any, Any], end_ns: int, pick: np.random.Generator) -> pa.Table:
+def _outcomes(sessions: np.ndarray[Any, Any], at_ns: np.ndarray[Any, Any], pick: np.random.Generator) -> pa.Table:
     count = len(sessions)
     names = pa.array(np.char.add("s-", sessions.astype(str)))
     lists = pa.ListArray.from_arrays(pa.array(np.arange(count + 1), pa.int32()), names)
@@ -101,7 +102,7 @@ def _outcomes(sessions: np.ndarray[Any, Any], end_ns: int, pick: np.random.Gener
         "task_id": names,
         "session_ids": lists,
         "status": _named(("done", "failed"), (pick.random(count) < 0.2).astype(int)),
-        "at_ns": pa.array(np.full(count, end_ns)),
+        "at_ns": pa.array(at_ns),
         "source": _named(("bench",), np.zeros(count)),
     }
     return conform(pa.table(rows), OUTCOMES)

@@ -16,7 +16,7 @@ from typing import Any
 import measure
 from facts import batches
 from outlay.house import House
-from outlay.metrics import parse_query
+from outlay.metrics.query import parse_query
 
 QUESTIONS: dict[str, dict[str, list[str]]] = {
     "spend of the last 30 days": {"measures": ["cost"], "since": ["30d"]},
