@@ -19,7 +19,8 @@ MADE = "Made from the code by `make docs`; do not edit."
 
 def commands(command: click.Command, parent: click.Context | None, name: str) -> Iterator[tuple[str, click.Context]]:
     """A command and everything below it, each with its path, in the order of its help."""
-    context = click.Context(command, parent=parent, info_name=name, terminal_width=WIDTH, max_content_width=WIDTH)
+    settings = {**command.context_settings, "terminal_width": WIDTH, "max_content_width": WIDTH}
+    context = click.Context(command, parent=parent, info_name=name, **settings)
     yield context.command_path, context
     if isinstance(command, click.Group):
         for below in command.list_commands(context):
