@@ -6,12 +6,13 @@ Simple things first, compositions of them below.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from datetime import datetime
-
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otlp_wire import pairs_of
 from outlay.core.money import AMOUNT_NANO_MAX
 
 
@@ -120,3 +121,128 @@ def book_rows() -> st.SearchStrategy[tuple[list[dict[str, object]], list[dict[st
         }
     )
     return st.tuples(st.lists(usage, max_size=25), st.lists(outcome, max_size=5, unique_by=lambda row: row["task"]))
+
+
+# ---------------------------------------------------------------------------------------------------------------- OTLP
+
+_SPAN_KEYS = (
+    *("gen_ai.operation.name", "gen_ai.usage.input_tokens", "gen_ai.usage.cost", "gen_ai.response.finish_reasons"),
+    *("outlay.team", "outlay.tag.squad", "session.id", "error.type", "exception.type", "metadata", "tag.tags"),
+    *("langfuse.observation.usage_details", "mlflow.llm.cost", "evaluations.0.evaluation.name", "acme.tokens", "vcs.ref"),
+    *("gen_ai.input.messages", "http.request.body", "input.value", "some.usage", ""),
+)
+_JSON_TEXTS = (
+    *('{"input": 3, "output": 4.5, "service_tier": "flex", "note": "x"}', '{"team": "risk", "nested": {"a": 1}, "n": null}'),
+    *("[1, 2]", "{", "7", '"text"', "", '["a", "b"]', '{"input_cost": 0.25}'),
+)
+
+
+def attribute_values() -> st.SearchStrategy[object]:
+    """What an attribute may hold on the wire: every type, nested ones, JSON text, absent values and texts that are too long."""
+    texts = st.text(max_size=12) | st.sampled_from(_JSON_TEXTS) | st.sampled_from(["x" * 300, "é" * 600, "y" * 2000])
+    numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(width=64)
+    plain = texts | numbers | st.booleans() | st.none() | st.binary(max_size=4)
+    return plain | st.lists(plain, max_size=3) | st.dictionaries(st.text(max_size=4), plain, max_size=3)
+
+
+def attributes() -> st.SearchStrategy[dict[str, object]]:
+    """Attributes of a span or resource: keys the door knows, keys it does not, keys with contents."""
+    return st.dictionaries(st.sampled_from(_SPAN_KEYS) | st.text(max_size=8), attribute_values(), max_size=6)
+
+
+def _ids(width: int) -> st.SearchStrategy[bytes]:
+    fine = st.binary(min_size=width, max_size=width)
+    return fine | fine | fine | st.sampled_from([b"", bytes(width), b"\x01" * (width - 1)])
+
+
+def _moments_ns() -> st.SearchStrategy[int]:
+    fine = st.integers(1_795_000_000, 1_795_000_100).map(lambda second: second * 10**9)
+    return fine | fine | fine | st.sampled_from([0, 1, 2**63, 2**64 - 1, 4_102_444_800 * 10**9 + 1])
+
+
+def _events() -> st.SearchStrategy[list[tuple[str, dict[str, object]]]]:
+    said = {
+        "gen_ai.evaluation.name": attribute_values() | st.just("task_completion"),
+        "gen_ai.evaluation.score.label": attribute_values() | st.just("pass"),
+        "gen_ai.evaluation.score.value": attribute_values() | st.just(1.0),
+        "exception.type": attribute_values() | st.just("ValueError"),
+        "exception.message": st.text(max_size=5),
+    }
+    names = st.sampled_from(["gen_ai.evaluation.result", "exception", "gen_ai.choice", ""])
+    return st.lists(st.tuples(names, st.fixed_dictionaries({}, optional=said)), max_size=2)
+
+
+@st.composite
+def otlp_requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
+    """A well-formed trace request of any shape: no, one or several resources and scopes; ids and times good and bad."""
+    made = ExportTraceServiceRequest()
+    for _ in range(draw(st.integers(0, 2))):
+        of_resource = made.resource_spans.add()
+        of_resource.resource.attributes.extend(pairs_of(draw(attributes())))
+        for _ in range(draw(st.integers(0, 2))):
+            of_scope = of_resource.scope_spans.add()
+            of_scope.scope.name, of_scope.scope.version = draw(st.text(max_size=3)), draw(st.sampled_from(["", "1.0"]))
+            for _ in range(draw(st.integers(0, 4))):
+                one = of_scope.spans.add(
+                    trace_id=draw(_ids(16)),
+                    span_id=draw(_ids(8)),
+                    parent_span_id=draw(_ids(8)),
+                    name=draw(st.text(max_size=6) | st.just("n" * 400)),
+                    kind=draw(st.integers(0, 5)),
+                    start_time_unix_nano=draw(_moments_ns()),
+                    end_time_unix_nano=draw(_moments_ns()),
+                )
+                one.status.code = draw(st.integers(0, 2))
+                one.attributes.extend(pairs_of(draw(attributes())))
+                for name, said in draw(_events()):
+                    one.events.add(name=name, attributes=pairs_of(said))
+    return made
+
+
+def recorded_numbers() -> st.SearchStrategy[float]:
+    """Costs as software writes them into a double: everyday ones, ties of the rounding, and anything up to the odd extreme."""
+    decimals = st.decimals(-1_000_000, 1_000_000, places=10).map(float) | st.decimals(0, 1, places=12).map(float)
+    ties = st.integers(-(10**9), 10**9).map(lambda half: (2 * half + 1) / (2 * 10**9))
+    return decimals | ties | st.floats()
+
+
+@st.composite
+def transcripts(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Lines of a coding agent's transcript: up to six responses, each on up to five lines whose output grows.
+
+    Only the output differs between the lines of one response; lines of different responses may share every figure.
+    """
+    lines: list[dict[str, Any]] = []
+    for number in range(draw(st.integers(1, 6))):
+        usage = {"input_tokens": draw(st.integers(0, 3)), "cache_read_input_tokens": draw(st.integers(0, 2))}
+        outputs = sorted(draw(st.lists(st.integers(0, 4), min_size=1, max_size=5)))
+        for place, output_tokens in enumerate(outputs):
+            message = {"role": "assistant", "id": f"msg_{number}", "model": "claude-opus-4-6", "content": []}
+            lines.append(
+                {
+                    "type": "assistant",
+                    "sessionId": "s1",
+                    "uuid": f"{number}-{place}",
+                    "requestId": f"req_{number}",
+                    "timestamp": f"2026-02-10T21:5{number}:0{place}.000Z",
+                    "message": {**message, "usage": {**usage, "output_tokens": output_tokens}},
+                }
+            )
+    return lines
+
+
+def token_quantities() -> st.SearchStrategy[dict[str, int]]:
+    """Disjoint token meters of one call, some absent; totals fall on both sides of every long-context threshold."""
+    large = st.sampled_from([127_999, 128_001, 200_000, 200_001, 272_001, 600_000])
+    count = st.integers(1, 20_000) | large
+    meters = ["in_uncached", "in_cache_read", "in_cache_write_5m", "in_cache_write_1h", "in_cache_write_unspec"]
+    meters += ["out_text", "out_reasoning"]
+    return st.dictionaries(st.sampled_from(meters), count, min_size=1)
+
+
+def quantity_rates() -> st.SearchStrategy[tuple[int, int]]:
+    """A quantity and a rate in pico-units: everyday, exact ties of the rounding, and products beyond 64 bits."""
+    everyday = st.tuples(token_counts(), rates_pico())
+    ties = st.tuples(st.integers(0, 10_000), st.sampled_from([500, 1_500, 2_500, 250, 125]))
+    vast = st.tuples(st.integers(10**9, 2**62), st.integers(10**6, 2**62))
+    return everyday | ties | vast

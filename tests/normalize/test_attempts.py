@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from normalizing import usage
 
+from normalizing import usage
 from outlay.core.centre import CENTRE_OF, Operation
 from outlay.normalize.attempts import REJECTED, bare_finish
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
-from normalizing import clean, meters, usage
-from strategies import stated_counts, token_counts
 
+from normalizing import clean, meters, usage
 from outlay.normalize.basis import rule_for, rules, version_numbers
+from strategies import stated_counts, token_counts
 
 INCLUSIVE = {"input_tokens": 1_000, "cache_read_tokens": 600, "cache_write_tokens": 100, "output_tokens": 50}
 EXCLUSIVE = {"input_tokens": 300, "cache_read_tokens": 600, "cache_write_tokens": 100, "output_tokens": 50}
@@ -241,3 +243,8 @@ def test_no_meter_is_ever_negative_and_a_refusal_always_speaks(stated: dict[str,
     assert done.refused + done.usages.num_rows == 1
     for row in done.usages.to_pylist():
         assert all(count > 0 for count in meters(row).values())
+
+
+def test_the_docs_name_every_rule(root: Path) -> None:
+    text = (root / "docs" / "normalize.md").read_text(encoding="utf-8")
+    assert [rule.id for rule in rules() if f"`{rule.id}`" not in text] == []

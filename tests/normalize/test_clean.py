@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from normalizing import NOON_NS, SECOND_NS, clean, facts, key, meters, usage
 
+from normalizing import NOON_NS, SECOND_NS, clean, facts, key, meters, usage
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.normalize.clean import normalise
 from outlay.normalize.usages import USAGES

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from normalizing import NOON_NS, SECOND_NS, clean, facts, key, relation_rows, resolved
-from strategies import related_facts
 
+from normalizing import NOON_NS, SECOND_NS, clean, facts, key, relation_rows, resolved
 from outlay.core.envelope import UNTAGGED
 from outlay.normalize.clean import normalise
 from outlay.normalize.relations import INHERITED_BIT, RESOLVED, ROWS, resolve
+from strategies import related_facts
 
 ANSWER = "chatcmpl-BqX0aZ81kLmN"
 OTHER = "chatcmpl-CCCCaZ81kLmN"

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from outlay.core.errors import Problem
-from outlay.normalize.columns import Mask, text_of, whole
+from outlay.normalize.columns import Mask, Text, text_of, whole
 
 
 class Refusals:
@@ -17,13 +17,15 @@ class Refusals:
     def __init__(self, facts: pa.Table) -> None:
         self.rows: Mask = np.zeros(facts.num_rows, np.bool_)
         self._facts = facts
+        self._places: tuple[Text, Text] | None = None
         self._problems: list[tuple[int, Problem]] = []
 
     def where(self, row: int) -> str:
         """The place of a row, as a person would look for it."""
-        origin = text_of(whole(self._facts, "origin").slice(row, 1)).at(0)
-        source = text_of(whole(self._facts, "source").slice(row, 1)).at(0)
-        return f"{origin or source or 'batch'} row {row}"
+        if self._places is None:  # most batches have nothing to say and never ask
+            self._places = text_of(whole(self._facts, "origin")), text_of(whole(self._facts, "source"))
+        origin, source = self._places
+        return f"{origin.at(row) or source.at(row) or 'batch'} row {row}"
 
     def refuse(self, wrong: Mask, what: Callable[[int], str], hint: str) -> None:
         """Refuse the rows that are `wrong` and were not refused before."""
