@@ -60,13 +60,16 @@ EMBED_LARGE = Model("openai", "text-embedding-3-large", "text-embedding-3-large"
 EMBED_VOYAGE = Model("voyageai", "voyage-3.5", "voyage-3.5", 60)
 RERANK = Model("cohere", "rerank-v3.5", "rerank-v3.5")
 MODERATION = Model("openai", "omni-moderation-latest", "omni-moderation-latest")
+GUARDRAIL = Model("aws.bedrock", "bedrock-guardrails", "bedrock-guardrails")
+VECTOR_STORE = Model("pinecone", "", "")
+WEB_SEARCH = Model("tavily", "", "")
 
 LINEAGES: dict[str, tuple[tuple[int, Model], ...]] = {
     "frontier-anthropic": ((150, OPUS_5), (HISTORY_DAYS, OPUS_4_5)),
     "frontier-openai": ((230, GPT_5_4), (HISTORY_DAYS, GPT_5)),
     "mid-anthropic": ((75, SONNET_5), (HISTORY_DAYS, SONNET_4_5)),
     "mid-bedrock": ((HISTORY_DAYS, BEDROCK_SONNET),),
-    "mid-google": ((120, GEMINI_3_1_PRO), (HISTORY_DAYS, GEMINI_2_5_PRO)),
+    "frontier-google": ((120, GEMINI_3_1_PRO), (HISTORY_DAYS, GEMINI_2_5_PRO)),
     "efficient-anthropic": ((HISTORY_DAYS, HAIKU_4_5),),
     "efficient-openai": ((160, GPT_5_4_MINI), (HISTORY_DAYS, GPT_5_MINI)),
     "efficient-google": ((190, GEMINI_3_FLASH), (HISTORY_DAYS, GEMINI_2_5_FLASH)),

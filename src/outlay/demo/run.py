@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from outlay.core.errors import ServerError
@@ -59,6 +61,14 @@ class Sent:
     days: int
     spans: int
     seconds: float
+
+
+def prepare(home: Path) -> None:
+    """Give a fresh home the company's rate card, before its books are opened; a card that is there stays as it is."""
+    card = home / "prices" / "rate_card.toml"
+    if not card.exists():
+        card.parent.mkdir(parents=True, exist_ok=True)
+        card.write_bytes(resources.files("outlay.demo").joinpath("rate_card.toml").read_bytes())
 
 
 def run(

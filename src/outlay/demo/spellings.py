@@ -73,7 +73,7 @@ def _outcome(run: Run, step: Step) -> dict[str, Value]:
 
 def _answered(step: Step) -> dict[str, Value]:
     """Who was asked and who answered, in the names that OpenTelemetry and OpenLLMetry share."""
-    if step.model is None:
+    if step.model is None or not step.model.asked:
         return {}
     return {"gen_ai.request.model": step.model.asked, "gen_ai.response.model": step.model.served}
 
@@ -118,8 +118,6 @@ def otel(run: Run, step: Step) -> Spelled:
     if step.kind == "guardrail":
         said |= {"outlay.step.kind": "guardrail", "outlay.guardrail.name": step.name}
         said["outlay.guardrail.verdict"] = step.verdict
-        if step.unit:
-            said |= {"gen_ai.provider.name": "aws.bedrock", "gen_ai.request.model": "bedrock-guardrails"}
     elif step.kind == "judge":
         said |= {"outlay.step.kind": "evaluation"}
     elif step.kind in ("search", "rerank"):
@@ -148,7 +146,8 @@ def openinference(run: Run, step: Step) -> Spelled:
     said["metadata"] = _metadata(tags)
     if step.model is not None:
         said["llm.provider"] = _PLAIN_PROVIDER.get(step.model.provider, step.model.provider)
-        said[_MODEL_NAMES.get(step.kind, "llm.model_name")] = step.model.served
+        if step.model.served:
+            said[_MODEL_NAMES.get(step.kind, "llm.model_name")] = step.model.served
     if step.input_tokens or step.output_tokens:
         said |= {
             "llm.token_count.prompt": step.input_tokens,
@@ -203,7 +202,9 @@ def langfuse(run: Run, step: Step) -> Spelled:
     said["langfuse.environment"] = run.envelope["environment"]
     said |= {f"langfuse.trace.metadata.{key}": value for key, value in run.envelope.items() if key != "environment"}
     if step.model is not None:
-        said |= {"langfuse.observation.model.name": step.model.served, "gen_ai.provider.name": step.model.provider}
+        said["gen_ai.provider.name"] = step.model.provider
+        if step.model.served:
+            said["langfuse.observation.model.name"] = step.model.served
     if step.input_tokens or step.output_tokens:
         usage = {
             "input": step.input_tokens - step.cached_tokens - step.written_tokens,

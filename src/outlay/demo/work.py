@@ -17,24 +17,28 @@ from outlay.demo.company import (
     EMBED_VOYAGE,
     ENVIRONMENTS,
     FINE_TUNE,
+    GUARDRAIL,
     HISTORY_DAYS,
     MODERATION,
     RERANK,
     UNTAGGED_PERCENT,
+    VECTOR_STORE,
+    WEB_SEARCH,
     Feature,
     Model,
     model_of,
 )
 
 ROOT = 0
-FEES_NANO = {"searches": 2_000_000, "web_searches": 10_000_000, "policy_units": 150_000, "read_units": 16_000}
+FEES_NANO = {"searches": 2_000_000, "web_searches": 8_000_000, "policy_units": 150_000, "read_units": 16_000}
 """What the gateway paid a unit: reranks, web searches, guardrail text units, vector store read units."""
 
 CONTEXT_TOKENS_MAX = 186_000
 """Agents compact their context before a long-context price begins."""
 ATTEMPTS_MAX = 4
 LOOPING_RETRY_PERCENT = 55
-FAILURES = {"rate_limit_exceeded": 24, "timeout": 24, "output_rejected": 34, "tool_error": 18}
+TOOL_ERROR_PERCENT = 6
+FAILURES = {"rate_limit_exceeded": 24, "timeout": 24, "output_rejected": 38, "server_error": 14}
 """Why an attempt fails, in per cent; a rate limit costs time only."""
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -57,7 +61,7 @@ class Step:
     reasoning_tokens: int = 0
     attempt: int = 0
     error: str = ""
-    retry_reason: str = ""
+    retry_reason: str = ""  # what this call recovers from, as the agent itself reports it
     unit: str = ""  # the meter of `quantity`
     quantity: int = 0
     cost_nano: int | None = None  # stated by the emitter
@@ -142,6 +146,7 @@ class _Unfolding:
         self.run, self.feature, self.rng = run, run.feature, rng
         self.looping, self.whole_documents = looping, whole_documents
         self.clock_ms = 0
+        self.recovers_from = ""  # the tool whose failure the next call has to work around
         self.size_percent = 100 + (self.feature.tokens_then - 100) * run.days_ago // HISTORY_DAYS
         self.main = model_of(self.feature.role, run.days_ago)
         self.helper = model_of(self.feature.helper, run.days_ago)
@@ -190,20 +195,30 @@ class _Unfolding:
 
     def _turn(self, model: Model, context: int, output: int, parent: int, *, warm: bool) -> None:
         """One model call with the attempts that failed before it; a failed attempt may still be billed."""
-        rng, attempt, reason = self.rng, 0, ""
+        rng, attempt = self.rng, 0
         percent = self.feature.retry_percent * (78 + 44 * self.run.days_ago // HISTORY_DAYS) // 100
         while attempt < ATTEMPTS_MAX and rng.randrange(100) < (LOOPING_RETRY_PERCENT if self.looping else percent):
             error = rng.choices(tuple(FAILURES), tuple(FAILURES.values()))[0]
             billed = error != "rate_limit_exceeded"
             share = rng.randint(10, 60) if error == "timeout" else 100
             read, said = (context, output * share // 100) if billed else (0, 0)
-            self._chat(model, read, said, parent, warm=warm, attempt=attempt, error=error, reason=reason)
-            attempt, reason, warm = attempt + 1, error, warm or billed
+            self._chat(model, read, said, parent, warm=warm, attempt=attempt, error=error)
+            attempt, warm = attempt + 1, warm or billed
             self.clock_ms += 400 * 2**attempt + rng.randint(0, 300)
-        self._chat(model, context, output, parent, warm=warm, attempt=attempt, error="", reason=reason)
+        self._chat(model, context, output, parent, warm=warm, attempt=attempt, reason=self.recovers_from)
+        self.recovers_from = ""
 
     def _chat(
-        self, model: Model, context: int, output: int, parent: int, *, warm: bool, attempt: int, error: str, reason: str
+        self,
+        model: Model,
+        context: int,
+        output: int,
+        parent: int,
+        *,
+        warm: bool,
+        attempt: int = 0,
+        error: str = "",
+        reason: str = "",
     ) -> None:
         written = output_tokens = cached = 0
         if context:
@@ -236,10 +251,8 @@ class _Unfolding:
             self._add("embedding", f"embeddings {model.asked}", 120 + tokens // 400, model=model, input_tokens=tokens)
         for _ in range(feature.searches):
             units = rng.randint(400, 1_900)
-            fee_nano = units * FEES_NANO["read_units"]
-            self._add(
-                "search", "vector_search", rng.randint(18, 90), unit="read_units", quantity=units, cost_nano=fee_nano
-            )
+            length_ms = rng.randint(18, 90)
+            self._add("search", "vector_search", length_ms, model=VECTOR_STORE, unit="read_units", quantity=units)
         if feature.reranks:
             asked = max(1, self._around(feature.reranks))
             self._add("rerank", "rerank", rng.randint(90, 260), model=RERANK, unit="searches", quantity=asked)
@@ -253,16 +266,26 @@ class _Unfolding:
         if units:
             checked = max(1, self._around(units))
             length_ms = rng.randint(80, 400)
-            self._add("guardrail", f"pii_{side}", length_ms, unit="policy_units", quantity=checked, verdict=verdict)
+            self._add(
+                "guardrail",
+                f"pii_{side}",
+                length_ms,
+                model=GUARDRAIL,
+                unit="policy_units",
+                quantity=checked,
+                verdict=verdict,
+            )
 
     def _tool(self) -> None:
         feature, rng = self.feature, self.rng
         if feature.web_searches and rng.randrange(100) < 45:
             found = max(1, feature.web_searches * 2 // max(feature.calls, 1))
-            self._add("tool", "web_search", rng.randint(400, 1_800), unit="web_searches", quantity=found)
+            length_ms = rng.randint(400, 1_800)
+            self._add("tool", "web_search", length_ms, model=WEB_SEARCH, unit="web_searches", quantity=found)
             return
         name = feature.tools[0] if self.looping else rng.choice(feature.tools)
-        error = "ToolError" if self.looping or rng.randrange(100) < 6 else ""
+        error = "ToolError" if self.looping or rng.randrange(100) < TOOL_ERROR_PERCENT else ""
+        self.recovers_from = f"{name} failed" if error else ""
         fee = feature.tool_fee_micro * 1_000 if feature.tool_fee_micro and name != feature.tools[0] else None
         self._add("tool", name, rng.randint(30, 6_000), error=error, cost_nano=fee)
 
@@ -326,5 +349,5 @@ _SUMMARY_GROUPS = {"embedding": "retrieval", "search": "retrieval", "rerank": "r
 def _summary_key(step: Step) -> tuple[object, ...]:
     group = _SUMMARY_GROUPS.get(step.kind, step.kind)
     if group == "chat":
-        return group, step.model, bool(step.error)
+        return group, step.model, bool(step.error), bool(step.retry_reason)
     return (group,)

@@ -30,12 +30,14 @@ def demo(seed: int, port: int, *, no_open: bool) -> None:
     Thirteen months of agents of six teams go through the OTLP door into books of their own (next to the home, or in
     --home). Started again, it serves what is there; an interrupted one goes on where it was.
     """
+    from outlay.demo.run import prepare
     from outlay.faces.serve import serve
     from outlay.house import House
 
     context = current()
     context.home = context.home or _beside(context.folder)
     refuse_second(context)
+    prepare(context.home)
     with House.open(context.home) as house:
         story = _story(context.home, seed)
 

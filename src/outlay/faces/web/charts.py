@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from markupsafe import Markup, escape
 
@@ -58,7 +58,8 @@ def axis(top: Decimal) -> list[Decimal]:
     power = Decimal(10) ** (top.adjusted() - 1)
     steps = [step * power * scale for scale in (1, 10) for step in _STEPS]
     step = next(step for step in steps if step * (TICKS_MAX - 1) >= top)
-    return [step * place for place in range(int(-(-top // step)) + 1)]
+    count = int((top / step).to_integral_value(rounding=ROUND_CEILING))
+    return [step * place for place in range(count + 1)]
 
 
 def stacked_bars(
@@ -123,7 +124,7 @@ def micro_stack(parts: Sequence[Part], name: str) -> Markup:
 
 def scaled_stack(parts: Sequence[Part], whole: Decimal, name: str) -> Markup:
     """A bar whose full width is `whole`, so that the bars of a table can be compared."""
-    return _stack(parts, whole, name, "micro wide")
+    return _stack(parts, whole, name, "micro scaled")
 
 
 def sparkline(values: Sequence[Decimal | None], tone: str, words: str) -> Markup:

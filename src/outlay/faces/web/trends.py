@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,10 +30,7 @@ def by_centre(figures: Figures, centres: Mapping[str, str]) -> dict[str, Any]:
         if amount is not None and bucket_of(row) in found:
             found[bucket_of(row)][str(row["centre"])] = amount
     sums = {start: sum(parts.values(), Decimal(0)) for start, parts in found.items()}
-    ticks = [
-        (value, formats.money(str(value)) if value else "$0")
-        for value in charts.axis(max(sums.values(), default=Decimal(0)))
-    ]
+    ticks = _dollars(charts.axis(max(sums.values(), default=Decimal(0))))
     marked = _marked(choice)
     bars = [
         charts.Bar(
@@ -90,6 +87,12 @@ def named(start: datetime, grain: Grain) -> str:
     if grain is Grain.MONTH:
         return f"{start:%b %Y}"
     return f"{start.day} {start:%b}" + (f" {start:%H:%M}" if grain is Grain.HOUR else "")
+
+
+def _dollars(values: Sequence[Decimal]) -> list[tuple[Decimal, str]]:
+    """The texts of an axis of money: all whole, or all as precise as their step."""
+    whole = all(value == value.to_integral_value() for value in values)
+    return [(value, f"${value:,.0f}" if whole or not value else formats.money(str(value))) for value in values]
 
 
 def _marked(choice: Choice) -> dict[datetime, str]:
