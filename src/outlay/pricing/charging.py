@@ -171,11 +171,11 @@ def _lines(stack: Stack, row: NDArray[np.int64], meter: NDArray[np.int64], quant
 def _loose_lines(
     usages: pa.Table, loose: Loose, bears: NDArray[np.bool_], stack: Stack, card: Sequence[CardRow]
 ) -> list[Lines]:
-    some = bears[loose.row] if len(loose.row) else np.zeros(0, np.bool_)
-    if not some.any():
+    """Lines of everything that is not a token. Being alive costs what the rate card says, whatever else a usage bears."""
+    runtime = np.isin(loose.meter, RUNTIME_CODES)
+    plain = bears[loose.row] & ~runtime if len(loose.row) else runtime
+    if not (plain | runtime).any():
         return []
-    runtime = some & np.isin(loose.meter, RUNTIME_CODES)
-    plain = some & ~runtime
     found = [_lines(stack, loose.row[plain], loose.meter[plain], loose.quantity[plain])]
     if runtime.any():
         found.append(_runtime_lines(usages, loose.row[runtime], loose.meter[runtime], loose.quantity[runtime], card))
