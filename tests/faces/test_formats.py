@@ -43,7 +43,14 @@ def test_what_is_not_zero_never_reads_zero(nano: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("0.0981", "9.8 %"), ("1", "100.0 %"), ("0", "0.0 %"), ("0.0001", "<0.1 %"), ("0.99999", ">99.9 %"), ("-0.22", "−22.0 %")],
+    [
+        ("0.0981", "9.8 %"),
+        ("1", "100.0 %"),
+        ("0", "0.0 %"),
+        ("0.0001", "<0.1 %"),
+        ("0.99999", ">99.9 %"),
+        ("-0.22", "−22.0 %"),
+    ],
 )
 def test_shares(text: str, shown: str) -> None:
     assert formats.share(text) == shown

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from outlay.core.errors import InputError
+from outlay.core.errors import InputError, QueryError
 from outlay.core.period import parse_moment
+from outlay.faces import price_orders
 from outlay.faces.plain import Reply, plain, reply
 
 if TYPE_CHECKING:
@@ -140,8 +141,14 @@ class HouseDesk:
 
     def session(self, session_id: str) -> Reply:
         """See Desk."""
-        detail = plain(self._house.session(session_id))
-        rows, coverage = detail.pop("usages", []), detail.pop("coverage", {})
+        try:
+            detail = plain(self._house.session(session_id))
+        except QueryError as error:
+            missing = InputError(error.message, detail=error.detail, hint=error.hint)
+            missing.status = 404  # nothing is wrong with the question: there is no such thing
+            raise missing from error
+        rows = detail.pop("usages")
+        coverage = {name: detail.pop(name) for name in ("unpriced_usages", "usages_left_out")}
         return reply({"session": session_id}, rows, detail, coverage)
 
     def report_outcomes(self, said: object) -> Reply:
@@ -164,6 +171,26 @@ class HouseDesk:
     def metrics(self) -> Reply:
         """See Desk."""
         return catalogue()
+
+    def prices(self, params: Params) -> Reply:
+        """See Desk."""
+        return price_orders.find_prices(self._house.prices, params)
+
+    def add_price(self, said: Mapping[str, Any]) -> Reply:
+        """See Desk."""
+        return price_orders.add_override(self._house.prices, said)
+
+    def add_contract(self, said: Mapping[str, Any]) -> Reply:
+        """See Desk."""
+        return price_orders.add_contract(self._house.prices, said)
+
+    def import_prices(self, content: bytes) -> Reply:
+        """See Desk."""
+        return price_orders.import_litellm(self._house.prices, content)
+
+    def check_prices(self) -> Reply:
+        """See Desk."""
+        return price_orders.check_prices(self._house)
 
     def reprice(self, since: str, until: str, progress: Told | None) -> Reply:
         """See Desk."""

@@ -15,6 +15,7 @@ _SIGNS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 _MILL, _CENT, _ONE = Decimal("0.001"), Decimal("0.01"), Decimal(1)
 _DIME, _HUNDRED = Decimal("0.1"), Decimal(100)
 _TENTH = Decimal("0.1")
+_MILLION = Decimal(1_000_000)
 
 
 def money(text: str, currency: str = "USD") -> str:
@@ -28,6 +29,15 @@ def money(text: str, currency: str = "USD") -> str:
     if rounded >= _HUNDRED:
         rounded = rounded.quantize(_ONE)
     return ("" if amount >= 0 else MINUS) + _with_sign(f"{rounded:,f}", currency)
+
+
+def rate(text: str, unit: str, currency: str = "USD") -> str:
+    """`"0.0000025"` a token → `$2.50 per 1M tokens`; other units are said by the piece, all digits kept."""
+    scale, words = (_MILLION, "1M tokens") if unit == "token" else (_ONE, unit)
+    figure = f"{Decimal(text) * scale:f}"
+    whole, _, rest = figure.partition(".")
+    digits = rest.rstrip("0")
+    return f"{_with_sign(f'{whole}.{digits:0<2}', currency)} per {words}"
 
 
 def count(number: int) -> str:

@@ -1,7 +1,7 @@
 """Plain values: what a program reads. One rule for every face, so that the CLI and the API cannot differ.
 
-Records become objects; a field `x_nano` (whole nano-units) is shown as `x`, an exact decimal text; a field `x_ns` is
-shown as `x`, a UTC time in ISO 8601. Nothing here rounds.
+Records become objects; a field `x_nano` (whole nano-units) or `x_pico` is shown as `x`, an exact decimal text; a field
+`x_ns` is shown as `x`, a UTC time in ISO 8601. Nothing here rounds.
 """
 
 from __future__ import annotations
@@ -77,9 +77,17 @@ def time_text(moment: datetime) -> str:
     return aware.isoformat().replace("+00:00", "Z")
 
 
+def _pico_text(pico: int) -> str:
+    """Exact, like `decimal_text`, of a thousandth of its unit: 2_500_000 → `"0.0000025"`."""
+    text = f"{Decimal(pico).scaleb(-12):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def _field(name: str, value: object) -> tuple[str, Any]:
     if name.endswith("_nano") and (value is None or isinstance(value, int)):
         return name.removesuffix("_nano"), None if value is None else decimal_text(value)
+    if name.endswith("_pico") and (value is None or isinstance(value, int)):
+        return name.removesuffix("_pico"), None if value is None else _pico_text(value)
     if name.endswith("_ns") and (value is None or isinstance(value, int)):
         return name.removesuffix("_ns"), None if value is None else time_text(moment_of(value))
     return name, plain(value)

@@ -148,13 +148,17 @@ def test_what_is_not_the_json_that_is_asked_for_is_400(body: bytes) -> None:
     is_problem(ask("/api/v1/reprice", "POST", content=body, headers={"content-type": "application/json"}), 400)
 
 
-@pytest.mark.parametrize("body", [{"fron": "2026-11"}, {"from": 3}, {"from": "x"}, {"from": "2026-11", "to": "2026-10"}])
+@pytest.mark.parametrize(
+    "body", [{"fron": "2026-11"}, {"from": 3}, {"from": "x"}, {"from": "2026-11", "to": "2026-10"}]
+)
 def test_a_bad_period_is_400(body: dict[str, Any]) -> None:
     is_problem(ask("/api/v1/reprice", "POST", json=body), 400)
 
 
 def test_a_body_over_the_limit_is_413() -> None:
-    answer = ask("/api/v1/outcomes", "POST", content=b" " * (16 * 1024 * 1024 + 1), headers={"content-type": "application/json"})
+    answer = ask(
+        "/api/v1/outcomes", "POST", content=b" " * (16 * 1024 * 1024 + 1), headers={"content-type": "application/json"}
+    )
     assert "16 MiB" in is_problem(answer, 413)["detail"]
 
 
@@ -167,7 +171,14 @@ def test_reprice_tells_amounts_as_exact_texts() -> None:
 def test_outcomes_are_taken_and_bad_ones_refused_alone() -> None:
     house = FakeHouse()
     rows = [
-        {"task_id": "t1", "status": "done", "session_id": "s1", "value": 12.10, "team": "onboarding", "tags": {"a": "b"}},
+        {
+            "task_id": "t1",
+            "status": "done",
+            "session_id": "s1",
+            "value": 12.10,
+            "team": "onboarding",
+            "tags": {"a": "b"},
+        },
         {"task_id": "t2", "status": "finished"},
         {"status": "done"},
         {"task_id": "t3", "status": "failed", "valu": "1"},

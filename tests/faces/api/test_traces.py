@@ -54,7 +54,9 @@ def test_a_body_reaches_the_intake_as_it_was_sent(encoding: str, zipped: bool) -
     assert answer.status_code == 200
     assert house.intake.bodies == [(body, encoding)]
     assert answer.content == (b"" if encoding == "protobuf" else b"{}")
-    assert answer.headers["content-type"] == ("application/x-protobuf" if encoding == "protobuf" else "application/json")
+    assert answer.headers["content-type"] == (
+        "application/x-protobuf" if encoding == "protobuf" else "application/json"
+    )
 
 
 def test_two_gzip_members_are_one_body() -> None:
@@ -173,10 +175,12 @@ def test_a_sender_that_hangs_up_halfway_acknowledges_nothing() -> None:
     sent: list[Any] = []
 
     async def run() -> None:
-        messages = iter([
-            {"type": "http.request", "body": b"\x0a", "more_body": True},
-            {"type": "http.disconnect"},
-        ])
+        messages = iter(
+            [
+                {"type": "http.request", "body": b"\x0a", "more_body": True},
+                {"type": "http.disconnect"},
+            ]
+        )
 
         async def receive() -> Any:
             return next(messages)
@@ -184,7 +188,12 @@ def test_a_sender_that_hangs_up_halfway_acknowledges_nothing() -> None:
         async def answer(message: Any) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "method": "POST", "path": "/v1/traces", "headers": [(b"content-type", b"application/x-protobuf")]}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/v1/traces",
+            "headers": [(b"content-type", b"application/x-protobuf")],
+        }
         await traces.TraceDoor(house.intake)(scope, receive, answer)
 
     asyncio.run(run())

@@ -212,10 +212,16 @@ def test_the_bare_command_says_how_to_start_and_makes_nothing(cli: Outlay, home:
 
 
 def test_session_and_sessions_id_are_the_same_question(cli: Outlay, house: FakeHouse) -> None:
-    house.session = lambda name: {"cost": "1", "usages": [{"operation": "chat", "amount_nano": 5}]}  # type: ignore[attr-defined]
+    said = {
+        "cost_nano": 7,
+        "usages": [{"operation": "chat", "cost_nano": 5}],
+        "unpriced_usages": 0,
+        "usages_left_out": 0,
+    }
+    house.session = lambda _name: said  # type: ignore[attr-defined]
     one, other = cli("session", "s1", "--json"), cli("sessions", "s1", "--json")
     assert one == other
-    assert json.loads(one.out)["rows"] == [{"operation": "chat", "amount": "0.000000005"}]
+    assert json.loads(one.out)["rows"] == [{"operation": "chat", "cost": "0.000000005"}]
 
 
 def test_doctor_is_1_when_a_check_fails(cli: Outlay, house: FakeHouse) -> None:

@@ -46,13 +46,6 @@ class Call:
     params: Mapping[str, Sequence[str]]
     body: bytes
 
-    def one(self, name: str) -> str:
-        """The value of a parameter that is given at most once. Raises InputError when it is given more often."""
-        given = self.params.get(name, ())
-        if len(given) > 1:
-            raise InputError(f'"{name}" is given {len(given)} times', hint="give it once")
-        return given[0] if given else ""
-
     def json(self) -> Any:
         """The body as JSON; numbers with a fraction stay exact decimals. Raises InputError."""
         if not self.body:

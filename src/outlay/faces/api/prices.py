@@ -9,6 +9,7 @@ PRICE_FIELDS = (
     Parameter("provider", "who bills, for instance openai"),
     Parameter("model", "the model as the book spells it"),
     Parameter("at", "the moment; now if left out"),
+    Parameter("sources", "all: what every source offers, best first", choices=("used", "all")),
 )
 
 

@@ -19,12 +19,13 @@ def coverage_line(reply: Reply) -> str:
 def session_line(reply: Reply) -> str:
     """A session in one line: its id, whose it was, from when to when, what it cost."""
     total = reply["total"]
-    parts = [f"session {reply['query']['session']}"]
-    parts += [str(total[name]) for name in ("agent", "team", "feature", "state") if total.get(name)]
-    if total.get("opened"):
-        parts.append(f"{_minute(total['opened'])} to {_minute(total.get('last_seen') or total['opened'])} UTC")
-    if "cost" in total:
-        parts.append("cost " + (formats.money(total["cost"]) if total["cost"] is not None else "(unpriced)"))
+    parts = [f"session {total['session']} ({total['state']})"]
+    parts += [f"{name} {total['envelope'][name]}" for name in ("team", "feature", "agent") if name in total["envelope"]]
+    parts.append(f"{_minute(total['first_seen'])} to {_minute(total['last_seen'])} UTC")
+    if total["child_sessions"]:
+        tree = "(unpriced)" if total["tree_cost"] is None else formats.money(total["tree_cost"])
+        parts.append(f"with {len(total['child_sessions'])} sub-sessions {tree}")
+    parts += [f"task {outcome['task']} {outcome['outcome']}" for outcome in total["outcomes"]]
     return " · ".join(parts)
 
 

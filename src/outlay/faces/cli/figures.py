@@ -37,13 +37,15 @@ class Figures:
         return measures.UNPRICED if name in _MONEY else measures.UNKNOWN
 
     def shown(self, name: str, value: object, row: Mapping[str, Any]) -> str:
-        """The cell as a person reads it."""
+        """The cell as a person reads it; an empty text is a cell to which nothing applies."""
         if value is None:
             return self.word_for_null(name)
         if isinstance(value, bool):
             return "yes" if value else "NO" if name == "ok" else "no"
         if isinstance(value, int):
             return formats.count(value)
+        if value == "":
+            return ""
         if isinstance(value, str) and self.is_figure(name):
             return self._figure(name, value, str(row.get("currency") or "USD"))
         if isinstance(value, Sequence) and not isinstance(value, str):

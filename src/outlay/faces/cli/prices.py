@@ -12,6 +12,7 @@ from outlay.faces.cli.books import open_desk
 from outlay.faces.cli.lazy import Entry, LazyGroup
 from outlay.faces.cli.options import asked, current, shared
 from outlay.faces.cli.output import note, show, told_problems
+from outlay.faces.formats import rate
 
 _HERE = "outlay.faces.cli.prices"
 
@@ -40,13 +41,14 @@ def _scope(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--from", "from_", metavar="DAY", help="From this day (2026-11-01, midnight UTC)."),
         click.option("--model", metavar="NAME", help="The model; * stands for anything."),
         click.option("--provider", metavar="NAME", help="Who bills; * stands for anything."),
+        click.option("--above", type=click.IntRange(1), metavar="TOKENS", help="From this many input tokens on."),
         click.argument("rates", nargs=-1, metavar="[METER=RATE]..."),
     ):
         command = option(command)
     return command
 
 
-def _said(rates: tuple[str, ...], **scope: str | None) -> dict[str, Any]:
+def _said(rates: tuple[str, ...], **scope: str | int | None) -> dict[str, Any]:
     """One entry in the words of the price files; what is wrong with a word is said by the price book."""
     said = {name.rstrip("_"): value for name, value in scope.items() if value}
     for text in rates:
@@ -58,11 +60,12 @@ def _said(rates: tuple[str, ...], **scope: str | None) -> dict[str, Any]:
 
 
 @click.command("show")
-@click.argument("model", required=False)
+@click.argument("model")
 @click.option("--provider", metavar="NAME", help="Who bills, for instance openai.")
 @click.option("--at", metavar="TIME", help="The moment; now if left out.")
+@click.option("--all", "every", is_flag=True, help="What every source offers, best first, not only what is charged.")
 @shared
-def show_(model: str | None, provider: str | None, at: str | None) -> None:
+def show_(model: str, provider: str | None, at: str | None, *, every: bool) -> None:
     """The rates in force for a model.
 
     \b
@@ -71,17 +74,36 @@ def show_(model: str | None, provider: str | None, at: str | None) -> None:
     """  # noqa: D301 - click reads the mark as a character
     context = current()
     with open_desk(context) as desk:
-        reply = desk.prices(asked(model=model, provider=provider, at=at))
+        reply = desk.prices(asked(model=model, provider=provider, at=at, sources="all" if every else None))
+    if context.form == "table":
+        reply = {**reply, "rows": [_line(row) for row in reply["rows"]], "total": {}}
     show(context, reply)
     if not reply["rows"]:
-        note(f'No price for "{model or "*"}"; outlay prices add writes one.')
+        note(f'No price for "{model}"; outlay prices add writes one.')
+
+
+def _line(row: dict[str, Any]) -> dict[str, str]:
+    """A price as a line of the table: a rate per million tokens or per unit, and where and when it holds."""
+    conditions = [f"{name} {row[name]}" for name in ("region", "service_tier", "processing") if row[name] != "*"]
+    if row["tier_from"]:
+        conditions.append(f"from {row['tier_from']:,} input tokens")
+    return {
+        "provider": row["provider"],
+        "model": row["model"],
+        "meter": row["meter"],
+        "rate": rate(row["rate"], row["unit"], row["currency"]),
+        "only": ", ".join(conditions),
+        "from": (row["valid_from"] or "always")[:10],
+        "to": (row["valid_to"] or "open")[:10],
+        "source": row["source"],
+    }
 
 
 @click.command()
 @_scope
 @click.option("--source", metavar="TEXT", help="Where the price stands.")
 @shared
-def add(rates: tuple[str, ...], **scope: str | None) -> None:
+def add(rates: tuple[str, ...], **scope: str | int | None) -> None:
     """Write a price of your own; it wins over every list price.
 
     \b
@@ -100,7 +122,7 @@ def add(rates: tuple[str, ...], **scope: str | None) -> None:
 @_scope
 @click.option("--discount-percent", metavar="N", help="Off what the rest of the book says, like 12.5.")
 @shared
-def contract(name: str, rates: tuple[str, ...], **scope: str | None) -> None:
+def contract(name: str, rates: tuple[str, ...], **scope: str | int | None) -> None:
     """Write a negotiated price or discount.
 
     \b

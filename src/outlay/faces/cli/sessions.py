@@ -11,7 +11,7 @@ from outlay.faces.cli.coverage import coverage_line, session_line
 from outlay.faces.cli.options import Context, asked, current, question, shared
 from outlay.faces.cli.output import show
 
-_COLUMNS = ("time", "operation", "centre", "name", "model_id", "input_tokens", "output_tokens", "amount", "provenance")
+_COLUMNS = ("time", "operation", "centre", "name", "model", "input_tokens", "output_tokens", "cost", "remark")
 
 
 @click.command()
@@ -49,6 +49,21 @@ def session(session_id: str) -> None:
 def _show_session(context: Context, session_id: str) -> None:
     with open_desk(context) as desk:
         reply = desk.session(session_id)
-    present = {name for row in reply["rows"] for name in row}
-    columns = [name for name in _COLUMNS if name in present]
-    show(context, reply, columns=columns, title=session_line(reply), footer=coverage_line(reply))
+    if context.form != "table":
+        show(context, reply)
+        return
+    rows = [_step(row) for row in reply["rows"]]
+    show(context, {**reply, "rows": rows}, columns=_COLUMNS, title=session_line(reply), footer=coverage_line(reply))
+
+
+def _step(row: dict[str, Any]) -> dict[str, Any]:
+    """A usage as a line of the table: indented under what it was part of, with a word on what is odd about it."""
+    remarks = [row["error_type"] or "failed"] if row["failed"] else []
+    remarks += [word for word in (row["reason"], row["why_not_counted"]) if word]
+    return {
+        **row,
+        "time": row["time"][:19].replace("T", " "),
+        "operation": "  " * row["depth"] + row["operation"],
+        "cost": row["cost"] if row["cost"] is not None or row["charges"] else "",
+        "remark": ", ".join(remarks),
+    }

@@ -1,0 +1,114 @@
+"""Questions and orders about prices, as the desk brings them to the price book.
+
+What is written uses the words of the price files; the book judges it whole and changes nothing if anything is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from outlay.core.errors import InputError, Problem
+from outlay.core.meters import METERS
+from outlay.core.period import parse_moment
+from outlay.faces.plain import Reply, plain, reply
+
+if TYPE_CHECKING:
+    from outlay.faces.desk import Params
+    from outlay.house import House
+    from outlay.pricing.book import PriceBook
+
+_UNIT_OF = {meter.name: meter.unit for meter in METERS}
+_DAYS = ("from", "to")
+_UNPRICED_SHOWN_MAX = "100"
+
+
+def find_prices(book: PriceBook, params: Params) -> Reply:
+    """The rates that are charged for a model at a moment; with `sources=all` what every source offers, best first."""
+    asked = {name: _one(params, name) for name in ("model", "provider", "at", "sources")}
+    sources = asked["sources"]
+    if sources not in {"", "used", "all"}:
+        raise InputError(f'sources is "used" or "all", not "{sources}"')
+    if not asked["model"]:
+        raise InputError("which model?", hint="name one, like gpt-5.4 with provider openai")
+    try:
+        at = parse_moment(asked["at"], datetime.now(UTC)) if asked["at"] else datetime.now(UTC)
+    except (ValueError, OverflowError) as error:
+        raise InputError(str(error)) from error
+    find = book.find if sources == "all" else book.applied
+    found = find(asked["model"], asked["provider"], at)
+    rows = [{**plain(price), "unit": _UNIT_OF[price.meter]} for price in found]
+    query = {"model": asked["model"], "provider": asked["provider"], "at": at}
+    return reply(query, rows, {"prices": len(rows)}, {"book": book.version})
+
+
+def add_override(book: PriceBook, said: Mapping[str, Any]) -> Reply:
+    """Writes a price of one's own. Raises PriceError, and then nothing has changed."""
+    entry = _entry(said)
+    book.add_override(entry)
+    return reply({}, [entry], {"written": 1}, {"book": book.version})
+
+
+def add_contract(book: PriceBook, said: Mapping[str, Any]) -> Reply:
+    """Writes a negotiated price. Raises PriceError, and then nothing has changed."""
+    entry = _entry(said)
+    book.add_contract(entry)
+    return reply({}, [entry], {"written": 1}, {"book": book.version})
+
+
+def import_litellm(book: PriceBook, content: bytes) -> Reply:
+    """Takes LiteLLM's map as a second source. Raises FormatError if it is none."""
+    report = plain(book.import_litellm(content))
+    conflicts, problems = report.pop("conflicts"), report.pop("problems")
+    return reply({}, (), {**report, "conflicts": len(conflicts)}, {"problems": problems, "book": book.version})
+
+
+def check_prices(house: House) -> Reply:
+    """One row a finding: a model of the books without a price, a conflict, a stale table, a mistake in a file."""
+    from outlay.metrics.query import parse_query
+
+    asked = {
+        "by": ["provider", "model_raw"],
+        "measures": ["unpriced_usages", "unpriced_tokens"],
+        "top": [_UNPRICED_SHOWN_MAX],
+    }
+    answer = house.ask(parse_query(asked))
+    rows = [_unpriced(row) for row in answer.rows if row["unpriced_usages"]]
+    book = house.prices
+    rows += [_finding("conflict", conflict.problem()) for conflict in book.conflicts()]
+    rows += [_finding("stale", problem) for problem in book.stale()]
+    rows += [_finding("file", problem) for problem in book.check()]
+    return reply({}, rows, {"findings": len(rows), **answer.total}, {"book": book.version})
+
+
+def _unpriced(row: Mapping[str, Any]) -> dict[str, Any]:
+    where = f"{row['provider']}/{row['model_raw']}"
+    what = f"{row['unpriced_usages']} usages and {row['unpriced_tokens']} tokens have no price"
+    return _finding("unpriced", Problem(where, what, "outlay prices add, or an alias in aliases.toml"))
+
+
+def _finding(kind: str, problem: Problem) -> dict[str, Any]:
+    return {"kind": kind, **plain(problem)}
+
+
+def _entry(said: Mapping[str, Any]) -> dict[str, Any]:
+    """The words as the price book takes them: days as days, everything else as it was said."""
+    entry = dict(said)
+    for name in _DAYS:
+        if entry.get(name):
+            try:
+                entry[name] = date.fromisoformat(str(entry[name]))
+            except ValueError as error:
+                raise InputError(f'{name} must be a day, not "{entry[name]}"', hint="like 2026-11-01") from error
+    for name, value in entry.items():
+        if isinstance(value, (list, dict)):
+            raise InputError(f'"{name}" must be a text or a number')
+    return entry
+
+
+def _one(params: Params, name: str) -> str:
+    given = params.get(name, ())
+    if len(given) > 1:
+        raise InputError(f'"{name}" is given {len(given)} times', hint="give it once")
+    return given[0] if given else ""
