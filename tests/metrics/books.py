@@ -111,7 +111,7 @@ class Books:
     dialect = "duckdb"
 
     def __init__(self, usages: Iterable[Row], outcomes: Iterable[Row] = ()) -> None:
-        self.connection = duckdb.connect(":memory:")
+        self.connection = duckdb.connect(":memory:", config={"threads": 1})
         numbered = [
             {**row, "seq": place, "usage_key": _key(f"u{place}"), "fact_key": _key(f"f{place}")}
             for place, row in enumerate(usages)
