@@ -152,7 +152,8 @@ class House:
 
     def counters(self) -> dict[str, int | str]:
         """What came in since the books began, what waits, and the time of the latest usage (ISO, UTC; empty if none)."""
-        counted: dict[str, int | str] = {name: self.books.meta(name) for name in COUNTERS}
+        held = self.books.metas()
+        counted: dict[str, int | str] = {name: held.get(name, 0) for name in (*COUNTERS, "usages_posted")}
         latest = self.books.rows("SELECT strftime(max(time), '%Y-%m-%dT%H:%M:%SZ') AS at FROM usages").to_pylist()[0]["at"]
         counted["waiting"] = self.intake.waiting()
         counted["metered_through"] = latest or ""

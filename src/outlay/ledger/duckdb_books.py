@@ -3,6 +3,10 @@
 All statements of this engine that write stand here and in `duckdb_settle.py`. Rows go in through Arrow, in time order;
 there is no primary key (it would cost 2.4 times the disk and 4 times the load), duplicates are found by a join that is
 bounded by the batch's own times wherever a resend must carry the same time.
+
+The engine writes no log of its own: the journal is the log. A transaction is atomic at once and on disk at the next
+`checkpoint`; after a crash the file is that of the last checkpoint, says up to which journal entry it goes, and the
+journal supplies the rest. So a row is written once less, and the costly checkpoints come when we choose.
 """
 
 from __future__ import annotations
@@ -41,9 +45,9 @@ _TYPES = {
     Kind.UNITS: "STRUCT(meter VARCHAR, quantity BIGINT)[]",
 }
 
-CHECKPOINT_THRESHOLD = "256MB"
-"""Fewer, larger checkpoints: with the default the worst second of intake is half as fast (measured)."""
+_NAME = "books"
 
+_WEIGHED = frozenset(("fact_key", "time", "cost_nano", *INPUT_METERS, *OUTPUT_METERS, *TEXT_ORDER))
 _TABLES = {"usages": USAGE_COLUMNS, "charges": CHARGE_COLUMNS, "outcomes": OUTCOME_COLUMNS}
 
 
@@ -67,20 +71,23 @@ class DuckBooks:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._write = threading.RLock()
+        self._connection = duckdb.connect(":memory:")
+        place = str(path).replace("'", "''") if path else ":memory:"
+        options = "(RECOVERY_MODE NO_WAL_WRITES)" if path else ""
         try:
-            self._connection = duckdb.connect(str(path) if path else ":memory:")
+            self._connection.execute(f"ATTACH '{place}' AS {_NAME} {options}")
         except duckdb.Error as error:
+            self._connection.close()
             raise _store_error(error, f"cannot open the books {path}") from error
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute("SET preserve_insertion_order = true")
-        self._connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_THRESHOLD}'")
+        self._connection.execute("SET checkpoint_threshold = '1TB'")  # only when we say so: see `checkpoint`
+        self._connection.execute(f"USE {_NAME}")
         self._prepare()
 
     # ---- reading -----------------------------------------------------------------------------------------------
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """The rows of a question as Arrow; `parameters` fill `?` marks in order."""
-        cursor = self._connection.cursor()
+        cursor = self.cursor()
         try:
             return cursor.sql(sql, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
@@ -90,11 +97,13 @@ class DuckBooks:
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A second connection to the same books, for reading and for temporary tables; the caller closes it."""
-        return self._connection.cursor()
+        cursor = self._connection.cursor()
+        cursor.execute(f"USE {_NAME}")
+        return cursor
 
     def scalar(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """One whole number; null is 0."""
-        cursor = self._connection.cursor()
+        cursor = self.cursor()
         try:
             rows = cursor.execute(sql, list(parameters)).fetchall()
         finally:
@@ -126,14 +135,19 @@ class DuckBooks:
                     raise _store_error(error, "the books could not be written") from error
                 raise
 
+    def checkpoint(self) -> None:
+        """Write everything posted so far into the file."""
+        with self._write:
+            try:
+                self._connection.execute(f"CHECKPOINT {_NAME}")
+            except duckdb.Error as error:
+                raise _store_error(error, "the books could not be written to disk") from error
+
     def close(self) -> None:
         """Write everything into the file and close it."""
         with self._write:
             try:
-                self._connection.execute("CHECKPOINT")
-            except duckdb.Error as error:
-                if "read-only" not in str(error):
-                    raise _store_error(error, "the books could not be closed cleanly") from error
+                self.checkpoint()
             finally:
                 self._connection.close()
 
@@ -154,21 +168,24 @@ class DuckBooks:
         Columns: place (row in `usages`), seq, wins (the new report is the larger), earlier (it states an earlier time)
         and time (the earlier of both). With `same_time` only usages within the batch's own times are looked at.
         """
-        names = ["fact_key", "time", "cost_nano", *INPUT_METERS, *OUTPUT_METERS, *TEXT_ORDER]
-        columns = [column for column in USAGE_FACTS if column.name in names]
-        probe = with_uuid_keys(usages.select([c.name for c in columns]), columns)
-        probe = probe.append_column("place", pa.array(range(usages.num_rows), pa.int64()))
         bounds = pc.min_max(usages.column("time"))
-        within = "AND u.time BETWEEN ? AND ?" if same_time else ""
+        within = "u.time BETWEEN $1 AND $2" if same_time else "true"
+        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time else []
+        places = pa.array(range(usages.num_rows), pa.int64())
+        keys = pa.table({"fact_key": _as_uuid(usages.column("fact_key")), "place": places})
+        # Most batches hold nothing known, so only the keys are looked for before anything is weighed.
+        sql = f"SELECT n.place FROM usages u JOIN probe n ON u.fact_key = n.fact_key WHERE {within}"
+        known = self._with_table("probe", keys, sql, parameters).column("place")
+        wanted = [c for c in USAGE_FACTS if c.name in _WEIGHED]
+        probe = with_uuid_keys(usages.select([c.name for c in wanted]).take(known), wanted)
         sql = f"""
             SELECT n.place, u.seq, n.time < u.time AS earlier, least(n.time, u.time) AS time,
                    {weight_sql("n")} > {weight_sql("u")}
                    OR ({weight_sql("n")} = {weight_sql("u")} AND {text_order_sql("n")} < {text_order_sql("u")}) AS wins
             FROM usages u JOIN probe n ON u.fact_key = n.fact_key
-            WHERE true {within} ORDER BY n.place
+            WHERE {within} ORDER BY n.place
         """
-        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time else []
-        return self._with_table("probe", probe, sql, parameters)
+        return self._with_table("probe", probe.append_column("place", known), sql, parameters)
 
     def usages_of(self, seqs: pa.ChunkedArray, columns: Sequence[Column], *, with_stated: bool = False) -> pa.Table:
         """The usages of these numbers, in the order given."""
@@ -221,7 +238,7 @@ class DuckBooks:
             connection.unregister("removed_usages")
 
     def _with_table(self, name: str, table: pa.Table, sql: str, parameters: Sequence[object]) -> pa.Table:
-        cursor = self._connection.cursor()
+        cursor = self.cursor()
         try:
             cursor.register(name, table)
             return cursor.sql(sql, params=list(parameters)).to_arrow_table()
@@ -234,11 +251,17 @@ class DuckBooks:
         """A whole number kept in the books under a name; 0 while it was never set."""
         return self.scalar("SELECT value FROM meta WHERE name = ?", [name])
 
+    def metas(self) -> dict[str, int]:
+        """Every whole number kept in the books, by name."""
+        table = self.rows("SELECT name, value FROM meta")
+        return dict(zip(table.column("name").to_pylist(), table.column("value").to_pylist(), strict=True))
+
     @staticmethod
     def set_meta(connection: duckdb.DuckDBPyConnection, **values: int) -> None:
         """Set whole numbers within the present transaction."""
-        for name, value in values.items():
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [name, value])
+        rows = ", ".join(["(?, ?)"] * len(values))
+        parameters = [item for pair in values.items() for item in pair]
+        connection.execute(f"INSERT OR REPLACE INTO meta VALUES {rows}", parameters)
 
     def _prepare(self) -> None:
         with self.writing() as connection:

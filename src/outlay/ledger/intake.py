@@ -42,6 +42,10 @@ SETTLE_PAUSE_S = 0.5
 SETTLE_SHARE = 10
 """Settling takes at most one part in this many of the clerk's time, however large the books are."""
 
+CHECKPOINT_ROWS = 400_000
+"""Rows posted between two checkpoints of the books: what a crash makes the next start post again from the journal."""
+CHECKPOINT_IDLE_S = 5.0
+
 _log = logging.getLogger("outlay.intake")
 
 
@@ -94,6 +98,7 @@ class Intake:
         self._settled_at = 0.0
         self._settle_pause = SETTLE_PAUSE_S
         self._unsettled = True
+        self._unwritten_rows = 0
         self.catch_up()
         self._scribe = threading.Thread(target=self._write, name="outlay-scribe", daemon=True)
         self._clerk_thread = threading.Thread(target=self._post, name="outlay-clerk", daemon=True)
@@ -124,7 +129,9 @@ class Intake:
 
     def take(self, batch: Batch) -> Future[PostReport]:
         """Accept a batch of a file source; the future resolves when it is posted. Raises StoreFullError."""
-        before = PostReport(batch.received, 0, batch.repeats, batch.refused, 0, list(batch.problems))
+        before = PostReport(
+            batch.received, duplicates=batch.repeats, refused=batch.refused, problems=list(batch.problems)
+        )
         answer: Future[PostReport] = Future()
         with self._order:
             entries = [(EntryKind.SPANS, batch.spans)] if batch.spans is not None else []
@@ -166,6 +173,7 @@ class Intake:
             entries += 1
         if entries:
             settle(self.clerk.books)
+            self.clerk.books.checkpoint()
         return entries
 
     def close(self) -> None:
@@ -243,14 +251,21 @@ class Intake:
                     group, held = self._gather(first)
                     self._post_spans(group)
                 self._settle_if_due()
+                if self._unwritten_rows >= CHECKPOINT_ROWS:
+                    self._checkpoint()
 
     def _next_posting(self) -> _Posting | None:
+        """The next batch; while there is none, what is left to do is done."""
         while True:
+            pause = self._settle_pause if self._unsettled else CHECKPOINT_IDLE_S if self._unwritten_rows else None
             try:
-                return self._postings.get(timeout=self._settle_pause if self._unsettled else None)
+                return self._postings.get(timeout=pause)
             except queue.Empty:
                 with self._desk:
-                    self._settle_now()
+                    if self._unsettled:
+                        self._settle_now()
+                    else:
+                        self._checkpoint()
 
     def _gather(self, first: _Posting) -> tuple[list[_Posting], _Posting | None]:
         group, rows = [first], _rows(first)
@@ -298,6 +313,7 @@ class Intake:
         facts, outcomes, report = posting.table, posting.outcomes, posting.before
         if posting.kind is EntryKind.SPANS and posting.table is not None:
             facts, outcomes, report = _of_spans([posting.table], posting.before)
+        self._unwritten_rows += _rows(posting)
         return self.clerk.post(facts, outcomes, through=posting.number, before=report)
 
     def _post_spans(self, group: list[_Posting]) -> None:
@@ -308,6 +324,7 @@ class Intake:
             try:
                 facts, outcomes, report = _of_spans([one.table for one in group if one.table is not None], before)
                 self.clerk.post(facts, outcomes, through=group[-1].number, before=report)
+                self._unwritten_rows += facts.num_rows
                 self._unsettled, self._state.trouble = True, ""
                 return
             except StoreError as error:
@@ -326,6 +343,14 @@ class Intake:
     def _settle_if_due(self) -> None:
         if self._unsettled and time.monotonic() - self._settled_at >= self._settle_pause:
             self._settle_now()
+
+    def _checkpoint(self) -> None:
+        try:
+            self.clerk.books.checkpoint()
+            self._unwritten_rows, self._state.trouble = 0, ""
+        except StoreError as error:
+            self._state.trouble = error.message
+            _log.warning("the books cannot be written to disk: %s", error.message)
 
     def _settle_now(self) -> None:
         began = time.monotonic()

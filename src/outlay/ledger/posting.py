@@ -44,6 +44,7 @@ class PostReport:
     duplicates: int = 0
     refused: int = 0
     revised: int = 0
+    usages: int = 0  # of those posted; the others are outcomes
     problems: list[Problem] = field(default_factory=list[Problem])
 
     def add(self, other: PostReport) -> None:
@@ -53,6 +54,7 @@ class PostReport:
         self.duplicates += other.duplicates
         self.refused += other.refused
         self.revised += other.revised
+        self.usages += other.usages
         self.problems.extend(other.problems[: max(0, PROBLEMS_MAX - len(self.problems))])
 
 
@@ -140,6 +142,7 @@ class Clerk:
         fresh_mask[places] = False
         fresh = usages if not places.size else usages.filter(pa.array(fresh_mask))
         report.posted += fresh.num_rows
+        report.usages += fresh.num_rows
         report.duplicates += len(places)
         changing = known.filter(pc.or_(known.column("wins"), known.column("earlier")))
         if not changing.num_rows:
@@ -212,8 +215,10 @@ class Clerk:
         self.books.append(connection, "outcomes", rows.append_column("seq", pa.array(np.arange(first, self._seq))))
 
     def _count(self, connection: duckdb.DuckDBPyConnection, report: PostReport, through: int) -> None:
-        totals = {name: getattr(report, name) + self.books.meta(name) for name in COUNTERS}
-        self.books.set_meta(connection, **totals, posted_through=through)
+        held = self.books.metas()
+        totals = {name: getattr(report, name) + held.get(name, 0) for name in COUNTERS}
+        usages = report.usages + held.get("usages_posted", 0)
+        self.books.set_meta(connection, **totals, usages_posted=usages, posted_through=through)
 
 
 def outcome_rows(outcomes: pa.Table) -> pa.Table:
@@ -221,13 +226,14 @@ def outcome_rows(outcomes: pa.Table) -> pa.Table:
     table = conform(outcomes, OUTCOMES)
     at = table.column("at_ns")
     reported = pc.coalesce(table.column("reported_ns"), at)
-    sessions = table.column("session_ids")
-    first = [(ids or [""])[0] for ids in sessions.to_pylist()]
+    sessions = table.column("session_ids").combine_chunks()
+    named = pc.greater(pc.fill_null(pc.list_value_length(sessions), 0), 0)
+    first = pc.if_else(named, pc.list_element(pc.if_else(named, sessions, pa.scalar([""], sessions.type)), 0), "")
     envelope = {key: pc.fill_null(_plain_text(table.column(key)), UNTAGGED) for key in ENVELOPE_KEYS}
     columns = {
         "outcome_key": table.column("outcome_key"),
         "task_id": table.column("task_id"),
-        "session_id": pa.array(first, pa.string()),
+        "session_id": pc.fill_null(first, ""),
         "session_ids": sessions,
         "status": table.column("status"),
         "time": _moments(at),
@@ -239,7 +245,7 @@ def outcome_rows(outcomes: pa.Table) -> pa.Table:
         "origin": pc.fill_null(table.column("origin"), ""),
         "zone_assumed": pc.fill_null(table.column("zone_assumed"), fill_value=False),
         **envelope,
-        "tags": pa.array([_tags_text(pairs) for pairs in table.column("tags").to_pylist()], pa.string()),
+        "tags": _tags_texts(table.column("tags")),
         "current": pa.repeat(pa.scalar(value=True), table.num_rows),
     }
     stated = np.zeros(table.num_rows, dtype=np.int32)
@@ -248,8 +254,11 @@ def outcome_rows(outcomes: pa.Table) -> pa.Table:
     return pa.table({**columns, "stated": pa.array(stated)})
 
 
-def _tags_text(pairs: list[tuple[str, str]] | None) -> str:
-    return json.dumps(dict(pairs), sort_keys=True, ensure_ascii=False) if pairs else ""
+def _tags_texts(tags: pa.ChunkedArray) -> pa.Array:
+    if tags.null_count == len(tags):
+        return pa.repeat("", len(tags))
+    texts = [json.dumps(dict(pairs), sort_keys=True, ensure_ascii=False) if pairs else "" for pairs in tags.to_pylist()]
+    return pa.array(texts, pa.string())
 
 
 def _moments(nanoseconds: pa.ChunkedArray) -> pa.ChunkedArray:
