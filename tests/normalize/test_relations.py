@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import otlp_wire
 from normalizing import NOON_NS, SECOND_NS, clean, facts, key, relation_rows, resolved
 from outlay.core.envelope import UNTAGGED
 from outlay.normalize.clean import normalise
 from outlay.normalize.relations import INHERITED_BIT, RESOLVED, ROWS, resolve
+from outlay.normalize.spans import facts_of_spans
+from outlay.sources.otlp import decode
 from strategies import related_facts
 
 ANSWER = "chatcmpl-BqX0aZ81kLmN"
@@ -122,7 +125,15 @@ class TestRollUpRule:
         assert counted(*rows) == {"lost"}
 
     def test_4_fetching_an_answer_again_never_counts(self) -> None:
-        assert clean({**CALL, "operation": "fetch_response"}).refused == 1
+        told = {"gen_ai.usage.input_tokens": 100, "gen_ai.usage.output_tokens": 10, "gen_ai.response.id": ANSWER}
+        calls = [
+            otlp_wire.span(1, {**told, "gen_ai.operation.name": "chat"}),
+            otlp_wire.span(2, {**told, "gen_ai.operation.name": "fetch_response"}, parent=1),
+        ]
+        spans = decode([otlp_wire.request(calls).SerializeToString()], "protobuf").spans
+        usages = normalise(facts_of_spans(spans).facts, otlp_wire.START_NS).usages
+        assert usages["bears"].to_pylist() == [True, False]
+        assert resolve(relation_rows(usages))["counted"].to_pylist() == [True, True]
 
     def test_5_what_a_sampler_dropped_is_still_measured_by_the_metric(self) -> None:
         metric = {"fact_id": "metric", "signal": "metric", "session_id": "run", **CALL}
