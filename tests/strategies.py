@@ -246,3 +246,12 @@ def quantity_rates() -> st.SearchStrategy[tuple[int, int]]:
     ties = st.tuples(st.integers(0, 10_000), st.sampled_from([500, 1_500, 2_500, 250, 125]))
     vast = st.tuples(st.integers(10**9, 2**62), st.integers(10**6, 2**62))
     return everyday | ties | vast
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    """Values of JSON with brackets, quotes, commas and backslashes inside their texts, nested a little."""
+    texts = st.text(alphabet='ab"\\,[]{}: é', max_size=8)
+    leaves = st.none() | st.booleans() | st.integers(-1000, 1000) | texts
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
+    )

@@ -55,9 +55,12 @@ def _responses(path: Path, reports: list[Report], gathering: Gathering) -> list[
     for report in reports:
         if report.key is not None:
             _keep(named, report.key, report, gathering)
-    for report in reports:
-        if report.key is None:
-            _keep(named, _identity(path, report, list(named.values())), report, gathering)
+    for result in reports:
+        if result.key is None:
+            response = _repeated_by(path, result, list(named.values()))
+            if response is not None and response.key not in named:
+                result = response.joined(result)
+            _keep(named, response.key if response and response.key else _own_key(result), result, gathering)
     return list(named.values())
 
 
@@ -69,17 +72,27 @@ def _keep(named: dict[str, Report], key: str, report: Report, gathering: Gatheri
         gathering.repeat()
 
 
-def _identity(path: Path, result: Report, responses: list[Report]) -> str:
-    """The key of the response which a result block repeats: same agent, same input and cache meters."""
-    here = [response for response in responses if result.repeats(response)]
-    if not here:
-        here = [response for response in _own_log(path, result) if result.repeats(response)]
-    latest = max(here, key=lambda response: (response.start_ns, response.key or ""), default=None)
-    return latest.key if latest is not None and latest.key is not None else f"result:{result.agent_id}:{result.run_id}"
+def _own_key(result: Report) -> str:
+    return f"result:{result.agent_id}:{result.run_id}"
+
+
+def _repeated_by(path: Path, result: Report, responses: list[Report]) -> Report | None:
+    """The response which a result block repeats: same agent, same input and cache meters, the latest of them.
+
+    Where there is none, the result still learns its model, which is that of the agent's other responses.
+    """
+    mine = [response for response in (*responses, *_own_log(path, result)) if response.agent_id == result.agent_id]
+    models = {response.model for response in mine if response.model is not None}
+    if len(models) == 1:
+        result.model_requested = models.pop()
+    here = [response for response in mine if result.repeats(response)]
+    return max(here, key=lambda response: (response.start_ns, response.key or ""), default=None)
 
 
 def _own_log(path: Path, result: Report) -> list[Report]:
     """The responses in the sub-agent's own log, where it lies beside the transcript."""
+    if result.agent_id is None:
+        return []
     folder = path.parent / result.session_id / "subagents"
     for name in (f"agent-{result.agent_id}.jsonl", f"agent-{result.agent_id}.jsonl.gz"):
         log = folder / name
@@ -135,6 +148,7 @@ def _chat(response: Report, types: dict[str, str]) -> dict[str, Any]:
         "operation": "chat",
         "provider": "anthropic",
         "model_served": response.model,
+        "model_requested": response.model_requested,
         "basis": "exclusive",
         "scope_name": "claude_code",
         "start_ns": response.start_ns,

@@ -81,6 +81,7 @@ class Report:
     end_ns: int
     zone_assumed: bool
     where: str
+    model_requested: str | None = None
 
     @property
     def output_tokens(self) -> int:

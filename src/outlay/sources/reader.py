@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from isal import isal_zlib
+from isal import igzip_lib, isal_zlib
 
 from outlay.core.errors import FormatError, Problem
 from outlay.sources.jsons import parse_cut_json, parse_json
@@ -52,7 +52,7 @@ def _unpacked(file: io.BufferedReader, path: Path, problems: list[Problem]) -> I
             unpacker = isal_zlib.decompressobj(wbits=31)
         try:
             block = unpacker.decompress(packed, BLOCK_BYTES)
-        except isal_zlib.error as error:
+        except igzip_lib.IsalError as error:
             problems.append(_cut(path, read, str(error)))
             return
         packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
