@@ -14,6 +14,8 @@ from outlay.faces.keys import KEYS_VARIABLE, ApiKey, key_of, keys_path, load_key
 from outlay.faces.owner import Owner, announce, withdraw
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from outlay.house import House
 
 DEFAULT_HOST = "127.0.0.1"
@@ -76,7 +78,7 @@ def serve(
         listener.close()
 
 
-def _server(config: object, started: Callable[[], None]) -> object:
+def _server(config: uvicorn.Config, started: Callable[[], None]) -> uvicorn.Server:
     import uvicorn
 
     class Announcing(uvicorn.Server):
@@ -86,7 +88,7 @@ def _server(config: object, started: Callable[[], None]) -> object:
             await super().startup(sockets)
             started()
 
-    return Announcing(config)  # type: ignore[arg-type]
+    return Announcing(config)
 
 
 def _keys_for(house: House, host: str) -> tuple[ApiKey, ...] | None:

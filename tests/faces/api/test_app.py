@@ -9,11 +9,11 @@ from typing import Any
 
 import httpx2
 import pytest
-from faces.double import COVERAGE, FakeHouse, is_reply
 from hypothesis import given
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
+from faces.double import COVERAGE, FakeHouse, is_reply
 from outlay.core.errors import StoreFullError
 from outlay.faces.api.app import ENDPOINTS, build_app
 from outlay.faces.api.docs import error_kinds

@@ -10,9 +10,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from faces.double import FakeHouse, FakeIntake, Receipt
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 
+from faces.double import FakeHouse, FakeIntake, Receipt
 from outlay.core.errors import FormatError, Problem, StoreBusyError, StoreFullError
 from outlay.faces.api import traces
 from outlay.faces.api.app import build_app

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import click
 import pytest
-from faces.double import COVERAGE, FakeHouse, is_reply
 
+from faces.double import COVERAGE, FakeHouse, is_reply
 from outlay.core.errors import InputError, ServerError
 from outlay.faces.cli.main import ENTRIES, outlay, run
 

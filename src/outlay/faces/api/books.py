@@ -10,14 +10,11 @@ from outlay.faces.wire import CONTENT_TYPE, unpack
 FACTS_BODY_BYTES_MAX = 256 * 1024 * 1024
 """A batch of 50,000 facts is a tenth of this; the limit keeps one client from taking the machine."""
 
-_PERIOD = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "from": {"type": "string", "description": "included; everything before `to` if left out"},
-        "to": {"type": "string", "description": "not included; everything since `from` if left out"},
-    },
+_ENDS = {
+    "from": {"type": "string", "description": "included; everything before `to` if left out"},
+    "to": {"type": "string", "description": "not included; everything since `from` if left out"},
 }
+_PERIOD = {"type": "object", "additionalProperties": False, "properties": _ENDS}
 
 
 def _post_facts(call: Call) -> Reply:
@@ -27,8 +24,8 @@ def _post_facts(call: Call) -> Reply:
 def _reprice(call: Call) -> Reply:
     said = call.json_object()
     for name in said:
-        if name not in _PERIOD["properties"]:
-            raise InputError(f'unknown field "{name}"', hint=nearest(name, _PERIOD["properties"]))
+        if name not in _ENDS:
+            raise InputError(f'unknown field "{name}"', hint=nearest(name, _ENDS))
     since, until = said.get("from", ""), said.get("to", "")
     if not isinstance(since, str) or not isinstance(until, str):
         raise InputError("from and to are texts such as 2026-11-01")

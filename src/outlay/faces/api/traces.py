@@ -12,11 +12,13 @@ import json
 import logging
 import zlib
 from collections.abc import Iterable
-from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError
 from outlay.faces.api.problems import Message, Receive, RefusedError, Scope, Send, send_problem
+
+if TYPE_CHECKING:
+    from outlay.ledger.intake import Encoding, Intake
 
 try:
     from isal import isal_zlib as gunzip
@@ -33,26 +35,13 @@ RETRY_AFTER_S = 1
 
 _GZIP = 31  # window bits that say: gzip, not raw deflate
 _INLINE_BYTES_MAX = 1024 * 1024  # unzipping more than this would hold up every other request
-_ENCODINGS = {b"application/x-protobuf": "protobuf", b"application/json": "json"}
-_CONTENT_TYPES = {"protobuf": b"application/x-protobuf", "json": b"application/json"}
+_ENCODINGS: dict[bytes, Encoding] = {b"application/x-protobuf": "protobuf", b"application/json": "json"}
+_CONTENT_TYPES: dict[Encoding, bytes] = {"protobuf": b"application/x-protobuf", "json": b"application/json"}
+
+# isal declares its error class as an instance.
+_ZIP_ERRORS: tuple[type[Exception], ...] = (zlib.error, gunzip.error)  # pyright: ignore[reportAssignmentType]
 
 log = logging.getLogger("outlay.api")
-
-
-class Receipt(Protocol):
-    """What the intake says about one body once it is durable."""
-
-    received: int
-    refused: int
-    problems: list[Problem]
-
-
-class Intake(Protocol):
-    """Where bodies go."""
-
-    def submit(self, body: bytes, encoding: str) -> Future[Any]:
-        """A future Receipt; may raise StoreBusyError, StoreFullError or FormatError at once."""
-        ...
 
 
 class TraceDoor:
@@ -80,10 +69,10 @@ class TraceDoor:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _deliver(self, body: bytes, encoding: str) -> bytes:
+    async def _deliver(self, body: bytes, encoding: Encoding) -> bytes:
         if not body:
             return _answer(encoding, 0, ())
-        receipt: Receipt = await asyncio.wrap_future(self._intake.submit(body, encoding))
+        receipt = await asyncio.wrap_future(self._intake.submit(body, encoding))
         return _answer(encoding, receipt.refused, receipt.problems)
 
 
@@ -91,7 +80,7 @@ class _ClientGoneError(Exception):
     """The client hung up before its request was whole: nothing was acknowledged."""
 
 
-async def _read(scope: Scope, receive: Receive) -> tuple[str, bytes]:
+async def _read(scope: Scope, receive: Receive) -> tuple[Encoding, bytes]:
     if scope["method"] != "POST":
         raise RefusedError(
             405, f"{scope['method']} is not possible on {PATH}", hint="POST", headers=[(b"allow", b"POST")]
@@ -162,12 +151,12 @@ def _unzip(body: bytes) -> bytes:
                 raise FormatError("truncated gzip: the body ends before its data does", hint="send the request again")
             parts.append(part)
             rest = member.unused_data.lstrip(b"\0")
-    except (gunzip.error, zlib.error) as error:
+    except _ZIP_ERRORS as error:
         raise FormatError(f"not gzip: {error}", hint="leave Content-Encoding out, or compress the body") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _answer(encoding: str, refused: int, problems: Iterable[Problem]) -> bytes:
+def _answer(encoding: Encoding, refused: int, problems: Iterable[Problem]) -> bytes:
     """An ExportTraceServiceResponse; empty when everything was taken without a remark."""
     told = list(problems)
     if not refused and not told:

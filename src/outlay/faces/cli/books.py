@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ _PAUSE_S = 0.1
 
 
 @contextmanager
-def open_desk(context: Context) -> Iterator[Desk]:
+def open_desk(context: Context) -> Generator[Desk]:
     """The desk of this home for as long as the command runs. Raises StoreBusyError if its books stay taken."""
     folder = context.folder
     deadline = time.monotonic() + WAIT_S

@@ -76,7 +76,7 @@ def show_(model: str, provider: str | None, at: str | None, *, every: bool) -> N
     with open_desk(context) as desk:
         reply = desk.prices(asked(model=model, provider=provider, at=at, sources="all" if every else None))
     if context.form == "table":
-        reply = {**reply, "rows": [_line(row) for row in reply["rows"]], "total": {}}
+        reply["rows"], reply["total"] = [_line(row) for row in reply["rows"]], {}
     show(context, reply)
     if not reply["rows"]:
         note(f'No price for "{model}"; outlay prices add writes one.')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ Told = Callable[[int, int], None]
 
 
 @contextmanager
-def progress_bar(context: Context, text: str) -> Iterator[Told | None]:
+def progress_bar(context: Context, text: str) -> Generator[Told | None]:
     """A function that moves the bar, or None where nobody would see one."""
     if not context.shows_progress:
         yield None

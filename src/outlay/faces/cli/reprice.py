@@ -31,6 +31,6 @@ def reprice(since: str, until: str) -> None:
         reply = desk.reprice(since, until, told)
     if context.form == "table":
         total = reply["total"]
-        reply = {**reply, "rows": [total], "total": {}}
+        reply["rows"], reply["total"] = [total], {}
         note(f"{total['changed']} of {total['usages']} usages changed; {total['still_unpriced']} still have no price")
     show(context, reply)
