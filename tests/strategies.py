@@ -255,3 +255,93 @@ def json_values() -> st.SearchStrategy[Any]:
     return st.recursive(
         leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=8
     )
+
+
+@st.composite
+def spend_rows(draw: st.DrawFn) -> list[dict[str, str]]:
+    """Rows of a spend log as text: costs with up to fifteen places and in powers of ten, zeros, up to thirty rows."""
+    costs = st.decimals(0, 1000, places=12) | st.decimals(0, 1, places=15) | st.sampled_from(["0", "0.0", "1e-05", "3E-9"])
+    rows = draw(st.lists(st.tuples(costs, token_counts(), token_counts()), min_size=1, max_size=30))
+    return [
+        {
+            "request_id": f"r{number}",
+            "spend": str(cost),
+            "prompt_tokens": str(input_tokens),
+            "completion_tokens": str(output_tokens),
+            "metadata": "{}",
+        }
+        for number, (cost, input_tokens, output_tokens) in enumerate(rows)
+    ]
+
+
+# ---- facts of a small company, for the books --------------------------------------------------------------------------
+
+_EPOCH_NS = 1_793_000_000 * 1_000_000_000  # October 2026
+_TEAMS = st.sampled_from([None, None, "onboarding", "support", "größe <b>"])
+
+
+@st.composite
+def fact_rows(draw: st.DrawFn, *, facts_max: int = 14) -> list[dict[str, object]]:
+    """Facts that depend on each other: a few traces and sessions, tags on some of the facts only, parents that state
+    totals, calls inside calls, one answer under two signals, failed attempts, recorded, priced and unknown costs, and
+    reports of one fact that grow."""
+    count = draw(st.integers(1, facts_max))
+    rows: list[dict[str, object]] = []
+    for number in range(count):
+        tree = draw(st.integers(0, 2))
+        inside = [row for row in rows if row["tree_id"] == f"tree {tree}"]
+        parent = draw(st.sampled_from([None, *[row["fact_id"] for row in inside]]))
+        operation = draw(st.sampled_from(["chat", "chat", "chat", "embedding", "tool", "guardrail", "agent", "step"]))
+        start = _EPOCH_NS + draw(st.integers(0, 40)) * 3_600_000_000_000
+        row: dict[str, object] = {
+            "fact_id": f"fact {number}",
+            "parent_id": parent,
+            "tree_id": f"tree {tree}",
+            "session_id": draw(st.sampled_from([None, "session a", "session b"])),
+            "response_id": draw(st.sampled_from([None, None, "answer-0123456789", "answer-9876543210"])),
+            "source": draw(st.sampled_from(["otlp", "test"])),
+            "signal": draw(st.sampled_from(["span", "log", "metric", "file"])),
+            "origin": draw(st.sampled_from(["one", "two"])),
+            "start_ns": start,
+            "end_ns": start + draw(st.integers(0, 10**12)),
+            "operation": operation,
+            "provider": draw(st.sampled_from(["openai", "anthropic", None])),
+            "model_served": draw(st.sampled_from(["gpt-4.1", "claude-sonnet-4-5", "in-house-7b", None])),
+            "team": draw(_TEAMS),
+            "feature": draw(st.sampled_from([None, "kyc"])),
+            "agent": draw(st.sampled_from([None, "bot", "researcher"])),
+            "failed": draw(st.booleans()),
+            "attempt": draw(st.sampled_from([None, 0, 0, 1, 2])),
+        }
+        if operation in ("chat", "embedding", "agent", "guardrail"):
+            read = draw(st.integers(0, 500))
+            row |= {
+                "input_tokens": read + draw(token_counts()),
+                "output_tokens": draw(token_counts()),
+                "cache_read_tokens": read,
+                "basis": "inclusive",
+            }
+        if draw(st.booleans()):
+            row |= {"cost_nano": draw(st.integers(0, 10**9)), "cost_source": "emitter"}
+        rows.append(row)
+        if draw(st.booleans()) and "output_tokens" in row:  # the same fact, reported again and larger
+            rows.append(row | {"output_tokens": int(str(row["output_tokens"])) + draw(st.integers(0, 50))})
+    return rows
+
+
+@st.composite
+def outcome_rows(draw: st.DrawFn) -> list[dict[str, object]]:
+    """Reports on a few tasks, several on one task, some of an unknown session, some with a value."""
+    return [
+        {
+            "outcome_id": f"outcome {number}",
+            "task_id": f"task {draw(st.integers(0, 2))}",
+            "session_ids": draw(st.sampled_from([[], ["session a"], ["session b", "session a"], ["nowhere"]])),
+            "status": draw(st.sampled_from(["done", "failed", "abandoned", "unknown"])),
+            "at_ns": _EPOCH_NS + draw(st.integers(0, 40)) * 3_600_000_000_000,
+            "value_nano": draw(st.none() | st.integers(0, 10**12)),
+            "team": draw(_TEAMS),
+            "source": "test",
+        }
+        for number in range(draw(st.integers(0, 5)))
+    ]

@@ -105,19 +105,24 @@ def times_ns(column: pa.Array, zone: tzinfo) -> tuple[pa.Array, Mask, Mask]:
     zoned = pc.fill_null(pc.match_substring_regex(column, _ZONED), fill_value=False).to_numpy(zero_copy_only=False)
     assumed = ~np.asarray(zoned, dtype=np.bool_)
     present = assumed[~nulls_as_true(column)]
-    good = np.zeros(len(column), dtype=np.bool_)
     try:
-        if present.all():
-            moments = column.cast(pa.timestamp("ns"))
-            if str(zone) != "UTC":
-                moments = pc.assume_timezone(moments, str(zone), ambiguous="earliest", nonexistent="latest")
-            return moments.cast(pa.int64()), good, assumed
-        if not present.any():
-            return column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64()), good, assumed
+        ns = _parsed(column, zone, assumed=bool(present.all())) if present.all() or not present.any() else None
     except pa.ArrowInvalid:
-        pass
-    values, bad = _by_value(column, pa.int64(), lambda text: moment_of_text(text, zone).ns)
-    return values, bad, assumed
+        ns = None
+    if ns is None or (pc.min(ns).as_py() or 0) < 0:
+        values, bad = _by_value(column, pa.int64(), lambda text: moment_of_text(text, zone).ns)
+        return values, bad, assumed
+    return ns, np.zeros(len(column), dtype=np.bool_), assumed
+
+
+def _parsed(column: pa.Array, zone: tzinfo, *, assumed: bool) -> pa.Array:
+    """Nanoseconds of texts which all have an offset, or all have none. Raises ArrowInvalid for other spellings."""
+    if not assumed:
+        return column.cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+    moments = column.cast(pa.timestamp("ns"))
+    if str(zone) != "UTC":  # an hour that clocks skip is left to the slow way
+        moments = pc.assume_timezone(moments, str(zone), ambiguous="earliest", nonexistent="raise")
+    return moments.cast(pa.int64())
 
 
 def numbers_ns(column: pa.Array, unit_ns: int, anchor_ns: int = 0) -> tuple[pa.Array, Mask]:

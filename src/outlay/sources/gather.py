@@ -9,12 +9,11 @@ from typing import Any
 
 from outlay.core.errors import Problem
 from outlay.sources.facts import Batch, facts_of, outcomes_of
-from outlay.sources.moments import Moment, moment_of_text
+from outlay.sources.moments import NS_MAX, Moment, moment_of_text
 
 ROWS_MAX = 50_000
 """The most rows in one batch."""
 
-_NS_MAX = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -38,7 +37,7 @@ class Gathering:
         """Add one fact; one that cannot be is refused, an end before its start is dropped, both with a Problem."""
         kept: dict[str, object] = {"source": self.source, "signal": "file", "origin": self.origin, **row}
         start_ns, end_ns = row.get("start_ns"), row.get("end_ns")
-        if not isinstance(start_ns, int) or not 0 <= start_ns <= _NS_MAX:
+        if not isinstance(start_ns, int) or not 0 <= start_ns <= NS_MAX:
             self.refuse(where, f"no usable time: {start_ns!r}")
             return
         if isinstance(end_ns, int) and end_ns < start_ns:

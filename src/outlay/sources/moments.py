@@ -16,6 +16,10 @@ _ISO = re.compile(
 )
 
 
+NS_MAX = 2**63 - 1
+"""The last nanosecond that fits the books, in the year 2262; the first is that of 1970."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A point in time in UTC epoch nanoseconds; `zone_assumed` where the source gave no zone."""
@@ -51,7 +55,10 @@ def moment_of_text(text: object, zone: tzinfo) -> Moment:
     assumed = moment.tzinfo is None
     if assumed:
         moment = moment.replace(tzinfo=zone)
-    return Moment(ns_of(moment) + fraction_ns, assumed)
+    ns = ns_of(moment) + fraction_ns
+    if not 0 <= ns <= NS_MAX:
+        raise ValueError(f"time out of range: {text!r}")
+    return Moment(ns, assumed)
 
 
 def file_moment(path: Path) -> Moment:
