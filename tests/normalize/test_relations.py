@@ -225,6 +225,16 @@ class TestInheritance:
         ]
         assert self.team(*rows) == {"a": "search", "b": "search", "c": UNTAGGED}
 
+    def test_two_sessions_of_one_trace_keep_their_words_apart(self) -> None:
+        rows = [
+            span("job", operation="step"),
+            span("a", "job", session_id="one", team="search"),
+            span("b", "job", session_id="two"),
+            span("b2", "job", session_id="two", team="support"),
+            span("c", "job", session_id="three"),
+        ]
+        assert self.team(*rows) == {"job": "search", "a": "search", "b": "support", "b2": "support", "c": "search"}
+
     def test_another_report_of_the_same_answer_gives_before_the_session_does(self) -> None:
         rows = [
             {"fact_id": "early", "session_id": "run", "team": "other", **CALL},

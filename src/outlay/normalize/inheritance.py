@@ -1,8 +1,8 @@
 """Inheritance: whose money a usage was, when it does not say so itself.
 
 Own word first; then the nearest ancestor in the tree, because a caller tags what it calls; then another report of the
-same answer; then the earliest word of the tree; then the earliest word of the session in any of its trees. So a tag
-set late, a thread that lost its context and a parent that was sampled away all end in the same books.
+same answer; then the earliest word of the session within the tree, of the tree, and of the session in any of its trees.
+So a tag set late, a thread that lost its context and a parent that was sampled away all end in the same books.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def inherit(rows: pa.Table, kin: Kin) -> Inherited:
     """Session, envelope and user of every row."""
     bits = np.zeros(rows.num_rows, np.int32)
     session = _stated(rows, "session_id")
-    groups = _from_kin(session.codes.astype(np.int64), kin)
+    groups = _from_kin(session.codes.astype(np.int64), kin, kin.tree)
     columns = {"session_id": _session_array(rows, session, groups)}
     bits |= _bit("session_id", session, groups)
 
@@ -59,13 +59,14 @@ def inherit(rows: pa.Table, kin: Kin) -> Inherited:
     columns["parent_session_id"] = Text(parent.values, parents.astype(np.int32)).array()
     bits |= _bit("parent_session_id", parent, parents)
 
+    # A trace may serve several sessions: the words of one are asked before those of its neighbours.
+    sessions = int(groups.max(initial=-1)) + 1
+    pairs = pa.array(kin.tree * sessions + groups, mask=(kin.tree < 0) | (groups < 0)).dictionary_encode()
+    within = np.asarray(pairs.indices.fill_null(-1)).astype(np.int64)
     for name in (*ENVELOPE_KEYS, "user"):
         text = _stated(rows, name)
-        values = text.codes.astype(np.int64)
-        if (values < 0).any() and (values >= 0).any():
-            found = _from_kin(values, kin)
-            values = np.where(found >= 0, found, earliest(groups, values, kin.by_time))
-            bits |= _bit(name, text, values)
+        values = _from_kin(text.codes.astype(np.int64), kin, within, kin.tree, groups)
+        bits |= _bit(name, text, values)
         columns[name] = Text(text.values, values.astype(np.int32)).array("" if name == "user" else UNTAGGED)
     return Inherited(columns, groups, bits)
 
@@ -84,13 +85,15 @@ def _stated(rows: pa.Table, name: str) -> Text:
     return Text(merged.dictionary, np.append(places, np.int32(-1))[text.codes])
 
 
-def _from_kin(own: Ints, kin: Kin) -> Ints:
-    """Own value, else the nearest ancestor's, else one of the same answer, else the tree's earliest."""
+def _from_kin(own: Ints, kin: Kin, *circles: Ints) -> Ints:
+    """Own value, else the nearest ancestor's, else one of the same answer, else the earliest of the first circle."""
     if not (own < 0).any() or not (own >= 0).any():
         return own
     found = kin.forest.nearest(own)
     found = np.where(found >= 0, found, earliest(kin.answer, found, kin.by_time))
-    return np.where(found >= 0, found, earliest(kin.tree, own, kin.by_time))
+    for circle in circles:
+        found = np.where(found >= 0, found, earliest(circle, own, kin.by_time))
+    return found
 
 
 def _session_array(rows: pa.Table, session: Text, groups: Ints) -> pa.DictionaryArray:
