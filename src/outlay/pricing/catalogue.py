@@ -7,8 +7,9 @@ imported on the first question.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -47,6 +48,8 @@ PRICE_KEYS: Mapping[str, tuple[str, ...]] = {
 """Which price of the catalogue a meter is charged at; the first one that the model has."""
 
 MS_PER_SECOND = 1_000
+
+_GEOGRAPHY = re.compile(r"^(?:global|us|us-gov|eu|apac|jp|au|ca|in|sa|mx)\.")
 
 # What a provider calls its ordinary service. "default" is also a variant of the catalogue (one without other prices).
 ORDINARY = frozenset({"", "default", "standard", "auto", "on_demand", "on-demand", "normal", "online", "realtime"})
@@ -90,17 +93,21 @@ def find(name: Named) -> Entry | None:
     for candidate, note in _candidates(name):
         entry = _find(name.provider, candidate)
         if entry is not None:
-            return Entry(entry.provider, entry.model, entry.own, (note,) if note else ())
+            lent = "" if entry.own else f"no price of {name.provider} itself: the maker's"
+            return replace(entry, notes=tuple(each for each in (note, lent) if each))
     return None
 
 
 def _candidates(name: Named) -> list[tuple[str, str]]:
     """Names to try in turn. A Bedrock id without a geography is not silently the regional price, 10 % dearer."""
+    if name.provider != "aws":
+        return [(name.model, "")]
     model = name.model.removeprefix("regional.")
-    if name.provider != "aws" or model != name.model or name.region not in {"", "global"}:
+    if model != name.model or _GEOGRAPHY.match(model) or name.region not in {"", "global"}:
         return [(model, "")]
-    note = "" if name.region else "region not stated: global rate"
-    return [(f"global.{model}", note), (f"global.anthropic.{model}", note), (model, "")]
+    note = "" if name.region else "region not stated"
+    at_global = f"{note}: global rate" if note else ""
+    return [(f"global.{model}", at_global), (f"global.anthropic.{model}", at_global), (model, note)]
 
 
 @cache

@@ -151,8 +151,8 @@ def _row(key: str, entry: Mapping[str, Any], problems: list[Problem]) -> Importe
     searches = entry.get("search_context_cost_per_query")
     if isinstance(searches, Mapping) and "search_context_size_medium" in searches:
         picos["web_searches", "", 0] = pico_of(searches["search_context_size_medium"])
-    if entry.get("mode") in {"chat", "completion", "responses"} and not any(picos.values()):
-        return None  # the map writes 0 where it does not know: a chat model is not free because of that
+    if not any(picos.values()):
+        return None  # the map writes 0 where it does not know: a model is not free because of that
     return ImportedPrice(key, provider_of(provider), model, name.region, picos)
 
 

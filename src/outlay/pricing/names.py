@@ -21,6 +21,10 @@ _PATH_PREFIX = re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?(?:publishers/[
 _ARN = re.compile(r"^arn:aws[\w-]*:bedrock:(?P<region>[^:]*):[^:]*:(?P<kind>[a-z-]+)/(?P<name>.+)$")
 _READABLE_ARN = frozenset({"inference-profile", "foundation-model"})  # application-inference-profile names are random
 _CLOUD_REGION = re.compile(r"^(?:us|eu|global|[a-z]{2}(?:-gov)?-[a-z]+-\d)$")
+_CLOUDS = frozenset({"azure", "aws", "google"})
+# OpenAI's protocol is spoken by every gateway: `azure/gpt-4o` asked through it names who really serves. Hosts of many
+# makers' models (openrouter, together …) write the maker in front too, but there it is part of the id.
+_SPOKEN_BY_GATEWAYS = frozenset({"openai", "litellm"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +100,13 @@ def _from_prefix(name: Named) -> Named:
     prefix, slash, rest = name.model.partition("/")
     if slash and known_provider(prefix):
         named = provider_of(prefix)
-        # A host of many makers' models (openrouter, together …) writes the maker in front: that is part of the id.
-        if not name.provider or named == name.provider or name.provider in {"openai", "litellm", "azure"}:
-            notes = () if named == name.provider else (f"provider {named} read from the model name",)
-            return _region_of(replace(name, provider=named, model=rest, notes=name.notes + notes))
+        if named == name.provider:
+            return _region_of(replace(name, model=rest))
+        if name.provider in _CLOUDS:  # openai/gpt-4o at Azure is sold by Azure
+            return replace(name, model=rest)
+        if not name.provider or name.provider in _SPOKEN_BY_GATEWAYS:
+            note = f"provider {named} read from the model name"
+            return _region_of(replace(name, provider=named, model=rest, notes=(*name.notes, note)))
     if name.provider:
         return name
     for glob, provider in _table()[1]:

@@ -19,7 +19,6 @@ from fnmatch import fnmatchcase
 from importlib.resources import files
 
 from outlay.core.errors import Problem
-from outlay.core.money import pico_of
 from outlay.core.price import ANY
 from outlay.pricing.rates import Rate
 from outlay.pricing.rows import Dated, Reader, rate_pico
@@ -56,21 +55,14 @@ def read_card(file: str, text: str) -> tuple[list[CardRow], list[Problem]]:
         picos: dict[str, int] = {}
         for word in sorted(set(entry) & set(RUNTIME_METERS)):
             try:
-                rate_pico(entry[word])  # for its message
-                picos[RUNTIME_METERS[word]] = _per_ms(entry[word])
+                picos[RUNTIME_METERS[word]] = rate_pico(entry[word], _MS)
             except ValueError as error:
                 reader.problems.append(Problem(place, f"{word}: {error}", f'write {word} = "0.00006"'))
-        if not picos:
+        if not set(entry) & set(RUNTIME_METERS):
             reader.problems.append(Problem(place, "has no rate", f"valid: {', '.join(RUNTIME_METERS)}"))
         agent, environment = (reader.text(place, entry, key, ANY) for key in ("agent", "environment"))
         rows.append(CardRow(agent, environment, dates.start_ns, dates.end_ns, picos, place))
     return rows, reader.problems
-
-
-def _per_ms(text: str) -> int:
-    """A rate a second, exact to a pico-unit a millisecond."""
-    amount = text.strip().removeprefix("$")
-    return pico_of(amount, _MS) if "per" not in amount and "/" not in amount else rate_pico(text) // _MS
 
 
 def card_rates(rows: Sequence[CardRow], agent: str, environment: str, at_ns: int) -> dict[str, Rate]:

@@ -159,7 +159,7 @@ class Reader:
         return entries
 
     def _only(self, word: str) -> None:
-        for key in sorted(set(self.data) - {word, "version", "family_fallback"}):
+        for key in sorted(set(self.data) - {word, "version", "catalogue", "family_fallback"}):
             self.problems.append(Problem(self.file, f"unknown table {key!r}", f"write [[{word}]]"))
 
     def _places(self, word: str) -> list[int]:
@@ -212,15 +212,18 @@ class Reader:
         return found
 
 
-def rate_pico(text: object) -> int:
-    """Pico-units per unit of `"2.50 per 1M"`, `"0.01"`, `"5 / 1k"`. Raises ValueError with the valid form."""
+def rate_pico(text: object, parts: int = 1) -> int:
+    """Pico-units per unit of `"2.50 per 1M"`, `"0.01"`, `"5 / 1k"`; per 1/`parts` of the unit that is written.
+
+    Raises ValueError with the valid form.
+    """
     match = _RATE.match(text.strip()) if isinstance(text, str) else None
     if match is None:
         raise ValueError(f'not a rate: {text!r} (a text such as "2.50 per 1M")')
     per = int((match["per"] or "1").replace("_", "")) * _SCALE[match["scale"]]
     if per == 0:
         raise ValueError(f"not a rate: {text!r} is per nothing")
-    return pico_of(match["amount"].replace("_", ""), per)
+    return pico_of(match["amount"].replace("_", ""), per * parts)
 
 
 def read_prices(file: str, text: str, word: str = "price") -> tuple[list[Row], list[Problem]]:
@@ -234,7 +237,7 @@ def read_prices(file: str, text: str, word: str = "price") -> tuple[list[Row], l
         )
         discount = _discount(reader, place, entry)
         picos = reader.picos(place, entry)
-        if not picos and discount is None:
+        if not set(entry) & {*RATE_WORDS, "discount_percent"}:
             hint = (
                 "name a discount_percent or a meter"
                 if word == "contract"

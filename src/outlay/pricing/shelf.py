@@ -17,7 +17,7 @@ from outlay.pricing.course import CONTRACT, OVERRIDE, OWN, Course
 from outlay.pricing.litellm import ImportedMap, ImportedPrice
 from outlay.pricing.names import Named
 from outlay.pricing.rates import Rate, Said
-from outlay.pricing.userfiles import own_version
+from outlay.pricing.userfiles import own_catalogue, own_version
 
 PRIORITY = {CONTRACT: 60, OVERRIDE: 50, "genai-prices": 40, OWN: 30, "LiteLLM": 20, "family": 10}
 """Order of resolution: of two equally specific rates the higher number wins."""
@@ -154,7 +154,7 @@ def _compared(row: ImportedPrice, as_of: str, at: datetime) -> list[Conflict]:
 def stale(imported: ImportedMap, now: datetime) -> list[Problem]:
     """Which price tables have not moved for too long, each with its age in days."""
     newest = [
-        ("genai-prices", _newest_ns(), "update genai-prices"),
+        ("genai-prices", _catalogue_ns(ns_of(now)), "update genai-prices"),
         ("Outlay's own rows", _day_ns(own_version()), "update outlay"),
     ]
     if imported.as_of:
@@ -167,8 +167,11 @@ def stale(imported: ImportedMap, now: datetime) -> list[Problem]:
     return found
 
 
-def _newest_ns() -> int:
-    return max(catalogue.edges()[0])
+def _catalogue_ns(now_ns: int) -> int:
+    """The day the catalogue was last known to be current. It carries no date itself, and prices announced ahead."""
+    if catalogue.source_name().endswith(f" {own_catalogue()}"):
+        return _day_ns(own_version())
+    return max((day for day in catalogue.edges()[0] if day <= now_ns), default=0)
 
 
 def _day_ns(day: str) -> int:

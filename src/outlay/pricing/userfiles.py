@@ -69,10 +69,19 @@ def own_tiers() -> TierRule:
     return rule
 
 
-@cache
 def own_version() -> str:
     """The date of Outlay's own rows."""
-    return str(Reader("prices.toml", _own_text("prices.toml")).data["version"])
+    return str(_own_head()["version"])
+
+
+def own_catalogue() -> str:
+    """The release of genai-prices that Outlay's own rows were compared with on `own_version`."""
+    return str(_own_head()["catalogue"])
+
+
+@cache
+def _own_head() -> dict[str, Any]:
+    return Reader("prices.toml", _own_text("prices.toml")).data
 
 
 def _own_text(file: str) -> str:
