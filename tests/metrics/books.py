@@ -91,7 +91,7 @@ def usage(cost: int | None = None, **stated: Any) -> Row:
     row |= {"band_low_nano": None, "band_high_nano": None} | stated
     tokens = sum(row[meter] for meter in TOKEN_METERS)
     unpriced = cost is None and row["bears"]
-    row |= {"amount_nano": cost, "unpriced_meters": int(unpriced), "unpriced_tokens": tokens if unpriced else 0}
+    row |= {"amount_nano": cost or 0, "unpriced_meters": int(unpriced), "unpriced_tokens": tokens if unpriced else 0}
     for kind in ("recorded", "priced", "estimated"):
         row[f"{kind}_nano"] = (cost or 0) if row["provenance"] == kind else 0
     return row
@@ -147,7 +147,7 @@ def charges_of(row: Row) -> list[Row]:
         "price": "test",
     }
     line |= {"variant_applied": "", "line": row["seq"], "corrects": None}
-    if row["amount_nano"] is None:
+    if row["unpriced_meters"]:
         return [line | _amount("in_uncached", row["in_uncached"], None, "unpriced")]
     if row["provenance"] == "recorded":
         return [line | _amount("total", 1, row["amount_nano"], "recorded")]

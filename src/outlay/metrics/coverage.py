@@ -68,7 +68,7 @@ def currencies_of(reader: Reader, query: Query, main: str) -> list[str]:
     found: list[Row] = []
     for narrow in (True, False):
         statement = Statement(dialect_named(reader.dialect))
-        wheres = [*usage_conditions(statement, plan), f"{USAGE}.amount_nano IS NOT NULL"]
+        wheres = [*usage_conditions(statement, plan), f"{USAGE}.amount_nano <> 0"]
         if narrow:
             wheres.append(f"{USAGE}.currency NOT IN ({statement.bind('')}, {statement.bind(main)})")
         found = _rows(reader, plan, statement, f"DISTINCT {USAGE}.currency AS currency", wheres)
@@ -105,7 +105,7 @@ def _untagged(reader: Reader, plan: Plan) -> int:
 def _has_orchestration(reader: Reader, plan: Plan) -> bool:
     """Whether any time of a session was charged: without a rate card none is, and the full cost has a gap."""
     statement = Statement(dialect_named(reader.dialect))
-    wheres = [*usage_conditions(statement, plan), f"{USAGE}.amount_nano IS NOT NULL"]
+    wheres = [*usage_conditions(statement, plan), f"{USAGE}.amount_nano <> 0"]
     wheres.append(f"{USAGE}.centre = {statement.bind(CostCentre.ORCHESTRATION.value)}")
     return bool(_rows(reader, plan, statement, "1 AS found", wheres, " LIMIT 1"))
 

@@ -101,7 +101,8 @@ class Count:
 class Sum:
     """The sum of `columns` over the rows of `facts` that meet `where`.
 
-    `unknown` says which rows lack the figure: where nothing is known and such rows exist, the sum is unknown, not 0.
+    `unknown` says which rows lack the figure (the books hold 0 or null there): where such rows are all there is to the
+    sum, it is unknown, not 0.
     """
 
     facts: Facts
@@ -186,6 +187,6 @@ def value_of(expression: Expression, found: Mapping[Aggregate, int | None]) -> i
         case Sum():
             known = found.get(expression)
             lacking = expression.lacking
-            return None if known is None and lacking is not None and found.get(lacking) else known or 0
+            return None if not known and lacking is not None and found.get(lacking) else known or 0
         case Count() | Sessions() | SessionTime():
             return found.get(expression) or 0

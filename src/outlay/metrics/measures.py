@@ -108,7 +108,7 @@ def _tasks(*statuses: OutcomeStatus) -> Count:
 
 
 UNPRICED_USAGE = Positive("unpriced_meters")
-BEARS = AnyOf((Is("bears"), Known("amount_nano")))
+BEARS = AnyOf((Is("bears"), Positive("amount_nano")))
 _WORK = OneOf("operation", (*sorted(operation.value for operation in STRUCTURE), Operation.RUNTIME.value), exclude=True)
 _CALL = AllOf((_operation(Operation.CHAT), Is("bears")))
 _FAILED = AllOf((Is("failed"), _WORK))

@@ -130,7 +130,7 @@ def list_sessions(reader: Reader, query: Query, *, limit: int = 100) -> list[Ses
     sql = (
         f"WITH RECURSIVE {', '.join(tables)} SELECT runs.*, ended.session IS NOT NULL AS has_outcome FROM runs "
         f"LEFT JOIN ended ON ended.session = runs.session "
-        f"ORDER BY cost DESC NULLS LAST, runs.session LIMIT {statement.bind(limit)}"
+        f"ORDER BY nullif(cost, 0) DESC NULLS LAST, runs.session LIMIT {statement.bind(limit)}"
     )
     return [_session_row(row) for row in reader.rows(sql, statement.parameters).to_pylist()]
 
@@ -162,7 +162,7 @@ def session_detail(reader: Reader, session: str) -> SessionDetail:
     below = _below(parents, session)
     listed = usages[:USAGES_MAX]
     charges = _charges(reader, dialect, [row["seq"] for row in listed])
-    currencies = tuple(sorted({row["currency"] for row in counted if row["amount_nano"] is not None}))
+    currencies = tuple(sorted({row["currency"] for row in counted if row["amount_nano"]}))
     own = _cost(counted) if len(currencies) < 2 else None
     return SessionDetail(
         session=session,
@@ -226,7 +226,7 @@ def _session_row(row: Mapping[str, Any]) -> SessionRow:
         team=row["team"],
         feature=row["feature"],
         agent=row["agent"],
-        cost_nano=None if row["cost"] is None and row["unpriced"] else int(row["cost"] or 0),
+        cost_nano=None if not row["cost"] and row["unpriced"] else int(row["cost"] or 0),
         usages=row["usages"],
         unpriced_usages=row["unpriced"],
         failed_usages=row["failed"],
@@ -313,7 +313,7 @@ def _steps(usages: Sequence[Mapping[str, Any]], charges: Mapping[int, Sequence[C
             depth=_depth(parent_of, row["fact"]),
             time_ns=_ns(row["time"]),
             model=row["model_id"],
-            cost_nano=row["amount_nano"] if row["amount_nano"] is not None or row["unpriced_meters"] else 0,
+            cost_nano=_cost([row]),
             charges=tuple(charges.get(row["seq"], ())),
             **{name: row[name] for name in _SAME},
         )
@@ -388,8 +388,8 @@ def _cost_of(reader: Reader, dialect: Dialect, sessions: Sequence[str]) -> int |
 
 def _cost(counted: Sequence[Mapping[str, Any]]) -> int | None:
     """What usages cost: 0 where nothing bears cost, None where nothing of what bears it is priced."""
-    known = _known(row["amount_nano"] for row in counted)
-    return known if known is not None or any(row["unpriced_meters"] for row in counted) else 0
+    known = sum(row["amount_nano"] or 0 for row in counted)
+    return None if not known and any(row["unpriced_meters"] for row in counted) else known
 
 
 def _by_centre(counted: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
