@@ -44,7 +44,10 @@ def _whole(value: Decimal, what: str) -> int:
         context.prec = 60
         if not value.is_finite():
             raise ValueError(f"{what} must be a finite number, not {value}")
-        return int(value.quantize(_ONE, rounding=ROUND_HALF_EVEN))
+        try:
+            return int(value.quantize(_ONE, rounding=ROUND_HALF_EVEN))
+        except InvalidOperation as error:
+            raise ValueError(f"{what} is out of range: {value}") from error
 
 
 def to_decimal(value: object) -> Decimal:

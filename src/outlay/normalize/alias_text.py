@@ -23,6 +23,8 @@ Generated from the alias tables of version {version}; do not edit by hand. Insid
 A name in *italics* is deprecated or legacy, and read all the same. `attribute#member` is a member of an attribute that holds a
 JSON object, a final `*` stands for everything that begins so. Anything that is not listed here is dropped before it is kept
 anywhere, message contents first of all; only numbers whose name speaks of usage, tokens, cost, units or price stay beside the span.
+
+Conventions: {conventions}.
 """
 
 
@@ -52,7 +54,8 @@ def _quoted(words: Iterable[str]) -> str:
 
 def page_text(aliases: Aliases) -> str:
     """`docs/telemetry.md`: every concept with the names each convention has for it."""
-    return "\n".join([_PAGE_HEAD.format(version=aliases.version), *_page(aliases)]) + "\n"
+    head = _PAGE_HEAD.format(version=aliases.version, conventions=", ".join(aliases.conventions.values()))
+    return "\n".join([head, *_page(aliases)]) + "\n"
 
 
 def _page(aliases: Aliases) -> Iterator[str]:

@@ -56,5 +56,5 @@ def _of_doubles(values: np.ndarray) -> tuple[Ints, Mask]:
 def _nano(value: object, *, micro: bool) -> int | None:
     try:
         return nano_of(to_decimal(value) / _MICRO if micro else value)
-    except (ValueError, ArithmeticError):
+    except ValueError:
         return None

@@ -119,7 +119,7 @@ def _as_count(column: pa.Array) -> pa.Array:
 
 
 def _whole_number(text: str) -> int | None:
-    digits = text.strip()
+    digits = text.strip().removesuffix(".0")
     return int(digits) if digits.removeprefix("-").isdecimal() and len(digits) <= 18 else None
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from outlay.core.errors import Problem
+from outlay.core.errors import FormatError, Problem
 from outlay.sources.otlp_columns import ERROR_TYPE, EVALUATIONS, EXCEPTION_TYPE, RawSpans, admitted
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission
 
@@ -23,6 +23,8 @@ PROBLEMS_MAX = 100
 START_NS_MIN = 946_684_800 * 10**9  # 2000-01-01
 START_NS_MAX = 4_102_444_800 * 10**9  # 2100-01-01
 _NAME_CHARACTERS_MAX = 256
+_MESSAGE_CHARACTERS_MAX = 300
+"""A parser names the place it choked on in fewer."""
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 RESOURCE = "resource."
@@ -56,7 +58,7 @@ def decode(bodies: Sequence[bytes], encoding: str) -> Decoded:
     """Decode trace requests; `encoding` is `protobuf` or `json`. Nothing in a body raises."""
     admission = Admission()
     reports = [BodyReport() for _ in bodies]
-    raw = _read(_decoder(encoding), bodies, admission, reports)
+    raw = _read(_decoder(encoding), bodies, admission, reports, b"{}" if encoding == "json" else b"")
     table = _table(raw, admission)
     for number, count in enumerate(np.bincount(raw.body, minlength=len(bodies)).tolist()):
         reports[number].received = count
@@ -89,20 +91,21 @@ def _read(
     bodies: Sequence[bytes],
     admission: Admission,
     reports: list[BodyReport],
+    empty: bytes,
 ) -> RawSpans:
     """All bodies in one go; if one of them is malformed, those that are not."""
     try:
         return decoder(bodies, admission)
-    except ValueError:
+    except FormatError:
         good: list[bytes] = []
         for body, report in zip(bodies, reports, strict=True):
             try:
                 decoder([body], Admission())
                 good.append(body)
-            except ValueError as error:
+            except FormatError as error:
                 report.malformed = True
-                report.problems.append(Problem("body", f"not an OTLP trace request: {error}", "send ExportTraceServiceRequest"))
-                good.append(b"" if decoder.__name__ != "decode_json" else b"{}")
+                report.problems.append(Problem("body", error.message[:_MESSAGE_CHARACTERS_MAX], "send ExportTraceServiceRequest"))
+                good.append(empty)
         return decoder(good, admission)
 
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from outlay.core.errors import FormatError
 from outlay.sources.otlp_columns import EVALUATION, EXCEPTION_TYPE, TEXT_SURE, Collector, RawSpans, json_text
 from outlay.sources.otlp_door import Admission
 from outlay.sources.otlp_messages import evaluation_of, exception_of
@@ -98,7 +99,7 @@ _DECODER = msgspec.json.Decoder(_Request)
 
 
 def decode_json(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
-    """The spans of several requests. ValueError if any of them is not an OTLP trace request in JSON."""
+    """The spans of several requests. FormatError if any of them is not an OTLP trace request in JSON."""
     spans: list[_Span] = []
     places: list[tuple[int, int, int]] = []  # body, scope, resource
     collected, resources = Collector(admission), Collector(admission)
@@ -147,7 +148,7 @@ def _parsed(body: bytes) -> _Request:
     try:
         return _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(f"not OTLP JSON: {error}") from error
+        raise FormatError(f"not OTLP JSON: {error}") from error
 
 
 def _ids(texts: list[str], width: int) -> pa.Array:

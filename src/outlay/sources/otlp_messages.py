@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from outlay.core.errors import FormatError
 from outlay.sources.otlp_columns import EVALUATION, EXCEPTION_TYPE, Collector, RawSpans, Value, json_text
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission
 
@@ -24,17 +25,17 @@ Evaluation = tuple[str, str | None, float | None]
 
 
 def array_text(body: bytes) -> str:
-    """JSON text of an encoded array. ValueError if it is not one."""
+    """JSON text of an encoded array. FormatError if it is not one."""
     return json_text([_object(item) for item in _parsed(ArrayValue, body).values])
 
 
 def map_text(body: bytes) -> str:
-    """JSON text of an encoded map. ValueError if it is not one."""
+    """JSON text of an encoded map. FormatError if it is not one."""
     return json_text({pair.key: _object(pair.value) for pair in _parsed(KeyValueList, body).values})
 
 
 def event_of(body: bytes) -> tuple[Evaluation | None, str | None]:
-    """The evaluation result and the exception type that an encoded event states. ValueError if it is not an event."""
+    """The evaluation result and the exception type that an encoded event states. FormatError if it is not an event."""
     return _event(_parsed(Span.Event, body))
 
 
@@ -53,7 +54,7 @@ def exception_of(kind: object) -> str | None:
 
 
 def decode_messages(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
-    """The spans of several requests. ValueError if any of them is not an OTLP trace request."""
+    """The spans of several requests. FormatError if any of them is not an OTLP trace request."""
     collected, resources = Collector(admission), Collector(admission)
     rows: list[tuple[Any, int, int, int]] = []
     scopes: list[tuple[str, str]] = []
@@ -100,7 +101,7 @@ def _parsed(message: Any, body: bytes) -> Any:
     try:
         return message.FromString(body)
     except DecodeError as error:
-        raise ValueError(f"not an OTLP {message.DESCRIPTOR.name}: {error}") from error
+        raise FormatError(f"not an OTLP {message.DESCRIPTOR.name}: {error}") from error
 
 
 def _collect(collector: Collector, row: int, pairs: Iterable[KeyValue]) -> None:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 
+from outlay.core.errors import FormatError
 from outlay.sources.otlp_columns import ERROR_TYPE, EVALUATION, EXCEPTION_TYPE, Collector, Occurrences, RawSpans, Value, text_bytes_max
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import array_text, event_of, map_text
@@ -76,8 +77,11 @@ def _handler() -> Any:
 
 
 def decode_protobuf(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
-    """The spans of several requests. ValueError if any of them is not an OTLP trace request."""
-    batch = _handler().list_to_record_batch(list(bodies))
+    """The spans of several requests. FormatError if any of them is not an OTLP trace request."""
+    try:
+        batch = _handler().list_to_record_batch(list(bodies))
+    except ValueError as error:
+        raise FormatError(f"not an OTLP trace request: {error}") from error
     body_of_resource, resources = _flat(batch.column(0))
     resource_of_scope, scopes = _flat(resources.field("scope_spans"))
     scope_of_span, spans = _flat(scopes.field("spans"))
@@ -134,9 +138,9 @@ def _attributes(
     for child, code in _CHILDREN.items():
         types += _stated(values.field(child)) * np.uint8(code)
     chosen = np.flatnonzero(wanted[codes] & (types > 0))
+    chosen = _short_texts(chosen, values, codes, names, owner, admission, oversized)
     if len(chosen) == 0:
         return {}
-    chosen = _short_texts(chosen, values, codes, names, owner, admission, oversized)
     narrow = codes[chosen].astype(np.uint16 if len(names) <= 2**16 else np.int32)  # 16 bits are sorted by radix
     order = chosen[np.argsort(narrow, kind="stable")]
     sorted_codes = codes[order]

@@ -1,0 +1,86 @@
+"""OTLP requests written by hand in a test: plain Python in, protobuf or JSON bytes out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+START_NS = 1_795_000_000 * 10**9
+TRACE = bytes(range(16))
+
+
+def value_of(plain: object) -> AnyValue:
+    """A plain value as OTLP says it; None is a value that is not set."""
+    if isinstance(plain, bool):
+        return AnyValue(bool_value=plain)
+    if isinstance(plain, int):
+        return AnyValue(int_value=plain)
+    if isinstance(plain, float):
+        return AnyValue(double_value=plain)
+    if isinstance(plain, str):
+        return AnyValue(string_value=plain)
+    if isinstance(plain, bytes):
+        return AnyValue(bytes_value=plain)
+    if isinstance(plain, list | tuple):
+        return AnyValue(array_value=ArrayValue(values=[value_of(item) for item in plain]))
+    if isinstance(plain, Mapping):
+        return AnyValue(kvlist_value=KeyValueList(values=pairs_of(plain)))
+    return AnyValue()
+
+
+def pairs_of(attributes: Mapping[str, object]) -> list[KeyValue]:
+    """Attributes as OTLP says them."""
+    return [KeyValue(key=key, value=value_of(value)) for key, value in attributes.items()]
+
+
+def span(number: int, attributes: Mapping[str, object] | None = None, **changes: object) -> Span:
+    """One second of work under a trace of its own; `parent` is the number of another span."""
+    fields: dict[str, object] = {
+        "trace_id": TRACE,
+        "span_id": number.to_bytes(8, "big"),
+        "name": f"span {number}",
+        "start_time_unix_nano": START_NS,
+        "end_time_unix_nano": START_NS + 10**9,
+    }
+    parent = changes.pop("parent", None)
+    if isinstance(parent, int):
+        fields["parent_span_id"] = parent.to_bytes(8, "big")
+    if changes.pop("failed", False):
+        fields["status"] = Status(code=Status.STATUS_CODE_ERROR, message="it went wrong")
+    events = changes.pop("events", ())
+    made = Span(**(fields | changes), attributes=pairs_of(attributes or {}))
+    for name, said in events:  # type: ignore[union-attr]
+        made.events.add(name=name, time_unix_nano=START_NS, attributes=pairs_of(said))
+    return made
+
+
+def request(
+    spans: Sequence[Span],
+    resource: Mapping[str, object] | None = None,
+    scope: tuple[str, str] = ("opentelemetry.instrumentation.openai_v2", "2.3b0"),
+) -> ExportTraceServiceRequest:
+    """A request with one resource and one scope."""
+    made = ExportTraceServiceRequest()
+    of_resource = made.resource_spans.add()
+    of_resource.resource.attributes.extend(pairs_of(resource or {}))
+    of_scope = of_resource.scope_spans.add()
+    of_scope.scope.name, of_scope.scope.version = scope
+    of_scope.spans.extend(spans)
+    return made
+
+
+def json_of(made: ExportTraceServiceRequest) -> bytes:
+    """OTLP/JSON, whose ids are hex and whose enums are numbers, where protobuf's own JSON has base64 and names."""
+    told = MessageToDict(made, use_integers_for_enums=True)
+    for of_resource in told.get("resourceSpans", ()):
+        for of_scope in of_resource.get("scopeSpans", ()):
+            for one in of_scope.get("spans", ()):
+                for key in {"traceId", "spanId", "parentSpanId"} & one.keys():
+                    one[key] = base64.b64decode(one[key]).hex()
+    return json.dumps(told).encode()
