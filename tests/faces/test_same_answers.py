@@ -19,12 +19,6 @@ import pytest
 from outlay.faces.cli.main import run
 from outlay.faces.owner import SERVER_FILE, Owner, announce, running_owner, withdraw
 
-TABLE = """when,kind,what,who,session,in,out,paid
-2026-11-20T10:00:00Z,chat,gpt-4.1,openai,s1,1000,200,
-2026-11-20T10:01:00Z,chat,gpt-4.1,openai,s1,2000,100,0.0125
-2026-11-20T10:02:00Z,chat,no-such-model,openai,s2,500,50,
-2026-11-20T10:03:00Z,chat,gpt-4.1,openai,s2,-5,50,
-"""
 TRACES = {
     "resourceSpans": [
         {
@@ -97,26 +91,6 @@ def serving(home: Path, *words: str) -> Iterator[str]:
     finally:
         server.send_signal(signal.SIGINT)
         server.communicate(timeout=60)
-
-
-@pytest.fixture
-def table(tmp_path: Path) -> list[str]:
-    """A small table of usages, one of them impossible, and how to read it."""
-    (tmp_path / "usages.csv").write_text(TABLE, encoding="utf-8")
-    mapping = tmp_path / "mapping.toml"
-    columns = {
-        "start": "when",
-        "operation": "kind",
-        "model_served": "what",
-        "provider": "who",
-        "session_id": "session",
-        "input_tokens": "in",
-        "output_tokens": "out",
-        "cost": "paid",
-    }
-    lines = ['name = "test"', "[columns]", *(f'{word} = "{column}"' for word, column in columns.items())]
-    mapping.write_text("\n".join(lines), encoding="utf-8")
-    return [str(tmp_path / "usages.csv"), "--mapping", str(mapping), "--team", "search"]
 
 
 def answers(capsys: pytest.CaptureFixture[str], questions: list[list[str]]) -> list[Any]:
@@ -227,3 +201,14 @@ def test_a_server_that_died_does_not_own_anything(tmp_path: Path) -> None:
     assert (tmp_path / SERVER_FILE).exists(), "not its own"
     (tmp_path / SERVER_FILE).write_text("{", encoding="utf-8")
     assert running_owner(tmp_path) is None
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+def test_a_server_that_is_told_to_stop_closes_its_books(home: Path, number: signal.Signals, code: int) -> None:
+    server, url = started(home)
+    assert httpx2.post(f"{url}/v1/traces", json=TRACES).status_code == 200
+    server.send_signal(number)
+    _, said = server.communicate(timeout=60)
+    assert server.returncode == code, said
+    assert not (home / SERVER_FILE).exists()
+    assert "Traceback" not in said

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from outlay.core.errors import InputError, ServerError
@@ -72,10 +75,32 @@ def serve(
             ready(url)
 
     try:
-        _server(config, started).run(sockets=[listener])
+        with _told_to_stop():
+            _server(config, started).run(sockets=[listener])
     finally:
         withdraw(house.home, owner.pid)
         listener.close()
+
+
+@contextmanager
+def _told_to_stop() -> Generator[None]:
+    """Makes SIGTERM end the process the way Ctrl-C does, with every `finally` on the way.
+
+    uvicorn finishes its requests, then sends the signal once more to whoever listened before; the default would end the
+    process on the spot, before the books are closed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _server(config: uvicorn.Config, started: Callable[[], None]) -> uvicorn.Server:

@@ -18,6 +18,7 @@ import pytest
 from faces.double import COVERAGE, FakeHouse, is_reply
 from outlay.core.errors import InputError, ServerError
 from outlay.faces.cli.main import ENTRIES, outlay, run
+from outlay.faces.desk import catalogue
 
 
 class Ran(NamedTuple):
@@ -262,6 +263,12 @@ def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
             below = command.get_command(click.Context(command), name)
             assert below is not None
             assert (below.help or "").splitlines()[0] == entry.line, f"{path} {name}"
+
+
+def test_the_help_of_spend_explains_every_word(cli: Outlay) -> None:
+    told = " ".join(cli("spend", "--help").out.split())
+    for row in catalogue()["rows"]:
+        assert f"{row['name']} {row['text']}" in told
 
 
 def test_the_commands_of_the_contract_are_there() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import threading
+from concurrent.futures import BrokenExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from outlay.faces.cli.progress import progress_bar
 from outlay.faces.cli.up import announced, refuse_second
 
 _STORY_FILE = "demo.json"
+_STOP_NOTICED_S = 2.0
+"""Ctrl-C ends the senders and the server; which of them first is chance."""
 
 
 @click.command()
@@ -40,13 +44,20 @@ def demo(seed: int, port: int, *, no_open: bool) -> None:
     prepare(context.home)
     with House.open(context.home) as house:
         story = _story(context.home, seed)
+        stopped = threading.Event()
 
         def ready(url: str) -> None:
             announced(url, no_open=no_open)
             if not story["finished"]:
-                threading.Thread(target=_tell, args=(context, url, story), name="outlay-demo", daemon=True).start()
+                told = (context, url, story, stopped)
+                threading.Thread(target=_tell, args=told, name="outlay-demo", daemon=True).start()
 
-        serve(house, port=port, ready=ready)
+        try:
+            serve(house, port=port, ready=ready)
+        finally:
+            stopped.set()
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # they would go on sending to a server that is gone
 
 
 def _beside(folder: Path) -> Path:
@@ -67,7 +78,7 @@ def _story(home: Path, seed: int) -> dict[str, Any]:
     return story
 
 
-def _tell(context: Context, url: str, story: dict[str, Any]) -> None:
+def _tell(context: Context, url: str, story: dict[str, Any], stopped: threading.Event) -> None:
     from outlay.demo.run import run
 
     try:
@@ -78,8 +89,10 @@ def _tell(context: Context, url: str, story: dict[str, Any]) -> None:
                 None if told is None else lambda step: told(step.days, step.days_total),
                 datetime.fromisoformat(story["now"]),
             )
-    except OutlayError as error:
-        note(f"error: {error.message}")
+    except (OutlayError, BrokenExecutor) as error:
+        if not stopped.wait(_STOP_NOTICED_S):
+            note(f"error: the story broke off: {error}")
+        note("The company is not complete; the same command goes on with it.")
         return
     assert context.home is not None
     (context.home / _STORY_FILE).write_text(json.dumps({**story, "finished": True}), encoding="utf-8")

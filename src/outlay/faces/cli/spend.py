@@ -17,7 +17,20 @@ HOW_TO_START = """The books are empty. Any of these fills them:
   outlay up                       then export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"""
 
 
-@click.command()
+class _WithWords(click.Command):
+    """A command whose help ends with every word a question may use."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
+        """Writes the measures and dimensions, in the text that the docs and the API print too."""
+        from outlay.faces.desk import catalogue
+
+        rows = catalogue()["rows"]
+        for kind in ("measure", "dimension"):
+            with formatter.section(f"{kind.capitalize()}s"):
+                formatter.write_dl([(row["name"], row["text"]) for row in rows if row["kind"] == kind])
+
+
+@click.command(cls=_WithWords)
 @question
 @shared
 def spend(**options: Any) -> None:
