@@ -1,4 +1,4 @@
-"""Runs become OTLP export requests: one process's spans in a request, batches as an exporter would send them."""
+"""Runs become OTLP export requests, batched as a collector in front of the company's processes would send them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from outlay.demo.spellings import SPELLINGS
 from outlay.demo.wire import SPAN_KIND_CLIENT, SPAN_KIND_INTERNAL, Value, resource_spans, span
 from outlay.demo.work import Run, Step
 
-SPANS_PER_REQUEST = 1_000
+SPANS_PER_REQUEST = 2_000
+"""A request goes out with the run that fills it."""
 
 _MS = 1_000_000
 _GUARDIAN = "safety-gateway"
@@ -32,42 +33,37 @@ def _resource(service: str, environment: str) -> tuple[tuple[str, Value], ...]:
 
 
 class _Outbox:
-    """The spans that one process has not exported yet."""
+    """What a collector has gathered from the company's processes and not exported yet."""
 
-    def __init__(self, service: str, environment: str) -> None:
-        self.resource = dict(_resource(service, environment))
-        self.scopes: dict[tuple[str, str], list[bytes]] = {}
+    def __init__(self) -> None:
+        self.scopes: dict[tuple[str, str], dict[tuple[str, str], list[bytes]]] = {}
         self.size = 0
 
-    def put(self, scope: tuple[str, str], encoded: bytes) -> None:
-        self.scopes.setdefault(scope, []).append(encoded)
+    def put(self, process: tuple[str, str], scope: tuple[str, str], encoded: bytes) -> None:
+        self.scopes.setdefault(process, {}).setdefault(scope, []).append(encoded)
         self.size += 1
 
     def take(self) -> tuple[bytes, int]:
-        body, size = resource_spans(self.resource, self.scopes), self.size
+        told = [resource_spans(dict(_resource(*process)), scopes) for process, scopes in self.scopes.items()]
+        size = self.size
         self.scopes, self.size = {}, 0
-        return body, size
+        return b"".join(told), size
 
 
 def requests_of(runs: Iterable[Run], rng: random.Random) -> Iterator[tuple[bytes, int]]:
     """Bodies for `POST /v1/traces` and the number of spans in each; span ids come from `rng`."""
-    outboxes: dict[tuple[str, str], _Outbox] = {}
+    outbox = _Outbox()
     for run in runs:
         trace_id = rng.randbytes(16)
         ids = [rng.randbytes(8) for _ in run.steps]
         for place, step in enumerate(run.steps):
             service = _GUARDIAN if step.kind == "guardrail" else run.feature.service
-            key = (service, run.envelope["environment"])
-            outbox = outboxes.get(key)
-            if outbox is None:
-                outbox = outboxes[key] = _Outbox(*key)
             scope, encoded = _encoded(run, step, service, (trace_id, ids[place], ids[step.parent] if place else b""))
-            outbox.put(scope, encoded)
-            if outbox.size >= SPANS_PER_REQUEST:
-                yield outbox.take()
-    for outbox in outboxes.values():
-        if outbox.size:
+            outbox.put((service, run.envelope["environment"]), scope, encoded)
+        if outbox.size >= SPANS_PER_REQUEST:
             yield outbox.take()
+    if outbox.size:
+        yield outbox.take()
 
 
 def _encoded(run: Run, step: Step, service: str, ids: tuple[bytes, bytes, bytes]) -> tuple[tuple[str, str], bytes]:

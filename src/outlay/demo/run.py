@@ -40,6 +40,7 @@ from outlay.demo.work import Run, summarised, unfold
 
 DEFAULT_SEED = 7
 TIMEOUT_SECONDS = 120
+SUMMARY_DAYS = 7
 _ATTEMPTS_MAX = 60
 _HOUR_NS = 3_600_000_000_000
 _SATURDAY = 5
@@ -87,22 +88,31 @@ def run(
     spans = 0
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(4, os.cpu_count() or 1), mp_context=context) as pool:
-        days = [pool.submit(_send_day, target, seed, end, days_ago) for days_ago in range(HISTORY_DAYS + 1)]
+        sent = {pool.submit(_send, target, seed, end, stretch): stretch for stretch in stretches()}
+        days = 0
         try:
-            for done, day in enumerate(as_completed(days), start=1):
-                spans += day.result()
+            for stretch in as_completed(sent):
+                spans += stretch.result()
+                days += len(sent[stretch])
                 if progress is not None:
-                    progress(Progress(done, len(days), spans))
+                    progress(Progress(days, HISTORY_DAYS + 1, spans))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return Sent(len(days), spans, time.perf_counter() - began)
+    return Sent(days, spans, time.perf_counter() - began)
 
 
-def bodies(seed: int, now: datetime, days_ago: int) -> Iterator[tuple[bytes, int]]:
-    """The export requests of one day of the story, and the number of spans in each."""
-    rng = random.Random(f"{seed}/{days_ago}/ids")  # noqa: S311 - a story, not a secret
-    yield from requests_of(runs(seed, now, days_ago), rng)
+def stretches() -> list[range]:
+    """The days that are made and sent together, last ones first: single days at full depth, then about a week each."""
+    full = [range(day, day + 1) for day in range(min(FULL_DEPTH_DAYS, HISTORY_DAYS + 1))]
+    rest = range(len(full), HISTORY_DAYS + 1)
+    return [*full, *(rest[place : place + SUMMARY_DAYS] for place in range(0, len(rest), SUMMARY_DAYS))]
+
+
+def bodies(seed: int, now: datetime, days: range) -> Iterator[tuple[bytes, int]]:
+    """The export requests of some days of the story, and the number of spans in each."""
+    rng = random.Random(f"{seed}/{days}/ids")  # noqa: S311 - a story, not a secret
+    yield from requests_of((run for days_ago in days for run in runs(seed, now, days_ago)), rng)
 
 
 def runs(seed: int, now: datetime, days_ago: int) -> Iterator[Run]:
@@ -144,10 +154,10 @@ def _loop(feature: Feature, midnight: datetime, now: datetime, days_ago: int, rn
 _connections: dict[str, http.client.HTTPConnection] = {}
 
 
-def _send_day(target: str, seed: int, now: datetime, days_ago: int) -> int:
-    """In a worker process: make one day and send it over this process's own connection."""
+def _send(target: str, seed: int, now: datetime, days: range) -> int:
+    """In a worker process: make some days and send them over this process's own connection."""
     spans = 0
-    for body, size in bodies(seed, now, days_ago):
+    for body, size in bodies(seed, now, days):
         _post(target, body)
         spans += size
     return spans

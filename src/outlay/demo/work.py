@@ -37,7 +37,9 @@ CONTEXT_TOKENS_MAX = 186_000
 """Agents compact their context before a long-context price begins."""
 ATTEMPTS_MAX = 4
 LOOPING_RETRY_PERCENT = 55
-TOOL_ERROR_PERCENT = 6
+TOOL_PERCENT = 60
+"""How many turns end in a tool call."""
+TOOL_ERROR_PERCENT = 8
 FAILURES = {"rate_limit_exceeded": 24, "timeout": 24, "output_rejected": 38, "server_error": 14}
 """Why an attempt fails, in per cent; a rate limit costs time only."""
 
@@ -165,7 +167,7 @@ class _Unfolding:
         for turn in range(calls):
             self._turn(self.main, min(context, CONTEXT_TOKENS_MAX), feature.output, ROOT, warm=turn > 0)
             context += self._around(feature.growth * self.size_percent // 100)
-            if feature.tools:
+            if self.looping or rng.randrange(100) < TOOL_PERCENT:
                 self._tool()
             if turn in hand_over:
                 self._hand_over()
@@ -279,7 +281,7 @@ class _Unfolding:
     def _tool(self) -> None:
         feature, rng = self.feature, self.rng
         if feature.web_searches and rng.randrange(100) < 45:
-            found = max(1, feature.web_searches * 2 // max(feature.calls, 1))
+            found = max(1, feature.web_searches * 5 // max(feature.calls, 1))
             length_ms = rng.randint(400, 1_800)
             self._add("tool", "web_search", length_ms, model=WEB_SEARCH, unit="web_searches", quantity=found)
             return
