@@ -145,7 +145,7 @@ def tokens_lack_prices(coverage: dict[str, Any]) -> bool:
 def _rows(
     reader: Reader, plan: Plan, statement: Statement, selected: str, wheres: list[str], end: str = ""
 ) -> list[Row]:
-    tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect))} " if plan.with_work else ""
+    tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect, plan))} " if plan.with_work else ""
     where = f" WHERE {' AND '.join(wheres)}" if wheres else ""
     sql = f"{tables}SELECT {selected} FROM {usage_source(plan)}{where}{end}"
     return reader.rows(sql, statement.parameters).to_pylist()

@@ -57,15 +57,18 @@ def outcome_key_names(plan: Plan) -> list[str]:
 # ---- work: which task a usage worked on -----------------------------------------------------------------------------
 
 
-def work_tables(dialect: Dialect) -> list[str]:
+def work_tables(dialect: Dialect, plan: Plan) -> list[str]:
     """The tables `wt` (tasks by id) and `ws` (tasks by session; a session without a task has that of the one above)."""
+    if not plan.with_work:
+        return []
 
     def one(name: str) -> str:
         return f"CASE WHEN min({name}) = max({name}) THEN min({name}) ELSE '{SEVERAL}' END AS {name}"
 
-    facts = ", ".join((one("task_id"), one("status"), one("task_type")))
+    facts = ", ".join(one(name) for name in plan.work_columns)
+    of_task = ", ".join(one(name) for name in plan.work_columns if name != "task_id") or "1 AS known"
     current = "task_id, status, coalesce(task_type, '') AS task_type FROM outcomes WHERE current"
-    by_task = f"SELECT task_id, {one('status')}, {one('task_type')} FROM (SELECT {current}) AS t GROUP BY task_id"
+    by_task = f"SELECT task_id, {of_task} FROM (SELECT {current}) AS t GROUP BY task_id"
     listed = f"SELECT {dialect.elements('session_ids')} AS session_id, {current}"
     above = "links.parent_session_id AS above"
     fresh = "WHERE links.session_id NOT IN (SELECT session_id FROM own WHERE session_id IS NOT NULL)"

@@ -72,11 +72,17 @@ class Plan:
     @property
     def with_work(self) -> bool:
         """Usages must be joined with the tasks they worked on."""
+        return bool(self.work_columns)
+
+    @property
+    def work_columns(self) -> tuple[str, ...]:
+        """What must be known of the tasks that usages worked on."""
         named = (*self.dimensions, *(dimension for dimension, _ in self.filters))
         conditions = (
             item.where for item in (*self.usage_sums, *self.session_sums) if not isinstance(item, SessionTime)
         )
-        return any(item.place is Place.WORK for item in named) or any(map(_asks_for_outcome, conditions))
+        columns = {item.column for item in named if item.place is Place.WORK}
+        return tuple(sorted(columns | ({"status"} if any(map(_asks_for_outcome, conditions)) else set())))
 
     @property
     def charges_alone(self) -> bool:

@@ -79,7 +79,7 @@ def render(plan: Plan, dialect: Dialect) -> Rendered:
 
 
 def _tables(statement: Statement, plan: Plan) -> list[str]:
-    tables = work_tables(statement.dialect) if plan.with_work else []
+    tables = work_tables(statement.dialect, plan)
     tables += [] if plan.only_outcomes else usage_tables(statement, plan)
     if plan.outcome_sums:
         tables.append(f"o AS ({outcome_groups(statement, plan)})")

@@ -120,7 +120,7 @@ def list_sessions(reader: Reader, query: Query, *, limit: int = 100) -> list[Ses
     """
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = work_tables(statement.dialect) if plan.with_work else []
+    tables = work_tables(statement.dialect, plan)
     columns = ", ".join([f"{USAGE}.session_id AS session", *_session_columns(statement)])
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
     tables.append(f"runs AS (SELECT {columns} FROM {usage_source(plan)} WHERE {' AND '.join(wheres)} GROUP BY 1)")
@@ -139,7 +139,7 @@ def peak_sessions(reader: Reader, query: Query) -> int:
     """How many sessions were alive at once, at most: each lives from its first to its last sign."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect))} " if plan.with_work else ""
+    tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect, plan))} " if plan.with_work else ""
     first, last = _first(statement.dialect), _last(statement.dialect)
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
     source = f"{usage_source(plan)} WHERE {' AND '.join(wheres)} GROUP BY {USAGE}.session_id"
