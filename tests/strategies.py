@@ -260,7 +260,8 @@ def json_values() -> st.SearchStrategy[Any]:
 @st.composite
 def spend_rows(draw: st.DrawFn) -> list[dict[str, str]]:
     """Rows of a spend log as text: costs with up to fifteen places and in powers of ten, zeros, up to thirty rows."""
-    costs = st.decimals(0, 1000, places=12) | st.decimals(0, 1, places=15) | st.sampled_from(["0", "0.0", "1e-05", "3E-9"])
+    edges = st.sampled_from(["0", "0.0", "1e-05", "3E-9"])
+    costs = st.decimals(0, 1000, places=12) | st.decimals(0, 1, places=15) | edges
     rows = draw(st.lists(st.tuples(costs, token_counts(), token_counts()), min_size=1, max_size=30))
     return [
         {

@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from reading import one_per_fact, reading, sum_of
 from strategies import transcripts
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import reading, sum_of
 
 from outlay.core.errors import FormatError
 from outlay.core.period import ns_of
+from reading import reading, sum_of
 
 
 def _logs(shared_data: Path, figures: dict[str, Any]) -> list[tuple[dict[str, Any], Path]]:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import one_per_fact, reading, sum_of
 
-from outlay.core.errors import FormatError
 from outlay.core.money import nano_of
+from reading import one_per_fact, reading, sum_of
 
 
 def _file(shared_data: Path, name: str) -> Path:
@@ -115,5 +114,3 @@ def test_lines_of_traces_are_read_too(tmp_path: Path) -> None:
     whole = reading(path)
     assert len(whole.facts) == 2
     assert whole.refused == 1
-
-

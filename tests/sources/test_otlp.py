@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otlp_wire import START_NS, TRACE, json_of, request, span
-from strategies import otlp_requests
 
+from otlp_wire import START_NS, TRACE, json_of, request, span
 from outlay.sources import otlp
 from outlay.sources.otlp import Decoded, decode
 from outlay.sources.otlp_door import OPEN_KEYS_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import decode_messages
+from strategies import otlp_requests
 
 CANARY = "zq-canary-7f3b"
 
@@ -31,7 +31,9 @@ def by_reference(bodies: Sequence[bytes]) -> Decoded:
 def rows(decoded: Decoded) -> dict[str, list[object]]:
     """Columns as plain values; a number that is none equals itself here."""
     plain = {name: decoded.spans[name].to_pylist() for name in sorted(decoded.spans.column_names)}
-    return {name: ["nan" if isinstance(v, float) and math.isnan(v) else v for v in values] for name, values in plain.items()}
+    return {
+        name: ["nan" if isinstance(v, float) and math.isnan(v) else v for v in values] for name, values in plain.items()
+    }
 
 
 def one(*spans: object, resource: dict[str, object] | None = None, encoding: str = "protobuf") -> Decoded:
@@ -42,9 +44,15 @@ def one(*spans: object, resource: dict[str, object] | None = None, encoding: str
 @given(st.lists(otlp_requests(), max_size=3))
 def test_both_protobuf_decoders_and_json_agree(requests: list) -> None:
     bodies = [made.SerializeToString() for made in requests]
-    columnar, reference, in_json = decode(bodies, "protobuf"), by_reference(bodies), decode(list(map(json_of, requests)), "json")
+    columnar, reference, in_json = (
+        decode(bodies, "protobuf"),
+        by_reference(bodies),
+        decode(list(map(json_of, requests)), "json"),
+    )
     assert rows(columnar) == rows(reference) == rows(in_json)
-    assert columnar.spans.schema.equals(reference.spans.schema) or set(columnar.spans.schema) == set(reference.spans.schema)
+    assert columnar.spans.schema.equals(reference.spans.schema) or set(columnar.spans.schema) == set(
+        reference.spans.schema
+    )
     assert columnar.bodies == reference.bodies == in_json.bodies
 
 
@@ -71,7 +79,9 @@ def test_a_malformed_body_refuses_only_itself(before: object, after: object, noi
     assert [0 if body == 0 else 1 for body in decoded.spans["body"].to_pylist()] == alone.spans["body"].to_pylist()
 
 
-@pytest.mark.parametrize("body", [b"", b"null!", b"[]", b'{"resourceSpans": 3}', b'{"resourceSpans": [', b"\xff\xfe", b"{" * 100_000])
+@pytest.mark.parametrize(
+    "body", [b"", b"null!", b"[]", b'{"resourceSpans": 3}', b'{"resourceSpans": [', b"\xff\xfe", b"{" * 100_000]
+)
 def test_a_malformed_json_body_refuses_only_itself(body: bytes) -> None:
     good = json_of(request([span(1)]))
     decoded = decode([body, good], "json")
@@ -118,7 +128,9 @@ def test_types_that_disagree_meet_without_loss() -> None:
 
 
 def test_resource_and_scope_stand_beside_the_span() -> None:
-    spans = one(span(1, {"outlay.team": "risk"}), resource={"outlay.team": "platform", "service.name": "api", "host.name": "h"}).spans
+    spans = one(
+        span(1, {"outlay.team": "risk"}), resource={"outlay.team": "platform", "service.name": "api", "host.name": "h"}
+    ).spans
     assert spans["outlay.team"].to_pylist() == ["risk"]
     assert spans["resource.outlay.team"].to_pylist() == ["platform"]
     assert spans["resource.service.name"].to_pylist() == ["api"]
@@ -162,12 +174,31 @@ def test_all_refusals_are_counted_and_a_hundred_listed() -> None:
 
 CONTENTS = (
     *("gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.prompt.0.content"),
-    *("gen_ai.completion.0.content", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "gen_ai.tool.description"),
+    *(
+        "gen_ai.completion.0.content",
+        "gen_ai.tool.call.arguments",
+        "gen_ai.tool.call.result",
+        "gen_ai.tool.description",
+    ),
     *("llm.input_messages.0.message.content", "llm.output_messages.0.message.content", "llm.prompts.0.prompt.text"),
     *("input.value", "output.value", "embedding.embeddings.0.embedding.text", "retrieval.documents.0.document.content"),
     *("traceloop.entity.input", "traceloop.entity.output", "langfuse.observation.input", "langfuse.trace.output"),
-    *("ai.prompt", "ai.response.text", "ai.toolCall.args", "mlflow.spanInputs", "mlflow.spanOutputs", "lmnr.span.input"),
-    *("db.query.text", "db.statement", "http.request.body", "tool.parameters", "exception.message", "exception.stacktrace"),
+    *(
+        "ai.prompt",
+        "ai.response.text",
+        "ai.toolCall.args",
+        "mlflow.spanInputs",
+        "mlflow.spanOutputs",
+        "lmnr.span.input",
+    ),
+    *(
+        "db.query.text",
+        "db.statement",
+        "http.request.body",
+        "tool.parameters",
+        "exception.message",
+        "exception.stacktrace",
+    ),
     *("gen_ai.agent.description", "annotations.0.annotation.explanation", "evaluations.0.evaluation.metadata"),
     *("usage.notes", "prompt.tokens.text", "cost.explanation"),
 )
@@ -185,7 +216,10 @@ def test_no_content_comes_through_the_door(encoding: str) -> None:
     events = [
         ("gen_ai.user.message", {"content": CANARY}),
         ("exception", {"exception.type": "ToolError", "exception.message": CANARY, "exception.stacktrace": CANARY}),
-        ("gen_ai.evaluation.result", {"gen_ai.evaluation.name": "task completion", "gen_ai.evaluation.explanation": CANARY}),
+        (
+            "gen_ai.evaluation.result",
+            {"gen_ai.evaluation.name": "task completion", "gen_ai.evaluation.explanation": CANARY},
+        ),
     ]
     decoded = one(
         span(1, said, events=events, failed=True, trace_state=CANARY),
@@ -237,7 +271,9 @@ def test_events_give_evaluations_and_the_type_of_an_error() -> None:
 def test_json_numbers_may_be_texts_and_enums_may_be_names() -> None:
     text = json_of(request([span(1, {"gen_ai.usage.input_tokens": 7})])).decode()
     spoken = text.replace('"intValue": "7"', '"intValue": 7').replace(f'"{START_NS}"', str(START_NS))
-    spoken = spoken.replace('"name": "span 1"', '"name": "span 1", "kind": "SPAN_KIND_CLIENT", "status": {"code": "STATUS_CODE_ERROR"}')
+    spoken = spoken.replace(
+        '"name": "span 1"', '"name": "span 1", "kind": "SPAN_KIND_CLIENT", "status": {"code": "STATUS_CODE_ERROR"}'
+    )
     assert spoken != text
     spans = decode([spoken.encode()], "json").spans
     assert spans["gen_ai.usage.input_tokens"].to_pylist() == [7]
@@ -270,6 +306,10 @@ def test_bench_traffic_reads_the_same_in_every_encoding(shared: Path, monkeypatc
     requests = [traffic.request(64) for _ in range(4)]
     bodies = [made.SerializeToString() for made in requests]
     columnar = decode(bodies, "protobuf")
-    assert rows(columnar) == rows(by_reference(bodies)) == rows(decode([payloads.to_json(made) for made in requests], "json"))
+    assert (
+        rows(columnar)
+        == rows(by_reference(bodies))
+        == rows(decode([payloads.to_json(made) for made in requests], "json"))
+    )
     assert columnar.spans.num_rows == 256
     assert sum(report.refused for report in columnar.bodies) == 0

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import json_values
 
 from outlay.core.errors import FormatError, Problem
 from outlay.sources.jsons import count_in, parse_cut_json, parse_json
 from outlay.sources.reader import document, head_of, lines, read_json
+from strategies import json_values
 
 
 def test_gzip_of_several_members_is_one_content(tmp_path: Path) -> None:

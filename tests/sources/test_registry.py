@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from reading import reading
 
 from outlay.core.errors import FormatError, InputError
 from outlay.sources.registry import FORMATS, ReadOptions, detect, discover, read
+from reading import reading
 
 EXPECTED = {
     "tau2_gym": {"tau2"},
@@ -83,13 +83,15 @@ def test_each_format_forced_on_a_stranger_is_a_clear_error_or_nothing(tmp_path: 
         path = tmp_path / name
         path.write_bytes(content)
         for form in FORMATS:
-            try:
-                whole = reading(path, format=form)
-            except FormatError as error:
-                assert path.name in error.message
-            else:
-                assert not whole.facts
-                assert not whole.outcomes
+            assert _told_by(path, form) in {"an error that names the file", "nothing"}
+
+
+def _told_by(path: Path, form: str) -> str:
+    try:
+        whole = reading(path, format=form)
+    except FormatError as error:
+        return "an error that names the file" if path.name in error.message else error.message
+    return "something" if whole.facts or whole.outcomes else "nothing"
 
 
 def test_defaults_stand_on_rows_that_state_nothing(shared_data: Path) -> None:
@@ -126,7 +128,8 @@ def test_a_file_is_known_again_packed_or_plain(shared_data: Path, tmp_path: Path
 
 
 def test_otlp_is_recognised_in_each_encoding(tmp_path: Path) -> None:
-    span = {"traceId": "0" * 31 + "1", "spanId": "0" * 15 + "1", "name": "chat", "startTimeUnixNano": "1767225600000000000"}
+    span = {"traceId": "0" * 31 + "1", "spanId": "0" * 15 + "1", "name": "chat"}
+    span["startTimeUnixNano"] = "1767225600000000000"
     span["endTimeUnixNano"] = "1767225601000000000"
     body = {"resourceSpans": [{"resource": {}, "scopeSpans": [{"scope": {"name": "s"}, "spans": [span]}]}]}
     one, many = tmp_path / "one.json", tmp_path / "many.jsonl"

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet as pa_parquet
 import pytest
 from hypothesis import given
-from reading import Reading, reading, sum_of
-from strategies import spend_rows
 
 from outlay.core.errors import FormatError
 from outlay.core.money import nano_of
 from outlay.core.period import ns_of
+from reading import Reading, reading, sum_of
+from strategies import spend_rows
 
 
 def _figure(figures: dict[str, Any], name: str) -> Any:

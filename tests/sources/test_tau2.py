@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reading import reading, sum_of
 
 from outlay.core.errors import FormatError
 from outlay.core.money import nano_of
+from reading import reading, sum_of
 
 
 def _files(shared_data: Path) -> dict[str, Path]:

@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reading import reading, sum_of
-
 from outlay.core.money import nano_of
+from reading import reading, sum_of
 
 
 def test_every_judgement_is_an_evaluation_of_its_session(shared_data: Path, figures: dict[str, Any]) -> None:

@@ -58,9 +58,9 @@ def _responses(path: Path, reports: list[Report], gathering: Gathering) -> list[
     for result in reports:
         if result.key is None:
             response = _repeated_by(path, result, list(named.values()))
-            if response is not None and response.key not in named:
-                result = response.joined(result)
-            _keep(named, response.key if response and response.key else _own_key(result), result, gathering)
+            elsewhere = response is not None and response.key not in named
+            told = response.joined(result) if response is not None and elsewhere else result
+            _keep(named, response.key if response and response.key else _own_key(result), told, gathering)
     return list(named.values())
 
 

@@ -15,7 +15,6 @@ ROWS_MAX = 50_000
 """The most rows in one batch."""
 
 
-
 @dataclass(slots=True)
 class Gathering:
     """Rows of one file on their way into batches; `source` and `origin` stand on every row, `zone` reads bare times."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from isal import igzip_lib, isal_zlib
 
@@ -17,6 +17,7 @@ DOCUMENT_BYTES_MAX = 2 << 30
 """The largest document that is read as a whole, after unpacking; lines and tables of any size go by blocks."""
 
 LINE_BYTES_MAX = 256 << 20
+_DAMAGED = cast("type[Exception]", igzip_lib.IsalError)
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -52,7 +53,7 @@ def _unpacked(file: io.BufferedReader, path: Path, problems: list[Problem]) -> I
             unpacker = isal_zlib.decompressobj(wbits=31)
         try:
             block = unpacker.decompress(packed, BLOCK_BYTES)
-        except igzip_lib.IsalError as error:
+        except _DAMAGED as error:
             problems.append(_cut(path, read, str(error)))
             return
         packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
