@@ -27,11 +27,19 @@ def usage(provider: str = "", model: str = "", **said: Any) -> dict[str, Any]:
             row[item.name] = None
         else:
             row[item.name] = "" if pa.types.is_string(item.type) else 0 if pa.types.is_integer(item.type) else None
-    units = [{"meter": name, "quantity": said.pop(name)} for name in list(said) if name in METER_NAMES and name not in row]
+    units = [
+        {"meter": name, "quantity": said.pop(name)} for name in list(said) if name in METER_NAMES and name not in row
+    ]
     unknown = set(said) - set(row)
     assert not unknown, unknown
     when: datetime = said.pop("time", NOVEMBER)
-    row |= {"bears": True, "time": when.replace(tzinfo=None), "units": units or None, "provider": provider, "model": model}
+    row |= {
+        "bears": True,
+        "time": when.replace(tzinfo=None),
+        "units": units or None,
+        "provider": provider,
+        "model": model,
+    }
     return row | said
 
 
@@ -44,7 +52,8 @@ def charges(book: PriceBook, *rows: dict[str, Any]) -> list[dict[str, Any]]:
     """The charges of the rows, with meters and provenances by name."""
     found = book.charge(batch(*rows)).charges.to_pylist()
     return [
-        each | {"meter": METER_NAMES[each["meter"]], "provenance": PROVENANCES[each["provenance"]].value} for each in found
+        each | {"meter": METER_NAMES[each["meter"]], "provenance": PROVENANCES[each["provenance"]].value}
+        for each in found
     ]
 
 

@@ -6,29 +6,44 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-import charging
 import pytest
 from genai_prices.types import Usage
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import token_quantities
 
+import charging
 from outlay.core.money import NANO
 from outlay.pricing import catalogue
 from outlay.pricing.book import PriceBook
 from outlay.pricing.names import clean
+from strategies import token_quantities
 
 BOOK = PriceBook.load(None)
 MODELS = [(provider.id, model.id) for provider in catalogue.snapshot().providers for model in provider.models]
-MOMENTS = [datetime(2024, 6, 1, tzinfo=UTC), datetime(2025, 7, 1, 3, 30, tzinfo=UTC), datetime(2026, 10, 11, 23, 59, tzinfo=UTC)]
-MOMENTS += [datetime(2026, 10, 12, tzinfo=UTC), datetime(2026, 11, 20, 2, 0, tzinfo=UTC), datetime(2026, 11, 20, 8, 0, tzinfo=UTC)]
+MOMENTS = [
+    datetime(2024, 6, 1, tzinfo=UTC),
+    datetime(2025, 7, 1, 3, 30, tzinfo=UTC),
+    datetime(2026, 10, 11, 23, 59, tzinfo=UTC),
+]
+MOMENTS += [
+    datetime(2026, 10, 12, tzinfo=UTC),
+    datetime(2026, 11, 20, 2, 0, tzinfo=UTC),
+    datetime(2026, 11, 20, 8, 0, tzinfo=UTC),
+]
 CONTEXTS: list[dict[str, str]] = [{}, {"processing": "batch"}, {"service_tier": "priority"}, {"service_tier": "flex"}]
-CONTEXTS += [{"service_tier": "fast"}, {"speed": "fast"}, {"processing": "bogus"}, {"service_tier": "flex", "processing": "batch"}]
+CONTEXTS += [
+    {"service_tier": "fast"},
+    {"speed": "fast"},
+    {"processing": "bogus"},
+    {"service_tier": "flex", "processing": "batch"},
+]
 
 
 def as_their_usage(said: dict[str, int]) -> Usage:
     """Our disjoint meters as the inclusive counts genai-prices takes; overlaps are stated to be empty."""
-    writes = {meter: said.get(meter, 0) for meter in ("in_cache_write_5m", "in_cache_write_1h", "in_cache_write_unspec")}
+    writes = {
+        meter: said.get(meter, 0) for meter in ("in_cache_write_5m", "in_cache_write_1h", "in_cache_write_unspec")
+    }
     return Usage(
         input_tokens=sum(count for meter, count in said.items() if meter.startswith("in_")),
         cache_read_tokens=said.get("in_cache_read", 0),
@@ -73,7 +88,9 @@ def test_compiled_rates_equal_the_calculator(seed: int, data: st.DataObject) -> 
     assert abs(ours - theirs * NANO) <= slack
 
 
-@pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-4.1"), ("anthropic", "claude-opus-4-6"), ("openai", "gpt-5.4")])
+@pytest.mark.parametrize(
+    ("provider", "model"), [("openai", "gpt-4.1"), ("anthropic", "claude-opus-4-6"), ("openai", "gpt-5.4")]
+)
 @given(said=token_quantities())
 def test_everyday_rates_are_exact(provider: str, model: str, said: dict[str, int]) -> None:
     entry = catalogue.find(clean(provider, model))
@@ -93,7 +110,10 @@ def test_every_model_of_the_catalogue_compiles() -> None:
 
 
 def test_the_price_by_the_hour_of_the_day() -> None:
-    rows = [charging.usage("deepseek", "deepseek-v4-flash", out_text=1000, time=datetime(2026, 11, 20, hour, tzinfo=UTC)) for hour in range(24)]
+    rows = [
+        charging.usage("deepseek", "deepseek-v4-flash", out_text=1000, time=datetime(2026, 11, 20, hour, tzinfo=UTC))
+        for hour in range(24)
+    ]
     rates = [each["rate_pico"] for each in charging.charges(BOOK, *rows)]
     entry = catalogue.find(clean("deepseek", "deepseek-v4-flash"))
     assert entry is not None

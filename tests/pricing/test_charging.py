@@ -6,21 +6,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import charging
 import numpy as np
 import pyarrow as pa
 import pytest
-from charging import amounts, batch, charge, charges, usage
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import token_quantities
 
+import charging
+from charging import amounts, batch, charge, charges, usage
 from outlay.core.charge import PROVENANCE_CODE
 from outlay.core.errors import PriceError
 from outlay.normalize.usages import USAGES
 from outlay.pricing.book import COURSES_MAX, PriceBook
 from outlay.pricing.charges import AMOUNTS, CHARGES
 from outlay.pricing.ratecard import default_card
+from strategies import token_quantities
 
 BOOK = PriceBook.load(None)
 MODELS = ["gpt-4.1", "gpt-5.4", "ft:gpt-4.1-2025-04-14:a::b", "nobody-knows-me", "o3"]
@@ -30,7 +30,14 @@ def any_usage() -> st.SearchStrategy[dict[str, Any]]:
     costs = st.none() | st.integers(-5, 10**12)
     return st.builds(
         lambda model, tokens, cost, source, currency, bears, searches: usage(
-            "openai", model, cost_nano=cost, cost_source=source, currency=currency, bears=bears, web_searches=searches, **tokens
+            "openai",
+            model,
+            cost_nano=cost,
+            cost_source=source,
+            currency=currency,
+            bears=bears,
+            web_searches=searches,
+            **tokens,
         ),
         st.sampled_from(MODELS),
         st.just({}) | token_quantities(),
@@ -50,9 +57,16 @@ def test_charges_add_up_to_the_usages(rows: list[dict[str, Any]]) -> None:
     said = charged.charges.to_pylist()
     for number, row in enumerate(charged.usages.to_pylist()):
         own = [each for each in said if each["row"] == number]
-        by = {name: sum(each["amount_nano"] or 0 for each in own if each["provenance"] == code) for name, code in PROVENANCE_CODE.items()}
+        by = {
+            name: sum(each["amount_nano"] or 0 for each in own if each["provenance"] == code)
+            for name, code in PROVENANCE_CODE.items()
+        }
         assert row["amount_nano"] == sum(by.values())
-        assert (row["recorded_nano"], row["priced_nano"], row["estimated_nano"]) == (by["recorded"], by["priced"], by["estimated"])
+        assert (row["recorded_nano"], row["priced_nano"], row["estimated_nano"]) == (
+            by["recorded"],
+            by["priced"],
+            by["estimated"],
+        )
         assert row["unpriced_meters"] == sum(each["amount_nano"] is None for each in own)
         assert all((each["amount_nano"] is None) == (each["provenance"] == PROVENANCE_CODE["unpriced"]) for each in own)
         if any(each["provenance"] == PROVENANCE_CODE["recorded"] for each in own):
@@ -95,7 +109,9 @@ def test_charging_again_replaces_the_amounts() -> None:
     assert BOOK.charge(once).usages.equals(once)
 
 
-@pytest.mark.parametrize(("tokens", "provenance"), [({"in_uncached": 10}, "priced"), ({"web_searches": 1}, "priced"), ({}, "recorded")])
+@pytest.mark.parametrize(
+    ("tokens", "provenance"), [({"in_uncached": 10}, "priced"), ({"web_searches": 1}, "priced"), ({}, "recorded")]
+)
 def test_a_recorded_zero_beside_work_is_unknown(tokens: dict[str, int], provenance: str) -> None:
     (found,) = charges(BOOK, usage("openai", "gpt-4.1", cost_nano=0, currency="USD", cost_source="emitter", **tokens))
     assert found["provenance"] == provenance
@@ -107,7 +123,13 @@ def test_a_billed_zero_is_zero() -> None:
 
 
 def test_a_recorded_zero_of_an_unknown_model_is_unpriced() -> None:
-    row = usage("openai", "ft:gpt-4.1-2025-04-14:sierra:tau2-full-sft:BzrYdMNm", in_uncached=9, cost_nano=0, cost_source="emitter")
+    row = usage(
+        "openai",
+        "ft:gpt-4.1-2025-04-14:sierra:tau2-full-sft:BzrYdMNm",
+        in_uncached=9,
+        cost_nano=0,
+        cost_source="emitter",
+    )
     (found,) = charges(BOOK, row)
     assert (found["provenance"], found["amount_nano"]) == ("unpriced", None)
 
@@ -126,11 +148,19 @@ def test_another_currency_enters_no_total_in_dollars() -> None:
 
 def test_an_amount_too_large_to_be_true_is_not_known() -> None:
     (found,) = charges(BOOK, usage("openai", "gpt-4.1", in_uncached=2**62))
-    assert (found["provenance"], found["amount_nano"], found["variant_applied"]) == ("unpriced", None, "amount out of range")
+    assert (found["provenance"], found["amount_nano"], found["variant_applied"]) == (
+        "unpriced",
+        None,
+        "amount out of range",
+    )
 
 
 def test_every_unpriced_charge_says_why() -> None:
-    rows = [usage("", "", in_uncached=1), usage("openai", "nobody-knows-me", in_uncached=1), usage("openai", "text-embedding-3-small", out_text=1)]
+    rows = [
+        usage("", "", in_uncached=1),
+        usage("openai", "nobody-knows-me", in_uncached=1),
+        usage("openai", "text-embedding-3-small", out_text=1),
+    ]
     assert [each["variant_applied"] for each in charges(BOOK, *rows)] == [
         "no provider given",
         "no price in the book",
@@ -149,11 +179,18 @@ def test_runtime_is_a_gap_until_there_is_a_rate_card(tmp_path: Path) -> None:
     rows = [usage(agent="researcher", runtime_ms=3_000), usage(agent="researcher", runtime_ms=2_000, vcpu_ms=1_000)]
     charged = BOOK.charge(batch(*rows))
     assert charged.charges.num_rows == 0
-    assert [(gap.meter, gap.quantity, gap.usages) for gap in charged.gaps] == [("runtime_ms", 5_000, 2), ("vcpu_ms", 1_000, 1)]
+    assert [(gap.meter, gap.quantity, gap.usages) for gap in charged.gaps] == [
+        ("runtime_ms", 5_000, 2),
+        ("vcpu_ms", 1_000, 1),
+    ]
     book = PriceBook.load(tmp_path)
     book.add_runtime_rate({"agent": "research*", "session_second": "0.00006", "vcpu_second": "0.000024861"})
     found = charges(book, *rows)
-    assert [(each["meter"], each["amount_nano"]) for each in found] == [("runtime_ms", 180_000), ("runtime_ms", 120_000), ("vcpu_ms", 24_861)]
+    assert [(each["meter"], each["amount_nano"]) for each in found] == [
+        ("runtime_ms", 180_000),
+        ("runtime_ms", 120_000),
+        ("vcpu_ms", 24_861),
+    ]
     assert found[0]["variant_applied"] == "agent research*, environment *"
     assert book.charge(batch(*rows)).gaps == ()
     assert [gap.meter for gap in book.charge(batch(usage(agent="other", runtime_ms=1))).gaps] == ["runtime_ms"]
@@ -162,7 +199,8 @@ def test_runtime_is_a_gap_until_there_is_a_rate_card(tmp_path: Path) -> None:
 def test_the_rate_card_by_environment_and_date(tmp_path: Path) -> None:
     book = PriceBook.load(tmp_path)
     (tmp_path / "rate_card.toml").write_text(
-        '[[rate]]\nsession_second = "0.001"\n[[rate]]\nenvironment = "production"\nfrom = 2026-11-01\nsession_second = "0.002"\n'
+        '[[rate]]\nsession_second = "0.001"\n'
+        '[[rate]]\nenvironment = "production"\nfrom = 2026-11-01\nsession_second = "0.002"\n'
     )
     book.reload()
     rows = [
@@ -197,7 +235,9 @@ def test_ever_new_model_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyP
 def test_many_rows_of_few_models_share_their_vectors() -> None:
     random = np.random.default_rng(7)
     counts = random.integers(1, 20_000, 3_000).tolist()
-    rows = [usage("openai", ("gpt-4.1", "gpt-4.1-mini")[place % 2], in_uncached=count) for place, count in enumerate(counts)]
+    rows = [
+        usage("openai", ("gpt-4.1", "gpt-4.1-mini")[place % 2], in_uncached=count) for place, count in enumerate(counts)
+    ]
     book = PriceBook.load(None)
     found = book.charge(batch(*rows)).usages.column("amount_nano").to_pylist()
     assert found == [count * (2_000, 400)[place % 2] for place, count in enumerate(counts)]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import json
 from collections import defaultdict
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from charging import NOVEMBER, amounts, usage
 
-from outlay.core.money import NANO
+from charging import NOVEMBER, amounts, usage
+from outlay.core.money import NANO, nano_of
 from outlay.pricing.book import PriceBook
 
 BOOK = PriceBook.load(None)
@@ -30,6 +28,11 @@ def figures(shared: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def near(nano: int, recorded: Decimal) -> bool:
+    """Recorded costs carry binary noise, which is rounded away once at the door."""
+    return abs(Decimal(nano) / NANO - recorded) < Decimal("0.000000001")
 
 
 def priced(rows: list[dict[str, Any]]) -> Decimal:
@@ -61,10 +64,90 @@ def claude(each: dict[str, Any]) -> dict[str, Any]:
     return usage(
         "anthropic",
         each["model"],
+        time=datetime(2026, 2, 11, tzinfo=UTC),
         in_uncached=said["input_tokens"],
         in_cache_read=said["cache_read_input_tokens"],
         in_cache_write_1h=said["cache_creation_input_tokens"],
         out_text=said["output_tokens"],
+    )
+
+
+def test_tau2_list_prices_stand_beside_the_recorded_cost(figures: ModuleType) -> None:
+    compared = 0
+    for path, run in figures.tau2_files():
+        for role, side in (("assistant", "agent_info"), ("user", "user_info")):
+            model = run["info"][side]["llm"]
+            if model not in figures.OPENAI_PRICES:
+                continue
+            expected = figures.tau2_reprice_row(path, run, role, model)
+            rows = amounts(BOOK, *tau2(run, role, model))
+            assert len(rows) == expected["calls"]
+            assert near(sum(row["recorded_nano"] for row in rows), expected["recorded"])
+            assert Decimal(sum(row["list_nano"] for row in rows)) / NANO == expected["list without cache"]
+            assert sum(row["priced_nano"] for row in rows) == 0
+            compared += 1
+    assert compared == 11
+
+
+def tau2(run: dict[str, Any], role: str, model: str) -> list[dict[str, Any]]:
+    calls = [
+        each
+        for session in run["simulations"]
+        for each in session["messages"]
+        if each["role"] == role and each.get("cost")
+    ]
+    return [
+        usage(
+            "",
+            model,
+            time=datetime(2026, 3, 14, tzinfo=UTC),
+            in_uncached=each["usage"]["prompt_tokens"],
+            out_text=each["usage"]["completion_tokens"],
+            cost_nano=nano_of(each["cost"]),
+            cost_source="emitter",
+        )
+        for each in calls
+    ]
+
+
+def test_the_fine_tune_of_tau2_is_unpriced_not_free(figures: ModuleType) -> None:
+    (run,) = [run for path, run in figures.tau2_files() if path.name.startswith("ft-gpt-4.1")]
+    model = run["info"]["agent_info"]["llm"]
+    messages = [each for session in run["simulations"] for each in session["messages"]]
+    said = [each["usage"] for each in messages if each["role"] == "assistant" and each.get("usage")]
+    rows = amounts(
+        BOOK,
+        *(
+            usage("openai", model, in_uncached=each["prompt_tokens"], out_text=each["completion_tokens"], cost_nano=0)
+            for each in said
+        ),
+    )
+    assert sum(row["amount_nano"] for row in rows) == 0
+    assert sum(row["unpriced_tokens"] for row in rows) == 1_277_560 + 16_829
+    assert {row["list_nano"] for row in rows} == {None}
+    assert all(0 < row["band_low_nano"] < row["band_high_nano"] for row in rows)
+
+
+def test_langfuse_traces_keep_their_recorded_cost_and_show_the_list_price(figures: ModuleType) -> None:
+    listed = {row["file"]: row for row in figures.langfuse()["Traces"]}
+    for path in sorted((figures.DATA / "langfuse_traces").glob("*.json")):
+        trace = figures.parse(figures.text(path))
+        generations = [each for each in trace["observations"] if each["type"] == "GENERATION"]
+        rows = amounts(BOOK, *(langfuse(each) for each in generations))
+        expected = listed[figures.brief(path)]
+        assert near(sum(row["recorded_nano"] for row in rows), expected["recorded cost"])
+        assert Decimal(sum(row["list_nano"] for row in rows)) / NANO == expected["list price"]
+
+
+def langfuse(each: dict[str, Any]) -> dict[str, Any]:
+    return usage(
+        "",
+        each["model"],
+        time=datetime(2025, 8, 28, tzinfo=UTC),
+        in_uncached=each["usageDetails"]["input"],
+        out_text=each["usageDetails"]["output"],
+        cost_nano=nano_of(each["costDetails"]["total"]),
+        cost_source="emitter",
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from charging import NOVEMBER, charge, usage
 
+from charging import NOVEMBER, charge, usage
 from outlay.core.errors import FormatError, PriceError
 from outlay.pricing.book import PriceBook
 from outlay.pricing.litellm import MAP_NAME, read_map
@@ -24,14 +24,23 @@ MAP: dict[str, dict[str, Any]] = {
         "cache_read_input_token_cost": 7.5e-07,
         "input_cost_per_token_batches": 1.5e-06,
     },
-    "gpt-4.1": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-05, "output_cost_per_token": 8e-06},
+    "gpt-4.1": {
+        "litellm_provider": "openai",
+        "mode": "chat",
+        "input_cost_per_token": 1e-05,
+        "output_cost_per_token": 8e-06,
+    },
     "azure/us/gpt-4o-2024-11-20": {
         "litellm_provider": "azure",
         "mode": "chat",
         "input_cost_per_token": 2.75e-06,
         "output_cost_per_token": 1.1e-05,
     },
-    "azure/gpt-4o-2024-11-20": {"litellm_provider": "azure", "input_cost_per_token": 2.75e-06, "output_cost_per_token": 1.1e-05},
+    "azure/gpt-4o-2024-11-20": {
+        "litellm_provider": "azure",
+        "input_cost_per_token": 2.75e-06,
+        "output_cost_per_token": 1.1e-05,
+    },
     "bedrock/ap-south-1/meta.llama3-70b-instruct-v1:0": {
         "litellm_provider": "bedrock",
         "input_cost_per_token": 3.18e-06,
@@ -44,8 +53,18 @@ MAP: dict[str, dict[str, Any]] = {
         "output_cost_per_token": 1.5e-05,
         "cache_creation_input_token_cost_above_1hr": 6e-06,
     },
-    "house-rerank": {"litellm_provider": "cohere", "mode": "rerank", "input_cost_per_token": 0.0, "input_cost_per_query": 0.001},
-    "ollama/llama3.3": {"litellm_provider": "ollama", "mode": "chat", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0},
+    "house-rerank": {
+        "litellm_provider": "cohere",
+        "mode": "rerank",
+        "input_cost_per_token": 0.0,
+        "input_cost_per_query": 0.001,
+    },
+    "ollama/llama3.3": {
+        "litellm_provider": "ollama",
+        "mode": "chat",
+        "input_cost_per_token": 0.0,
+        "output_cost_per_token": 0.0,
+    },
     "broken": {"litellm_provider": "openai", "input_cost_per_token": "cheap", "output_cost_per_token": -1},
     "searcher": {
         "litellm_provider": "openai",
@@ -77,7 +96,9 @@ def test_its_batch_price_is_applied_where_it_has_one(book: PriceBook) -> None:
 def test_long_context_suffixes_become_tiers(book: PriceBook) -> None:
     rows = [usage("anthropic", "new-long", in_uncached=count) for count in (200_000, 200_001)]
     assert [charge(book, row, "in_uncached")["rate_pico"] for row in rows] == [3_000_000, 6_000_000]
-    assert charge(book, usage("anthropic", "new-long", in_cache_write_1h=1), "in_cache_write_1h")["rate_pico"] == 6_000_000
+    assert (
+        charge(book, usage("anthropic", "new-long", in_cache_write_1h=1), "in_cache_write_1h")["rate_pico"] == 6_000_000
+    )
 
 
 def test_searches_are_priced_by_the_query(book: PriceBook) -> None:

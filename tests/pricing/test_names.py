@@ -41,7 +41,10 @@ def test_providers(spelling: str, provider: str) -> None:
         (("", "bedrock/us-east-1/anthropic.claude-v2"), ("aws", "anthropic.claude-v2", "us-east-1")),
         (("", "bedrock/us.anthropic.claude-v2"), ("aws", "us.anthropic.claude-v2", "")),
         (("", "anthropic/claude-3-7-sonnet-20250219"), ("anthropic", "claude-3-7-sonnet-20250219", "")),
-        (("", "fireworks_ai/accounts/fireworks/models/deepseek-r1"), ("fireworks", "accounts/fireworks/models/deepseek-r1", "")),
+        (
+            ("", "fireworks_ai/accounts/fireworks/models/deepseek-r1"),
+            ("fireworks", "accounts/fireworks/models/deepseek-r1", ""),
+        ),
         (("openrouter", "anthropic/claude-opus-5"), ("openrouter", "anthropic/claude-opus-5", "")),
         (("together", "meta-llama/Llama-Guard-4-12B"), ("together", "meta-llama/Llama-Guard-4-12B", "")),
         (("", "gpt-4.1"), ("openai", "gpt-4.1", "")),

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from charging import NOVEMBER, amounts, charge, charges, usage
 
+from charging import NOVEMBER, amounts, charge, charges, usage
 from outlay.core.errors import PriceError
 from outlay.pricing.book import PriceBook
 
@@ -32,7 +32,11 @@ def test_p27_each_source_yields_to_the_one_before(tmp_path: Path) -> None:
     assert input_rate(book, "openai", "gpt-4.1") == (1_500_000, "override: ours")
     book.add_contract({"name": "deal", "provider": "openai", "model": "gpt-4.1", "input": "1 per 1M"})
     assert input_rate(book, "openai", "gpt-4.1") == (1_000_000, "contract: deal")
-    found = [(price.source.split(" ")[0], price.priority) for price in book.find("gpt-4.1", "openai", NOVEMBER) if price.meter == "in_uncached"]
+    found = [
+        (price.source.split(" ")[0], price.priority)
+        for price in book.find("gpt-4.1", "openai", NOVEMBER)
+        if price.meter == "in_uncached"
+    ]
     assert found == [("contract:", 60), ("override:", 50), ("genai-prices", 40), ("LiteLLM", 20), ("family", 10)]
 
 
@@ -53,7 +57,13 @@ def test_the_family_fallback_is_off_until_asked_for_and_always_flagged(tmp_path:
 def test_a_discount_is_taken_off_what_the_book_says_from_its_first_day(tmp_path: Path) -> None:
     book = PriceBook.load(tmp_path)
     book.add_contract(
-        {"name": "deal", "provider": "openai", "from": date(2026, 11, 1), "to": date(2027, 1, 1), "discount_percent": "12.5"}
+        {
+            "name": "deal",
+            "provider": "openai",
+            "from": date(2026, 11, 1),
+            "to": date(2027, 1, 1),
+            "discount_percent": "12.5",
+        }
     )
     assert input_rate(book, "openai", "gpt-4.1", time=datetime(2026, 10, 31, 23, tzinfo=UTC))[0] == 2_000_000
     assert input_rate(book, "openai", "gpt-4.1", time=datetime(2027, 1, 1, tzinfo=UTC))[0] == 2_000_000
@@ -69,14 +79,24 @@ def test_an_agreed_price_stands_beside_a_discount_on_the_rest(tmp_path: Path) ->
     book.add_contract(
         {"name": "deal", "provider": "openai", "model": "gpt-4.1", "discount_percent": "50", "output": "7 per 1M"}
     )
-    rates = {each["meter"]: each["rate_pico"] for each in charges(book, usage("openai", "gpt-4.1", in_uncached=1, out_text=1))}
+    rates = {
+        each["meter"]: each["rate_pico"]
+        for each in charges(book, usage("openai", "gpt-4.1", in_uncached=1, out_text=1))
+    }
     assert rates == {"in_uncached": 1_000_000, "out_text": 7_000_000}
 
 
 def test_conditions_and_dates_narrow_an_override(tmp_path: Path) -> None:
     book = PriceBook.load(tmp_path)
     book.add_override(
-        {"provider": "azure", "model": "gpt-4o*", "region": "eu*", "service_tier": "priority", "source": "ours", "input": "9 per 1M"}
+        {
+            "provider": "azure",
+            "model": "gpt-4o*",
+            "region": "eu*",
+            "service_tier": "priority",
+            "source": "ours",
+            "input": "9 per 1M",
+        }
     )
     assert input_rate(book, "azure", "gpt-4o", region="eu-west-1", service_tier="priority")[0] == 9_000_000
     assert input_rate(book, "azure", "gpt-4o", region="us", service_tier="priority")[0] == 2_500_000
@@ -86,7 +106,10 @@ def test_conditions_and_dates_narrow_an_override(tmp_path: Path) -> None:
 def test_a_catalogue_cache_price_is_closer_than_an_override_on_input(tmp_path: Path) -> None:
     book = PriceBook.load(tmp_path)
     book.add_override({"provider": "openai", "model": "gpt-4.1", "source": "ours", "input": "1 per 1M"})
-    rates = {each["meter"]: each["rate_pico"] for each in charges(book, usage("openai", "gpt-4.1", in_uncached=1, in_cache_read=1))}
+    rates = {
+        each["meter"]: each["rate_pico"]
+        for each in charges(book, usage("openai", "gpt-4.1", in_uncached=1, in_cache_read=1))
+    }
     assert rates == {"in_uncached": 1_000_000, "in_cache_read": 500_000}
 
 
@@ -110,11 +133,16 @@ def test_an_unknown_model_has_no_prices() -> None:
     book = PriceBook.load(None)
     assert book.find("nobody-knows-me", "nobody", NOVEMBER) == []
     assert book.applied("nobody-knows-me", "nobody", NOVEMBER) == []
-    assert {price.meter for price in book.find("nobody-knows-me", "openai", NOVEMBER)} == {"web_searches", "code_executions"}
+    assert {price.meter for price in book.find("nobody-knows-me", "openai", NOVEMBER)} == {
+        "web_searches",
+        "code_executions",
+    }
 
 
 def test_a_price_lent_by_the_maker_says_so_and_takes_no_variants() -> None:
-    found = charge(PriceBook.load(None), usage("azure", "gpt-4o", service_tier="priority", in_uncached=1_000), "in_uncached")
+    found = charge(
+        PriceBook.load(None), usage("azure", "gpt-4o", service_tier="priority", in_uncached=1_000), "in_uncached"
+    )
     assert found["rate_pico"] == 2_500_000
     assert found["variant_applied"] == "standard (asked: priority); no price of azure itself: the maker's"
 
@@ -122,7 +150,9 @@ def test_a_price_lent_by_the_maker_says_so_and_takes_no_variants() -> None:
 def test_applied_is_what_is_charged(tmp_path: Path) -> None:
     book = PriceBook.load(tmp_path)
     book.add_contract({"name": "deal", "provider": "openai", "discount_percent": "10"})
-    said = {price.meter: price.rate_pico for price in book.applied("gpt-4.1", "openai", NOVEMBER, service_tier="priority")}
+    said = {
+        price.meter: price.rate_pico for price in book.applied("gpt-4.1", "openai", NOVEMBER, service_tier="priority")
+    }
     assert said["in_uncached"] == input_rate(book, "openai", "gpt-4.1", service_tier="priority")[0] == 3_150_000
 
 

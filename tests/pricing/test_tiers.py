@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from charging import amounts, usage
 
+from charging import amounts, usage
 from outlay.core.errors import PriceError
 from outlay.pricing.book import PriceBook
 from outlay.pricing.userfiles import own_tiers
@@ -34,7 +34,8 @@ def test_by_name(model: str, tier: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pico", "tier"), [(20_000_000, "frontier"), (19_999_999, "mid"), (3_000_000, "mid"), (2_999_999, "efficient"), (None, "(unknown)")]
+    ("pico", "tier"),
+    [(20_000_000, "frontier"), (19_999_999, "mid"), (3_000_000, "mid"), (2_999_999, "efficient"), (None, "(unknown)")],
 )
 def test_by_price(pico: int | None, tier: str) -> None:
     assert own_tiers().tier_of("a-new-model", pico) == tier
@@ -50,4 +51,4 @@ def test_a_tier_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tiers.toml").write_text('[[tier]]\nname = "middle"\nmodels = ["x"]\n')
     with pytest.raises(PriceError) as caught:
         PriceBook.load(tmp_path)
-    assert caught.value.detail == ('tiers.toml:1: name is \'middle\' (did you mean "mid"?)',)
+    assert caught.value.detail == ("tiers.toml:1: name is 'middle' (did you mean \"mid\"?)",)

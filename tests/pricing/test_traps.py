@@ -6,10 +6,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import charging
 import pytest
-from charging import amounts, charge, charges, usage
 
+import charging
+from charging import amounts, charge, charges, usage
 from outlay.pricing.book import PriceBook
 
 BOOK = PriceBook.load(None)
@@ -34,7 +34,11 @@ def test_p1_an_unknown_context_value_is_visible() -> None:
 @pytest.mark.parametrize(
     ("at", "nano", "variant"),
     [
-        (datetime(2026, 10, 11, 23, 59, 59, tzinfo=UTC), dollars("0.0325"), "standard (asked: priority, known from 2026-10-12)"),
+        (
+            datetime(2026, 10, 11, 23, 59, 59, tzinfo=UTC),
+            dollars("0.0325"),
+            "standard (asked: priority, known from 2026-10-12)",
+        ),
         (datetime(2026, 10, 12, tzinfo=UTC), dollars("0.065"), "service_tier=priority"),
     ],
 )
@@ -102,7 +106,12 @@ def test_p5_rerank_is_priced_by_the_search() -> None:
 def test_p5_aliases_and_overrides_fill_what_only_the_company_knows(tmp_path: Path) -> None:
     book = PriceBook.load(tmp_path)
     book.add_alias({"model": "my-gpt5-prod", "provider": "azure", "to": "gpt-5"})
-    book.add_alias({"model": "arn:aws:bedrock:*:application-inference-profile/a1b2", "to": "us.anthropic.claude-sonnet-4-5-20250929-v1:0"})
+    book.add_alias(
+        {
+            "model": "arn:aws:bedrock:*:application-inference-profile/a1b2",
+            "to": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        }
+    )
     book.add_override({"provider": "ollama", "model": "*", "source": "our own machine", "input": "0", "output": "0"})
     deployed = charge(book, usage("azure", "my-gpt5-prod", in_uncached=1_000), "in_uncached")
     assert deployed["rate_pico"] == 1_250_000
@@ -232,7 +241,9 @@ def test_p22_p23_uncached_input_without_a_cache_meter_costs_the_full_rate() -> N
 
 
 def test_p24_thoughts_are_priced_as_output() -> None:
-    rates = [each["rate_pico"] for each in charges(BOOK, usage("google", "gemini-2.5-pro", out_text=10, out_reasoning=10))]
+    rates = [
+        each["rate_pico"] for each in charges(BOOK, usage("google", "gemini-2.5-pro", out_text=10, out_reasoning=10))
+    ]
     assert rates == [10_000_000, 10_000_000]
 
 
@@ -242,7 +253,12 @@ def test_p25_a_recorded_cost_is_one_charge_and_never_a_sum() -> None:
     assert (found["meter"], found["quantity"], found["rate_pico"]) == ("total", 1, None)
     assert (found["provenance"], found["amount_nano"], found["price"]) == ("recorded", 1_234, "recorded: emitter")
     (sums,) = amounts(BOOK, row)
-    assert (sums["amount_nano"], sums["recorded_nano"], sums["priced_nano"], sums["list_nano"]) == (1_234, 1_234, 0, 2_500_000)
+    assert (sums["amount_nano"], sums["recorded_nano"], sums["priced_nano"], sums["list_nano"]) == (
+        1_234,
+        1_234,
+        0,
+        2_500_000,
+    )
 
 
 def test_p26_credits_are_not_dollars_until_somebody_says_so(tmp_path: Path) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from charging import charge, usage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charging import charge, usage
 from outlay.core.errors import PriceError
 from outlay.core.money import PICO_PER_NANO
 from outlay.pricing import userfiles
 from outlay.pricing.book import PriceBook
 from outlay.pricing.rows import rate_pico, read_prices
 
-BAD = '''[[contract]]
+BAD = """[[contract]]
 name = "one"
 provider = "openai"
 discount_percent = "120"
@@ -29,7 +29,7 @@ to = 2026-01-01
 
 [[contract]]
 provider = "openai"
-'''
+"""
 
 
 def test_every_problem_is_listed_with_its_line(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ class PriceBook:
     def find(self, model: str, provider: str = "", at: datetime | None = None, **asked: str) -> list[Price]:
         """Every rate any source offers for a model at a moment (default now), best first within each meter.
 
-        `asked` may name region, service_tier, processing and speed. What holds for all models of a provider, such as web
-        search, is in it too; where no token meter is, nobody knows the model.
+        `asked` may name region, service_tier, processing and speed. What holds for all models of a provider, web
+        search for one, is in it too; where no token meter is, nobody knows the model.
         """
         return shelf.offers(self.course(Asked(provider, model, **asked)), _ns(at))
 

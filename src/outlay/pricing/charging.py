@@ -49,8 +49,8 @@ class Stack:
     which: NDArray[np.int64]
     place: NDArray[np.int64]
     pico: NDArray[np.int64]
-    price_code: NDArray[np.int32]
-    variant_code: NDArray[np.int32]
+    price_code: NDArray[np.int64]
+    variant_code: NDArray[np.int64]
     estimated: NDArray[np.bool_]
     prices: list[str]
     variants: list[str]
@@ -82,29 +82,29 @@ def _stacked(usages: pa.Table, quantity: NDArray[np.int64], vector_at: VectorAt,
     slots = np.searchsorted(edges.days_us, times, "right") * (len(edges.hours_us) + 1)
     slots += np.searchsorted(edges.hours_us, times % DAY_US, "right")
     key = key * ((len(edges.days_us) + 1) * (len(edges.hours_us) + 1)) + slots
-    _, first, which = np.unique(key, return_index=True, return_inverse=True)
+    first, which = columns.distinct(key)
     vectors = [vector_at(tuple(each.values[each.codes[row]] for each in asked), int(times[row])) for row in first]
-    return _stack(vectors, which.reshape(-1), quantity)
+    return _stack(vectors, which, quantity)
 
 
 def _dense(key: NDArray[np.int64]) -> NDArray[np.int64]:
     """Renumbers a key so that the next column cannot make it overflow."""
-    return key if key.size == 0 or int(key.max()) < 2**20 else np.unique(key, return_inverse=True)[1].reshape(-1)
+    return key if key.size == 0 or int(key.max()) < 2**20 else columns.distinct(key)[1]
 
 
 def _stack(vectors: Sequence[Vector], which: NDArray[np.int64], quantity: NDArray[np.int64]) -> Stack:
     prices: dict[str, int] = {}
     variants: dict[str, int] = {}
     starts = np.zeros(len(vectors), np.int64)
-    price_code: list[NDArray[np.int32]] = []
-    variant_code: list[NDArray[np.int32]] = []
+    price_code: list[NDArray[np.int64]] = []
+    variant_code: list[NDArray[np.int64]] = []
     height = 0
     for number, vector in enumerate(vectors):
         starts[number] = height
         height += vector.pico.shape[0]
-        pooled = np.array([prices.setdefault(text, len(prices)) for text in vector.prices], np.int32)
+        pooled = np.array([prices.setdefault(text, len(prices)) for text in vector.prices], np.int64)
         price_code.append(pooled[vector.price_code])
-        pooled = np.array([variants.setdefault(text, len(variants)) for text in vector.variants], np.int32)
+        pooled = np.array([variants.setdefault(text, len(variants)) for text in vector.variants], np.int64)
         variant_code.append(pooled[vector.variant_code])
     wide = (0, len(METER_NAMES))
     place = starts[which] if len(vectors) else np.zeros(0, np.int64)
@@ -118,8 +118,8 @@ def _stack(vectors: Sequence[Vector], which: NDArray[np.int64], quantity: NDArra
         which,
         place,
         np.concatenate([each.pico for each in vectors] or [np.zeros(wide, np.int64)]),
-        np.concatenate(price_code or [np.zeros(wide, np.int32)]),
-        np.concatenate(variant_code or [np.zeros(wide, np.int32)]),
+        np.concatenate(price_code or [np.zeros(wide, np.int64)]),
+        np.concatenate(variant_code or [np.zeros(wide, np.int64)]),
         np.concatenate([each.estimated for each in vectors] or [np.zeros(wide, np.bool_)]),
         list(prices),
         list(variants),
@@ -143,26 +143,30 @@ def _with_requests(loose: Loose, quantity: NDArray[np.int64], bears: NDArray[np.
 
 
 def _book_lines(stack: Stack, quantity: NDArray[np.int64], bears: NDArray[np.bool_]) -> Lines:
-    row, meter = np.nonzero((quantity > 0) & bears[:, None])
-    return _lines(stack, row, meter, quantity[row, meter])
+    cells = np.flatnonzero(quantity)
+    row, meter = np.divmod(cells, TOKEN_COUNT)
+    if not bears.all():
+        some = bears[row]
+        cells, row, meter = cells[some], row[some], meter[some]
+    return _lines(stack, row, meter, quantity.ravel()[cells])
 
 
 def _lines(stack: Stack, row: NDArray[np.int64], meter: NDArray[np.int64], quantity: NDArray[np.int64]) -> Lines:
-    place = stack.place[row]
-    rate = stack.pico[place, meter]
+    cells = stack.place[row] * len(METER_NAMES) + meter
+    rate = stack.pico.ravel()[cells]
     known = rate != UNKNOWN_RATE
-    amount = amounts_nano(quantity, np.where(known, rate, 0))
+    amount = amounts_nano(quantity, np.maximum(rate, 0))
     known &= amount != OUT_OF_RANGE
     return Lines(
         row=row,
         meter=meter,
         quantity=quantity,
         rate_pico=rate,
-        amount_nano=np.where(known, amount, 0),
+        amount_nano=amount * known,
         known=known,
-        estimated=stack.estimated[place, meter] & known,
-        price=stack.price_code[place, meter].astype(np.int64),
-        variant=stack.variant_code[place, meter].astype(np.int64),
+        estimated=stack.estimated.ravel()[cells] & known,
+        price=stack.price_code.ravel()[cells],
+        variant=stack.variant_code.ravel()[cells],
         prices=stack.prices,
         variants=stack.variants,
     )
@@ -171,7 +175,7 @@ def _lines(stack: Stack, row: NDArray[np.int64], meter: NDArray[np.int64], quant
 def _loose_lines(
     usages: pa.Table, loose: Loose, bears: NDArray[np.bool_], stack: Stack, card: Sequence[CardRow]
 ) -> list[Lines]:
-    """Lines of everything that is not a token. Being alive costs what the rate card says, whatever else a usage bears."""
+    """Lines of everything that is not a token. Being alive costs by the rate card, whatever else a usage bears."""
     runtime = np.isin(loose.meter, RUNTIME_CODES)
     plain = bears[loose.row] & ~runtime if len(loose.row) else runtime
     if not (plain | runtime).any():
@@ -202,12 +206,12 @@ def _runtime_lines(
         slot = np.searchsorted(np.array(edges, np.int64), times[row], "right")
         who = _dense(agent.codes[row] * max(len(environment.values), 1) + environment.codes[row])
         key = who * (len(edges) + 1) + slot
-        _, first, which = np.unique(key, return_index=True, return_inverse=True)
+        first, which = columns.distinct(key)
         for number, usage in enumerate(row[first].tolist()):
             who_is = agent.values[agent.codes[usage]], environment.values[environment.codes[usage]]
             said = card_rates(card, *who_is, int(times[usage]) * NS_PER_US)
             for name, found in said.items():
-                here = (which.reshape(-1) == number) & (meter == METER_CODE[name])
+                here = (which == number) & (meter == METER_CODE[name])
                 rate[here] = found.pico
                 price[here] = prices.setdefault(found.price, len(prices))
                 variant[here] = variants.setdefault(found.variant, len(variants))

@@ -70,6 +70,15 @@ def present(table: pa.Table, name: str) -> NDArray[np.bool_]:
     return pc.is_valid(table.column(name)).to_numpy()
 
 
+def distinct(key: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each distinct key, in order of appearance, where it first stands; and the number of each place's key."""
+    encoded: Any = pa.array(key).dictionary_encode()
+    which = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    first = np.zeros(len(encoded.dictionary), np.int64)
+    first[which[::-1]] = np.arange(len(key) - 1, -1, -1)
+    return first, which
+
+
 def times_us(table: pa.Table) -> NDArray[np.int64]:
     """The usages' times as UTC epoch microseconds."""
     return table.column("time").cast(pa.timestamp("us")).cast(pa.int64()).fill_null(0).to_numpy()

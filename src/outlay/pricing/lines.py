@@ -52,6 +52,10 @@ class Lines:
         picked = {name: getattr(self, name)[some] for name in _ARRAYS}
         return replace(self, **picked)
 
+    def in_order(self, order: NDArray[np.int64]) -> Lines:
+        """The lines rearranged."""
+        return replace(self, **{name: getattr(self, name)[order] for name in _ARRAYS})
+
     def joined(self, *others: Lines) -> Lines:
         """These lines and the others, their texts in one list."""
         parts = [part for part in (self, *others) if len(part.row)]
@@ -68,11 +72,14 @@ class Lines:
     def sums(self, height: int, some: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Amounts of the marked lines, added up per usage."""
         total = np.zeros(height, np.int64)
-        np.add.at(total, self.row[some], self.amount_nano[some])
+        if some.any():
+            np.add.at(total, self.row[some], self.amount_nano[some])
         return total
 
     def counts(self, height: int, some: NDArray[np.bool_]) -> NDArray[np.int64]:
         """How many of the marked lines each usage has."""
+        if not some.any():
+            return np.zeros(height, np.int64)
         return np.bincount(self.row[some], minlength=height).astype(np.int64)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from outlay.core.charge import PROVENANCE_CODE, UNPRICED, Provenance
 from outlay.core.meters import METER_NAMES, TOKEN_METERS
-from outlay.pricing.charges import AMOUNTS, CHARGES, TEXT
+from outlay.pricing.charges import AMOUNTS, CHARGES
 from outlay.pricing.lines import Lines
 from outlay.pricing.rates import UNKNOWN_RATE
 from outlay.pricing.recorded import Recorded
@@ -27,41 +27,29 @@ TOKEN_COUNT = len(TOKEN_METERS)
 def charges_of(lines: Lines, recorded: Recorded) -> pa.Table:
     """The charges in the order of the usages, then of the meters."""
     place = lines.row * len(METER_NAMES) + lines.meter
-    order = np.argsort(place, kind="stable") if (place[1:] < place[:-1]).any() else np.arange(len(place))
-    known = lines.known[order]
-    provenance = np.full(len(order), _PRICED, np.uint8)
-    provenance[lines.estimated[order]] = _ESTIMATED
-    provenance[lines.recorded[order]] = _RECORDED
+    if (place[1:] < place[:-1]).any():
+        lines = lines.in_order(np.argsort(place, kind="stable"))
+    known = lines.known
+    provenance = np.full(len(known), _PRICED, np.uint8)
+    provenance[lines.estimated] = _ESTIMATED
+    provenance[lines.recorded] = _RECORDED
     provenance[~known] = _UNPRICED
-    rate = lines.rate_pico[order]
-    prices, price = _with_unpriced(lines, order)
-    variants, variant = _out_of_range(lines, order)
+    prices, variants = [*lines.prices, UNPRICED], [*lines.variants, "amount out of range"]
+    too_large = ~known & (lines.rate_pico != UNKNOWN_RATE)
     return pa.table(
         [
-            pa.array(lines.row[order].astype(np.int32)),
-            pa.array(lines.meter[order].astype(np.uint8)),
-            pa.array(lines.quantity[order]),
-            pa.array(rate, mask=rate == UNKNOWN_RATE),
-            pa.array(lines.amount_nano[order], mask=~known),
-            _texts(lines.foreign[order], recorded.currencies),
+            pa.array(lines.row.astype(np.int32)),
+            pa.array(lines.meter.astype(np.uint8)),
+            pa.array(lines.quantity),
+            pa.array(lines.rate_pico, mask=lines.rate_pico == UNKNOWN_RATE),
+            pa.array(lines.amount_nano, mask=~known),
+            _texts(lines.foreign, recorded.currencies),
             pa.array(provenance),
-            _texts(price, prices),
-            _texts(variant, variants),
+            _texts(np.where(known, lines.price, len(prices) - 1), prices),
+            _texts(np.where(too_large, len(variants) - 1, lines.variant), variants),
         ],
         schema=CHARGES,
     )
-
-
-def _with_unpriced(lines: Lines, order: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    prices = [*lines.prices, UNPRICED]
-    return prices, np.where(lines.known[order], lines.price[order], len(prices) - 1)
-
-
-def _out_of_range(lines: Lines, order: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    """Says of a charge that has a rate but no amount that it is too large to be true."""
-    variants = [*lines.variants, "amount out of range"]
-    too_large = ~lines.known[order] & (lines.rate_pico[order] != UNKNOWN_RATE)
-    return variants, np.where(too_large, len(variants) - 1, lines.variant[order])
 
 
 def with_amounts(
@@ -70,14 +58,16 @@ def with_amounts(
     """The usages with the AMOUNTS columns; columns of an earlier charging are replaced."""
     height = usages.num_rows
     known, unknown = posted.known, ~posted.known
-    priced = known & ~posted.recorded & ~posted.estimated
+    total, recorded_sum = posted.sums(height, known), posted.sums(height, known & posted.recorded)
+    estimated_sum = posted.sums(height, posted.estimated)
     token = posted.meter < TOKEN_COUNT
     unpriced_tokens = np.zeros(height, np.int64)
-    np.add.at(unpriced_tokens, posted.row[unknown & token], posted.quantity[unknown & token])
+    if unknown.any():
+        np.add.at(unpriced_tokens, posted.row[unknown & token], posted.quantity[unknown & token])
     whole = np.zeros(height, np.bool_)
     whole[book.row] = True
     whole[book.row[~book.known]] = False
-    listed = book.sums(height, book.known)
+    listed = total if posted is book else book.sums(height, book.known)
     low, high, banded = _bands(stack, posted, height)
     abroad = recorded.stated & (recorded.foreign > 0)
     unpriced_tokens[abroad] += tokens[abroad].sum(axis=1)
@@ -88,10 +78,10 @@ def with_amounts(
     columns = [
         _texts(stack.which, names),
         _texts(stack.which, tiers),
-        pa.array(posted.sums(height, known)),
-        pa.array(posted.sums(height, known & posted.recorded)),
-        pa.array(posted.sums(height, priced)),
-        pa.array(posted.sums(height, posted.estimated)),
+        pa.array(total),
+        pa.array(recorded_sum),
+        pa.array(total - recorded_sum - estimated_sum),
+        pa.array(estimated_sum),
         pa.array(listed, mask=~whole),
         pa.array(posted.counts(height, unknown).astype(np.int32)),
         pa.array(unpriced_tokens),
@@ -129,4 +119,4 @@ def _texts(codes: NDArray[np.int64], texts: list[str]) -> pa.Array:
     """Codes into texts as a dictionary column whose dictionary holds each text once."""
     pool: dict[str, int] = {}
     lut = np.array([pool.setdefault(text, len(pool)) for text in texts] or [0], np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(lut[codes]), pa.array(list(pool), pa.string())).cast(TEXT)
+    return pa.DictionaryArray.from_arrays(pa.array(lut[codes]), pa.array(list(pool), pa.string()))
