@@ -64,6 +64,6 @@ def _step(row: dict[str, Any]) -> dict[str, Any]:
         **row,
         "time": row["time"][:19].replace("T", " "),
         "operation": "  " * row["depth"] + row["operation"],
-        "cost": row["cost"] if row["cost"] is not None or row["charges"] else "",
+        "cost": row["cost"] if row["charges"] else "",  # a step without charges has no cost, not a cost of zero
         "remark": ", ".join(remarks),
     }
