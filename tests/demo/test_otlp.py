@@ -22,7 +22,7 @@ def parsed(days: range, seed: int = 7) -> list[ExportTraceServiceRequest]:
 
 def spans(days: range) -> list[tuple[str, str, Span]]:
     return [
-        (next(item.value.string_value for item in rs.resource.attributes if item.key == "service.name"), ss.scope.name, each)
+        (rs.resource.attributes[0].value.string_value, ss.scope.name, each)
         for request in parsed(days)
         for rs in request.resource_spans
         for ss in rs.scope_spans
@@ -44,13 +44,15 @@ def test_the_bytes_do_not_depend_on_the_process() -> None:
     import subprocess
     import sys
 
-    script = (
-        "import hashlib, sys; from datetime import datetime; from outlay.demo.run import bodies;"
-        f"print(hashlib.sha256(b''.join(b for b, _ in bodies(7, datetime.fromisoformat({NOW.isoformat()!r}), {SUMMARY!r}))).hexdigest())"
+    script = "\n".join(
+        [
+            "import hashlib; from datetime import datetime; from outlay.demo.run import bodies",
+            f"told = bodies(7, datetime.fromisoformat({NOW.isoformat()!r}), {SUMMARY!r})",
+            "print(hashlib.sha256(b''.join(body for body, _ in told)).hexdigest())",
+        ]
     )
-    told = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "77"}
-    )  # fmt: skip
+    surroundings = {"PYTHONPATH": ":".join(sys.path), "PYTHONHASHSEED": "77"}
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=surroundings)
     assert told.stdout.strip() == digest(SUMMARY)
 
 

@@ -137,6 +137,7 @@ class Feature:
     policy_units: int = 0
     judges: int = 0
     subagents: int = 0
+    helper_percent: int = 0  # turns that a router gives to the helper's model
     web_searches: int = 0
     tools: tuple[str, ...] = ()
     tool_fee_micro: int = 0  # micro-dollars a paid tool call, stated by the emitter

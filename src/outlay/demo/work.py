@@ -165,7 +165,8 @@ class _Unfolding:
         hand_over = {rng.randrange(calls) for _ in range(feature.subagents)}
         context = self._around(feature.context * self.size_percent // 100) * (3 if self.whole_documents else 1)
         for turn in range(calls):
-            self._turn(self.main, min(context, CONTEXT_TOKENS_MAX), feature.output, ROOT, warm=turn > 0)
+            model = self.helper if rng.randrange(100) < feature.helper_percent else self.main
+            self._turn(model, min(context, CONTEXT_TOKENS_MAX), feature.output, ROOT, warm=turn > 0)
             context += self._around(feature.growth * self.size_percent // 100)
             if self.looping or rng.randrange(100) < TOOL_PERCENT:
                 self._tool()
@@ -345,7 +346,7 @@ def summarised(run: Run) -> Run:
     return short
 
 
-_SUMMARY_GROUPS = {"embedding": "retrieval", "search": "retrieval", "rerank": "retrieval", "judge": "guardrail"}
+_SUMMARY_GROUPS = {"search": "retrieval", "rerank": "retrieval", "judge": "guardrail"}
 
 
 def _summary_key(step: Step) -> tuple[object, ...]:

@@ -39,6 +39,7 @@ def company() -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for week in range(12):
         at = week * 7 + 0.5
+        review = {"team": "documents", "feature": "contract-review", "session": f"doc-{week}"}
         rows += [
             work(at, f"{40 + week}", task="done"),
             work(at, f"{9 - week // 2}", "retries"),
@@ -46,8 +47,8 @@ def company() -> list[dict[str, Any]]:
             work(at, "4", "guardrails"),
             work(at, "1.25", "tools"),
             work(at, "6", "orchestration"),
-            work(at, "30", team="documents", feature="contract-review", session=f"doc-{week}", model_tier="frontier", task="done"),
-            work(at, "2", "orchestration", team="documents", feature="contract-review", session=f"doc-{week}"),
+            work(at, "30", **review, model_tier="frontier", task="done"),
+            work(at, "2", "orchestration", **review),
         ]  # fmt: skip
     return rows
 
@@ -105,7 +106,11 @@ class Miniature:
             bucket = (_bucket(row["time"], query.grain),) if query.grain else ()
             groups.setdefault((*bucket, *(row[name] for name in query.by)), []).append(row)
         names = (*(("time",) if query.grain else ()), *query.by)
-        told = [dict(zip(names, key, strict=True)) | _measured(query, group) for key, group in groups.items()] if names else []
+        told = (
+            [dict(zip(names, key, strict=True)) | _measured(query, group) for key, group in groups.items()]
+            if names
+            else []
+        )
         return Answer({}, _ranked(told, query), _measured(query, rows), self._coverage(rows))
 
     def counters(self) -> Mapping[str, int | str]:

@@ -135,7 +135,9 @@ class _Asking:
 
     def options(self, dimension: str) -> Sequence[str]:
         """The values one can narrow to: those that ever cost something."""
-        answer = self._books.ask(Query(("cost",), (dimension,), top=OPTIONS_MAX, order=Order(dimension, descending=False)))
+        answer = self._books.ask(
+            Query(("cost",), (dimension,), top=OPTIONS_MAX, order=Order(dimension, descending=False))
+        )
         return tuple(str(row[dimension]) for row in answer.rows if row[dimension] != "(other)")
 
 

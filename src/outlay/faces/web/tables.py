@@ -70,7 +70,7 @@ def features(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
         rows.append(
             {
                 "feature": row["feature"],
-                "team": "" if other else row["team"],
+                "team": "" if other or row["team"] == row["feature"] else row["team"],
                 "href": "" if other else figures.choice.address(feature=str(row["feature"])),
                 "cost": _money(row.get("cost")),
                 "completed": _count(row.get("tasks_completed")),

@@ -30,8 +30,8 @@ CENTRES: Mapping[str, str] = {
 """Cost centres in words, in stacking order."""
 
 STALE_AFTER = timedelta(hours=1)
-PARTIAL_SHARE_MIN = Decimal("0.005")
-"""Less than half a per cent without a tag or a price is not worth a banner; the footer says it anyway."""
+UNTAGGED_SHARE_MIN = Decimal("0.005")
+"""Less than half a per cent without a tag is not worth a banner; the footer says it anyway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +184,13 @@ def banners(figures: Figures) -> list[tuple[str, str]]:
     """What is missing from the figures above, with the address that shows it."""
     told: list[tuple[str, str]] = []
     coverage, total = figures.now.coverage, figures.now.total
-    unpriced, tokens = decimal_of(total.get("unpriced_tokens")) or Decimal(0), decimal_of(total.get("total_tokens"))
-    if tokens and unpriced / tokens >= PARTIAL_SHARE_MIN:
+    usages = coverage.get("unpriced_usages")
+    if usages:
         models = ", ".join(str(model["model"]) for model in coverage.get("unpriced_models", ()))
-        text = (
-            f"{formats.share(str(unpriced / tokens))} of the tokens have no price and are not in these sums: {models}."
-        )
+        text = f"{count(usages)} usages have no price and are not in these sums{_of_tokens(total)}: {models}."
         told.append((text, "/api/v1/spend?by=model_raw&measures=unpriced_usages,unpriced_tokens"))
     attributed = decimal_of(coverage.get("attributed_share"))
-    if attributed is not None and 1 - attributed >= PARTIAL_SHARE_MIN:
+    if attributed is not None and 1 - attributed >= UNTAGGED_SHARE_MIN:
         untagged = money(coverage.get("untagged_cost", {}).get("team"))
         told.append(
             (f"{untagged} carries no team tag ({share(str(1 - attributed))} of full cost).", "/?team=%28untagged%29")
@@ -200,6 +198,11 @@ def banners(figures: Figures) -> list[tuple[str, str]]:
     if coverage.get("orchestration_gap"):
         told.append(("Orchestration is not in these sums: no rate card is configured.", ""))
     return told
+
+
+def _of_tokens(total: Mapping[str, Any]) -> str:
+    unpriced, tokens = decimal_of(total.get("unpriced_tokens")), decimal_of(total.get("total_tokens"))
+    return f" ({formats.share(str(unpriced / tokens))} of the tokens)" if unpriced and tokens else ""
 
 
 def freshness(figures: Figures) -> dict[str, str]:
