@@ -45,7 +45,7 @@ format: setup ## ruff's formatter and its safe repairs over everything
 bench: setup ## the figures of docs/benchmarks.md, measured here (ARGS="ingest --peer phoenix" picks)
 	$(BIN)/python bench/run.py $(ARGS)
 
-docs: setup ## writes the generated parts of docs/ (command help, measures, dimensions) from the code
+docs: setup ## writes the pages of docs/ that are made from the code
 	$(BIN)/python tools/docs.py
 
 lock: setup ## compiles requirements/*.txt again from pyproject.toml (UPGRADE=1 for the newest releases)

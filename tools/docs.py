@@ -1,6 +1,7 @@
 """Writes the pages of docs/ that are made from the code: `python tools/docs.py [--check]`.
 
-`docs/cli.md` is what every `--help` prints, `docs/measures.md` every measure and dimension with its own text.
+`docs/cli.md` is what every `--help` prints. Pages a person writes around such facts (docs/metrics.md) are compared with
+the code by their own tests.
 """
 
 from __future__ import annotations
@@ -39,50 +40,7 @@ def cli_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def measures_page() -> str:
-    """Every measure and dimension."""
-    from outlay.metrics.dimensions import DIMENSIONS
-    from outlay.metrics.measures import MEASURES
-
-    measures = [f"| `{item.name}` | {item.unit} | {_cell(item.text)} |" for item in MEASURES]
-    dimensions = [f"| `{item.name}` | {_cell(item.text)} | {_values(item.values)} |" for item in DIMENSIONS]
-    return "\n".join(
-        [
-            "# Measures and dimensions",
-            "",
-            MADE,
-            "",
-            "The command line (`--measures`, `--by`, `--where`), the API and the page use these words and no others.",
-            "Amounts and ratios come out as exact decimal texts. What is not known is null; an amount then reads",
-            "`(unpriced)`, never 0.",
-            "",
-            "## Measures",
-            "",
-            "| name | unit | meaning |",
-            "|---|---|---|",
-            *measures,
-            "",
-            "## Dimensions",
-            "",
-            "Split by any of them, and by any free tag as `tag.NAME`.",
-            "",
-            "| name | meaning | values |",
-            "|---|---|---|",
-            *dimensions,
-            "",
-        ]
-    )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _values(values: tuple[str, ...]) -> str:
-    return ", ".join(f"`{value}`" for value in values)
-
-
-PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page, "measures.md": measures_page}
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli_page}
 
 
 def main() -> int:
