@@ -11,6 +11,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from outlay.normalize.spans import facts_of_spans
+from outlay.sources.facts import Batch
+from outlay.sources.otlp import decode
+
 START_NS = 1_795_000_000 * 10**9
 TRACE = bytes(range(16))
 
@@ -84,3 +88,22 @@ def json_of(made: ExportTraceServiceRequest) -> bytes:
                 for key in {"traceId", "spanId", "parentSpanId"} & one.keys():
                     one[key] = base64.b64decode(one[key]).hex()
     return json.dumps(told).encode()
+
+
+def facts_said(
+    attributes: Mapping[str, object], resource: Mapping[str, object] | None = None, **changes: object
+) -> Batch:
+    """The facts and outcomes of one span that nothing is wrong with."""
+    decoded = decode([request([span(1, attributes, **changes)], resource).SerializeToString()], "protobuf")
+    assert not decoded.bodies[0].problems
+    return facts_of_spans(decoded.spans)
+
+
+def fact_of(
+    attributes: Mapping[str, object], resource: Mapping[str, object] | None = None, **changes: object
+) -> dict[str, object]:
+    """The one fact of such a span, its tags and units as mappings."""
+    found = facts_said(attributes, resource, **changes).facts.to_pylist()[0]
+    found["tags"] = dict(found["tags"] or ())
+    found["units"] = {unit["meter"]: unit["quantity"] for unit in found["units"] or ()}
+    return found

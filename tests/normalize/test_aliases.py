@@ -5,140 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from otlp_wire import request, span
 
+from otlp_wire import fact_of as fact
+from otlp_wire import facts_said as read
+from otlp_wire import request, span
 from outlay.core.centre import Operation
 from outlay.normalize.alias_text import door_text, page_text
 from outlay.normalize.aliases import load, parse
-from outlay.normalize.spans import facts_of_spans
-from outlay.sources.facts import Batch
 from outlay.sources.otlp import decode
 
-
-def read(attributes: dict[str, object], resource: dict[str, object] | None = None, **changes: object) -> Batch:
-    decoded = decode([request([span(1, attributes, **changes)], resource).SerializeToString()], "protobuf")
-    assert not decoded.bodies[0].problems
-    return facts_of_spans(decoded.spans)
-
-
-def fact(attributes: dict[str, object], resource: dict[str, object] | None = None, **changes: object) -> dict[str, object]:
-    found = read(attributes, resource, **changes).facts.to_pylist()[0]
-    found["tags"] = dict(found["tags"] or ())
-    found["units"] = {unit["meter"]: unit["quantity"] for unit in found["units"] or ()}
-    return found
-
-
-# ------------------------------------------------------------------------------------------ 2.1 kind of step
-
-KINDS = {
-    "gen_ai.operation.name": {
-        **dict.fromkeys(("chat", "generate_content", "text_completion"), "chat"),
-        "embeddings": "embedding",
-        "retrieval": "retrieval",
-        "execute_tool": "tool",
-        "invoke_agent": "agent",
-        "create_agent": "step",
-        "invoke_workflow": "workflow",
-        "plan": "step",
-        "fetch_response": "step",
-        **{f"{verb}_memory{end}": "memory" for verb in ("search", "create", "update", "upsert", "delete") for end in ("", "_store")},
-        "apply_guardrail": "guardrail",
-    },
-    "openinference.span.kind": {
-        "LLM": "chat",
-        "CHAIN": "step",
-        "AGENT": "agent",
-        "TOOL": "tool",
-        "RETRIEVER": "retrieval",
-        "EMBEDDING": "embedding",
-        "RERANKER": "rerank",
-        "GUARDRAIL": "guardrail",
-        "EVALUATOR": "evaluation",
-        "PROMPT": "step",
-        "DECISION": "chat",
-        "UNKNOWN": "step",
-    },
-    "traceloop.span.kind": {"workflow": "workflow", "task": "step", "agent": "agent", "tool": "tool"},
-    "llm.request.type": {"chat": "chat", "completion": "chat", "embedding": "embedding", "rerank": "rerank"},
-    "langfuse.observation.type": {
-        "span": "step",
-        "generation": "chat",
-        "event": "step",
-        "embedding": "embedding",
-        "agent": "agent",
-        "tool": "tool",
-        "chain": "step",
-        "retriever": "retrieval",
-        "guardrail": "guardrail",
-        "evaluator": "evaluation",
-    },
-    "span.type": {
-        "interaction": "agent",
-        "llm_request": "chat",
-        "tool": "tool",
-        "tool.execution": "step",
-        "tool.blocked_on_user": "step",
-        "subagent.spawn": "agent",
-        "hook": "step",
-        "compaction": "step",
-        "mcp.rpc": "step",
-        "claude_code.llm_request": "chat",
-    },
-    "event.name": {
-        "claude_code.api_request": "chat",
-        "claude_code.api_error": "chat",
-        "claude_code.tool_result": "tool",
-        "codex.conversation_starts": "step",
-        "codex.api_request": "chat",
-        "codex.sse_event": "chat",
-        "codex.websocket_request": "chat",
-        "codex.websocket_whatever": "step",
-        "codex.user_prompt": "step",
-        "codex.tool_decision": "step",
-        "codex.tool_result": "tool",
-        "codex.sandbox_outcome": "step",
-        "gemini_cli.api_request": "step",
-        "gemini_cli.api_response": "chat",
-        "gemini_cli.api_error": "chat",
-        "gemini_cli.tool_call": "tool",
-        "gemini_cli.agent.start": "step",
-        "gemini_cli.agent.finish": "agent",
-        "gemini_cli.chat.content_retry": "step",
-        "gemini_cli.chat.content_retry_failure": "step",
-        "gemini_cli.agent.recovery_attempt": "step",
-        "gemini_cli.conseca.verdict": "guardrail",
-        "gen_ai.client.inference.operation.details": "chat",
-    },
-    "ai.operationId": {
-        "ai.generateText": "agent",
-        "ai.generateText.doGenerate": "chat",
-        "ai.streamText.doStream": "chat",
-        "ai.embed.doEmbed": "embedding",
-        "ai.toolCall": "tool",
-    },
-    "operation.name": {"ai.generateText.doGenerate my-function": "chat", "ai.streamText": "agent"},
-    "genkit:metadata:subtype": {"model": "chat", "embedder": "embedding", "tool": "tool", "flow": "workflow"},
-    "mlflow.spanType": {"LLM": "chat", '"CHAT_MODEL"': "chat", "EMBEDDING": "embedding", "AGENT": "agent", "CHAIN": "step"},
-    "agentops.span.kind": {"session": "workflow", "agent": "agent", "operation": "step", "llm": "chat", "tool": "tool"},
-    "lmnr.span.type": {"LLM": "chat", "TOOL": "tool", "DEFAULT": "step", "CACHED": "step"},
-    "outlay.step.kind": {operation.value: operation.value for operation in Operation},
-}
-
-
-@pytest.mark.parametrize(("key", "value", "operation"), [(k, v, o) for k, values in KINDS.items() for v, o in values.items()])
-def test_kind_of_step(key: str, value: str, operation: str) -> None:
-    assert fact({key: value})["operation"] == operation
-
-
-@pytest.mark.parametrize(
-    ("name", "operation"),
-    [("claude_code.interaction", "agent"), ("claude_code.llm_request", "chat"), ("claude_code.tool", "tool"), ("tool", "step")],
-)
-def test_kind_by_the_name_of_the_span(name: str, operation: str) -> None:
-    assert fact({}, name=name)["operation"] == operation
-
-
-# ------------------------------------------------------------------ 2.2 – 2.9: attribute → (value on the wire, concept, value read)
+# ----------------------------------------------------------------------------- 2.2 to 2.9: concept → attributes
 
 TEXTS: dict[str, tuple[str, ...]] = {
     # 2.2
@@ -148,7 +24,13 @@ TEXTS: dict[str, tuple[str, ...]] = {
     ),
     "model_requested": ("gen_ai.request.model", "llm.request.model_name", "ai.model.id"),
     "model_served": (
-        *("gen_ai.response.model", "llm.response.model_name", "llm.model_name", "embedding.model_name", "reranker.model_name"),
+        *(
+            "gen_ai.response.model",
+            "llm.response.model_name",
+            "llm.model_name",
+            "embedding.model_name",
+            "reranker.model_name",
+        ),
         *("langfuse.observation.model.name", "model", "slug", "model_name", "mlflow.llm.model"),
     ),
     # 2.6
@@ -164,13 +46,40 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "lmnr.association.properties.session_id",
     ),
     "user": (
-        *("enduser.id", "user.id", "gen_ai.user", "traceloop.association.properties.user_id", "llm.user", "langfuse.user.id"),
-        *("user.email", "user.account_uuid", "user.account_id", "installation.id", "gen_ai.user.id", "mlflow.trace.user"),
+        *(
+            "enduser.id",
+            "user.id",
+            "gen_ai.user",
+            "traceloop.association.properties.user_id",
+            "llm.user",
+            "langfuse.user.id",
+        ),
+        *(
+            "user.email",
+            "user.account_uuid",
+            "user.account_id",
+            "installation.id",
+            "gen_ai.user.id",
+            "mlflow.trace.user",
+        ),
     ),
-    "environment": ("langfuse.environment", "deployment.environment.name", "deployment.environment", "outlay.environment"),
+    "environment": (
+        "langfuse.environment",
+        "deployment.environment.name",
+        "deployment.environment",
+        "outlay.environment",
+    ),
     # 2.8
     "agent": (
-        *("gen_ai.agent.name", "gen_ai.agent.id", "agent.name", "graph.node.name", "graph.node.id", "agent_id", "agent_name"),
+        *(
+            "gen_ai.agent.name",
+            "gen_ai.agent.id",
+            "agent.name",
+            "graph.node.name",
+            "graph.node.id",
+            "agent_id",
+            "agent_name",
+        ),
         "outlay.agent",
     ),
     # 2.9
@@ -193,8 +102,19 @@ TEXTS: dict[str, tuple[str, ...]] = {
 COUNTS: dict[str, tuple[str, ...]] = {
     # 2.3
     "input_tokens": (
-        *("gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens", "llm.token_count.prompt", "decision.token_count.input"),
-        *("llm.usage.prompt_tokens", "input_tokens", "input_token_count", "ai.usage.inputTokens", "ai.usage.promptTokens"),
+        *(
+            "gen_ai.usage.input_tokens",
+            "gen_ai.usage.prompt_tokens",
+            "llm.token_count.prompt",
+            "decision.token_count.input",
+        ),
+        *(
+            "llm.usage.prompt_tokens",
+            "input_tokens",
+            "input_token_count",
+            "ai.usage.inputTokens",
+            "ai.usage.promptTokens",
+        ),
     ),
     "output_tokens": (
         *("gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens", "llm.token_count.completion"),
@@ -203,9 +123,17 @@ COUNTS: dict[str, tuple[str, ...]] = {
     ),
     # 2.4
     "cache_read_tokens": (
-        *("gen_ai.usage.cache_read.input_tokens", "gen_ai.usage.cache_read_input_tokens", "gen_ai.usage.input_tokens.cached"),
+        *(
+            "gen_ai.usage.cache_read.input_tokens",
+            "gen_ai.usage.cache_read_input_tokens",
+            "gen_ai.usage.input_tokens.cached",
+        ),
         *("gen_ai.usage.prompt_tokens_details.cached_tokens", "gen_ai.usage.details.cache_read_tokens"),
-        *("llm.token_count.prompt_details.cache_read", "llm.token_count.prompt_details.cache_input", "cache_read_tokens"),
+        *(
+            "llm.token_count.prompt_details.cache_read",
+            "llm.token_count.prompt_details.cache_input",
+            "cache_read_tokens",
+        ),
         *("cached_token_count", "cached_content_token_count", "ai.usage.cachedInputTokens"),
     ),
     "cache_write_tokens": (
@@ -218,7 +146,11 @@ COUNTS: dict[str, tuple[str, ...]] = {
     # 2.5
     "reasoning_tokens": (
         *("gen_ai.usage.reasoning.output_tokens", "gen_ai.usage.reasoning_tokens", "llm.usage.reasoning_tokens"),
-        *("llm.token_count.completion_details.reasoning", "codex.usage.reasoning_output_tokens", "reasoning_token_count"),
+        *(
+            "llm.token_count.completion_details.reasoning",
+            "codex.usage.reasoning_output_tokens",
+            "reasoning_token_count",
+        ),
         *("thoughts_token_count", "gen_ai.usage.thinking_tokens", "ai.usage.reasoningTokens"),
     ),
     "input_audio_tokens": ("gen_ai.usage.audio.input_tokens", "llm.token_count.prompt_details.audio"),
@@ -252,8 +184,19 @@ JSON_MEMBERS = {
 
 COSTS = (
     *("gen_ai.usage.cost", "gen_ai.usage.cost.amount", "llm.cost.total", "llm.cost.prompt", "llm.cost.completion"),
-    *("llm.cost.prompt_details.cache_read", "llm.cost.completion_details.reasoning", "cost_usd", "gen_ai.usage.input_cost"),
-    *("gen_ai.usage.output_cost", "operation.cost", "gen_ai.usage.total_cost", "mlflow.llm.cost", "opencode.llm.cost.total"),
+    *(
+        "llm.cost.prompt_details.cache_read",
+        "llm.cost.completion_details.reasoning",
+        "cost_usd",
+        "gen_ai.usage.input_cost",
+    ),
+    *(
+        "gen_ai.usage.output_cost",
+        "operation.cost",
+        "gen_ai.usage.total_cost",
+        "mlflow.llm.cost",
+        "opencode.llm.cost.total",
+    ),
     "outlay.tool.cost_usd",
 )
 
@@ -298,9 +241,28 @@ GUARDRAILS = ("outlay.guardrail.name", "gen_ai.guardrail.component.name")
 UNITS = {"pinecone.usage.read_units": "read_units", "db.client.usage.read_units": "read_units"}
 
 KEPT = (
-    *("gen_ai.agent.version", "gen_ai.tool.type", "tool_type", "gen_ai.tool.call.id", "tool.id", "tool_use_id", "call_id"),
-    *("traceloop.entity.path", "mcp_server_scope", "mcp.method.name", "gen_ai.guardrail.policy.id", "gen_ai.guardrail.risk.score"),
-    *("gen_ai.guardrail.result.type", "tool_token_count", "gen_ai.usage.text.input_tokens", "gen_ai.usage.text.output_tokens"),
+    *(
+        "gen_ai.agent.version",
+        "gen_ai.tool.type",
+        "tool_type",
+        "gen_ai.tool.call.id",
+        "tool.id",
+        "tool_use_id",
+        "call_id",
+    ),
+    *(
+        "traceloop.entity.path",
+        "mcp_server_scope",
+        "mcp.method.name",
+        "gen_ai.guardrail.policy.id",
+        "gen_ai.guardrail.risk.score",
+    ),
+    *(
+        "gen_ai.guardrail.result.type",
+        "tool_token_count",
+        "gen_ai.usage.text.input_tokens",
+        "gen_ai.usage.text.output_tokens",
+    ),
     *("gen_ai.usage.image.cache_read.input_tokens", "server_fallback_hop", "gen_ai.aggregated_usage.input_tokens"),
     "pinecone.usage.write_units",
 )
@@ -318,7 +280,8 @@ def test_every_count_is_read(concept: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "member", "concept"), [(key, m, concept) for key, members in JSON_MEMBERS.items() for m, concept in members.items()]
+    ("key", "member", "concept"),
+    [(key, m, concept) for key, members in JSON_MEMBERS.items() for m, concept in members.items()],
 )
 def test_every_member_of_a_json_attribute_is_read(key: str, member: str, concept: str) -> None:
     assert fact({key: f'{{"{member}": 41}}'})[concept] == 41
@@ -345,10 +308,15 @@ def test_every_cost_is_read(key: str) -> None:
 def test_costs_inside_json_and_in_other_units_are_read() -> None:
     assert fact({"langfuse.observation.cost_details": '{"total": 0.5, "input": 0.1}'})["cost_nano"] == 500_000_000
     assert fact({"langfuse.observation.cost_details": '{"input": 0.1, "output": 0.2}'})["cost_nano"] == 300_000_000
-    assert fact({"mlflow.llm.cost": '{"input_cost": 0.1, "output_cost": 0.2, "total_cost": 0.3}'})["cost_nano"] == 300_000_000
+    assert (
+        fact({"mlflow.llm.cost": '{"input_cost": 0.1, "output_cost": 0.2, "total_cost": 0.3}'})["cost_nano"]
+        == 300_000_000
+    )
     assert fact({"cost_usd_micros": 1_500})["cost_nano"] == 1_500_000
     assert fact({"gen_ai.usage.cost": "0.000000001"})["cost_nano"] == 1
-    stated = fact({"gen_ai.usage.cost.amount": 2, "gen_ai.usage.cost.currency": "EUR", "gen_ai.usage.cost.source": "provider"})
+    stated = fact(
+        {"gen_ai.usage.cost.amount": 2, "gen_ai.usage.cost.currency": "EUR", "gen_ai.usage.cost.source": "provider"}
+    )
     assert (stated["cost_nano"], stated["currency"], stated["cost_source"]) == (2 * 10**9, "EUR", "provider")
     assert fact({"github.copilot.nano_aiu": 1_500_000_000})["units"] == {"credits": 1500}
 
@@ -389,7 +357,9 @@ def test_attempts_counted_from_one_are_counted_from_nought(key: str) -> None:
     assert [fact({key: number})["attempt"] for number in (1, 2)] == [0, 1]
 
 
-@pytest.mark.parametrize(("key", "value"), [("langfuse.observation.level", "ERROR"), ("http.response.status_code", 429)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("langfuse.observation.level", "ERROR"), ("http.response.status_code", 429)]
+)
 def test_what_says_failure_is_read(key: str, value: object) -> None:
     assert fact({key: value})["failed"] is True
 
@@ -401,7 +371,10 @@ def test_every_form_of_an_evaluation_is_read(form: str) -> None:
     assert [outcome["status"] for outcome in found] == ["done"]
 
 
-@pytest.mark.parametrize(("key", "value"), [("agentops.session.end_state", "Success"), ("terminate_reason", "GOAL"), ("outlay.task.outcome", "completed")])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("agentops.session.end_state", "Success"), ("terminate_reason", "GOAL"), ("outlay.task.outcome", "completed")],
+)
 def test_every_word_on_how_a_task_ended_is_read(key: str, value: str) -> None:
     assert [outcome["status"] for outcome in read({key: value}).outcomes.to_pylist()] == ["done"]
 
@@ -433,8 +406,18 @@ def test_the_first_name_found_wins(concept: str, better: str, worse: str) -> Non
 @pytest.mark.parametrize(
     ("said", "canonical"),
     [
-        *(("xai", "x_ai"), ("gemini", "gcp.gemini"), ("vertex_ai", "gcp.vertex_ai"), ("az.ai.openai", "azure.ai.openai")),
-        *(("az.ai.inference", "azure.ai.inference"), ("moonshot_ai", "moonshot_ai"), ("OpenAI", "openai"), ("acme", "acme")),
+        *(
+            ("xai", "x_ai"),
+            ("gemini", "gcp.gemini"),
+            ("vertex_ai", "gcp.vertex_ai"),
+            ("az.ai.openai", "azure.ai.openai"),
+        ),
+        *(
+            ("az.ai.inference", "azure.ai.inference"),
+            ("moonshot_ai", "moonshot_ai"),
+            ("OpenAI", "openai"),
+            ("acme", "acme"),
+        ),
     ],
 )
 def test_providers_have_one_name(said: str, canonical: str) -> None:
@@ -451,7 +434,9 @@ def test_providers_have_one_name(said: str, canonical: str) -> None:
         ("localhost", None, None),
     ],
 )
-def test_the_host_names_the_provider_where_nothing_else_does(host: str, provider: str | None, region: str | None) -> None:
+def test_the_host_names_the_provider_where_nothing_else_does(
+    host: str, provider: str | None, region: str | None
+) -> None:
     found = fact({"server.address": host})
     assert (found["provider"], found["region"]) == (provider, region)
     assert fact({"server.address": host, "gen_ai.system": "acme"})["provider"] == "acme"
@@ -469,7 +454,12 @@ def test_envelope_inside_metadata(concept: str, member: str) -> None:
 
 
 def test_the_resource_says_the_envelope_after_the_span() -> None:
-    resource = {"team": "platform", "service.namespace": "shop", "deployment.environment.name": "prod", "outlay.tag.squad": "a"}
+    resource = {
+        "team": "platform",
+        "service.namespace": "shop",
+        "deployment.environment.name": "prod",
+        "outlay.tag.squad": "a",
+    }
     found = fact({"outlay.feature": "refunds"}, resource)
     assert (found["team"], found["environment"], found["feature"]) == ("platform", "prod", "refunds")
     assert found["tags"] == {"squad": "a"}
@@ -488,15 +478,21 @@ def test_the_door_and_the_page_are_up_to_date(root: Path) -> None:
 
 def test_the_page_names_every_key_and_every_convention() -> None:
     aliases, page = load(), page_text(load())
-    assert all(f"`{key}`" in page for key in aliases.keys() if "#" not in key and not key.startswith(tuple(c[:-1] for forms in aliases.carriers.values() for c in forms)))
+    assert all(
+        f"`{key}`" in page
+        for key in aliases.spellings()
+        if "#" not in key and not key.startswith(tuple(c[:-1] for forms in aliases.carriers.values() for c in forms))
+    )
     assert all(name in page for name in aliases.conventions.values())
 
 
 def test_tables_are_whole() -> None:
     aliases = load()
-    spoken = {c for concept in aliases.concepts.values() for c in concept.conventions} | {kind.convention for kind in aliases.kinds}
+    spoken = {c for concept in aliases.concepts.values() for c in concept.conventions} | {
+        kind.convention for kind in aliases.kinds
+    }
     assert spoken <= aliases.conventions.keys()
-    known = {key for key in aliases.keys()} | {key for concept in aliases.concepts.values() for key in concept.keys}
+    known = set(aliases.spellings()) | {key for concept in aliases.concepts.values() for key in concept.keys}
     assert aliases.legacy <= known
     assert not set(aliases.refused) & known
     assert {step.operation for kind in aliases.kinds for step in kind.values.values()} <= set(Operation)

@@ -9,9 +9,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from otlp_wire import START_NS, TRACE, request, span
-from strategies import otlp_requests, recorded_numbers
 
+from otlp_wire import START_NS, TRACE, request, span
 from outlay.core.centre import Operation
 from outlay.core.money import nano_of
 from outlay.normalize.amounts import nanos_of
@@ -19,6 +18,7 @@ from outlay.normalize.clean import normalise
 from outlay.normalize.spans import facts_of_spans
 from outlay.sources.facts import FACTS, OUTCOMES, Batch, conform
 from outlay.sources.otlp import decode
+from strategies import otlp_requests, recorded_numbers
 
 
 def batch(*spans: object, resource: dict[str, object] | None = None, scope: tuple[str, str] = ("", "")) -> Batch:
@@ -81,30 +81,61 @@ def test_a_call_reads_as_it_was_said() -> None:
     }
     found = batch(span(1, said), resource={"service.name": "api"}, scope=("openai_v2", "2.3b0")).facts.to_pylist()[0]
     expected = {
-        **{"operation": "chat", "name": "span 1", "provider": "openai", "model_served": "gpt-5-2025-08-07", "source": "otlp"},
-        **{"signal": "span", "origin": "api", "scope_name": "openai_v2", "scope_version": "2.3b0", "input_tokens": 100},
-        **{"cache_read_tokens": 40, "output_tokens": 20, "finish_reason": "stop", "failed": False, "basis": None},
-        **{"start_ns": START_NS, "end_ns": START_NS + 10**9, "cost_nano": None, "currency": None},
+        "operation": "chat",
+        "name": "span 1",
+        "provider": "openai",
+        "model_served": "gpt-5-2025-08-07",
+        "source": "otlp",
+        "signal": "span",
+        "origin": "api",
+        "scope_name": "openai_v2",
+        "scope_version": "2.3b0",
+        "input_tokens": 100,
+        "cache_read_tokens": 40,
+        "output_tokens": 20,
+        "finish_reason": "stop",
+        "failed": False,
+        "start_ns": START_NS,
+        "end_ns": START_NS + 10**9,
+        "basis": None,
+        "cost_nano": None,
+        "currency": None,
     }
     assert {key: found[key] for key in expected} == expected
 
 
 def test_a_guardrail_wins_over_the_call_it_is() -> None:
     chat = {"gen_ai.operation.name": "chat", "gen_ai.usage.input_tokens": 5}
-    kinds = [{"outlay.step.kind": "guardrail"}, {"openinference.span.kind": "GUARDRAIL"}, {"langfuse.observation.type": "evaluator"}]
-    found = facts(*(span(number, chat | kind) for number, kind in enumerate(kinds, 1)), span(9, chat | {"outlay.step.kind": "nonsense"}))
+    kinds = [
+        {"outlay.step.kind": "guardrail"},
+        {"openinference.span.kind": "GUARDRAIL"},
+        {"langfuse.observation.type": "evaluator"},
+    ]
+    found = facts(
+        *(span(number, chat | kind) for number, kind in enumerate(kinds, 1)),
+        span(9, chat | {"outlay.step.kind": "nonsense"}),
+    )
     assert [fact["operation"] for fact in found] == ["guardrail", "guardrail", "evaluation", "chat"]
     (own,) = facts(span(1, {"outlay.step.kind": "tool", "openinference.span.kind": "GUARDRAIL"}))
     assert own["operation"] == "tool"
 
 
 def test_without_a_kind_the_figures_tell() -> None:
-    found = facts(span(1, {"gen_ai.usage.input_tokens": 5}), span(2, {"gen_ai.tool.name": "search"}), span(3, {"outlay.team": "a"}))
+    found = facts(
+        span(1, {"gen_ai.usage.input_tokens": 5}),
+        span(2, {"gen_ai.tool.name": "search"}),
+        span(3, {"outlay.team": "a"}),
+    )
     assert [fact["operation"] for fact in found] == ["chat", "tool", "step"]
 
 
 def test_fetching_a_response_again_costs_nothing() -> None:
-    said = {"gen_ai.usage.input_tokens": 5, "gen_ai.usage.output_tokens": 5, "gen_ai.usage.cost": 1.0, "outlay.units.requests": 1}
+    said = {
+        "gen_ai.usage.input_tokens": 5,
+        "gen_ai.usage.output_tokens": 5,
+        "gen_ai.usage.cost": 1.0,
+        "outlay.units.requests": 1,
+    }
     fetched, called = facts(
         span(1, {"gen_ai.operation.name": "fetch_response", **said}), span(2, {"gen_ai.operation.name": "chat", **said})
     )
@@ -114,7 +145,9 @@ def test_fetching_a_response_again_costs_nothing() -> None:
 
 
 def test_totals_on_an_agent_stay_for_the_roll_up_rule() -> None:
-    (agent,) = facts(span(1, {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 5, "gen_ai.agent.name": "kyc"}))
+    (agent,) = facts(
+        span(1, {"gen_ai.operation.name": "invoke_agent", "gen_ai.usage.input_tokens": 5, "gen_ai.agent.name": "kyc"})
+    )
     assert (agent["operation"], agent["input_tokens"], agent["name"]) == ("agent", 5, "kyc")
 
 
@@ -148,7 +181,11 @@ def test_langfuse_buckets_never_overlap() -> None:
         span(1, {"langfuse.observation.usage_details": '{"input": 3, "output": 4, "input_cached_tokens": 5}'}),
         span(2, {"gen_ai.usage.input_tokens": 8, "langfuse.observation.usage_details": '{"input": 3}'}),
     )
-    assert (langfuse["basis"], langfuse["output_excludes_reasoning"], langfuse["input_tokens"]) == ("exclusive", True, 3)
+    assert (langfuse["basis"], langfuse["output_excludes_reasoning"], langfuse["input_tokens"]) == (
+        "exclusive",
+        True,
+        3,
+    )
     assert (otel["basis"], otel["output_excludes_reasoning"], otel["input_tokens"]) == (None, None, 8)
 
 
@@ -173,7 +210,12 @@ def test_counts_that_are_none_say_nothing() -> None:
 def test_the_cost_of_a_tool_is_stated_by_its_emitter() -> None:
     said = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "search", "outlay.tool.cost_usd": 0.004213}
     (tool,) = facts(span(1, said))
-    assert (tool["cost_nano"], tool["cost_source"], tool["currency"], tool["name"]) == (4_213_000, "emitter", "USD", "search")
+    assert (tool["cost_nano"], tool["cost_source"], tool["currency"], tool["name"]) == (
+        4_213_000,
+        "emitter",
+        "USD",
+        "search",
+    )
 
 
 @given(st.lists(recorded_numbers(), min_size=1, max_size=20))
@@ -185,7 +227,9 @@ def test_the_short_way_to_nano_units_is_the_long_way(numbers: list[float]) -> No
             return None
 
     nanos, known = nanos_of(pa.array(numbers, pa.float64(), from_pandas=False))
-    assert [nano if ok else None for nano, ok in zip(nanos.tolist(), known.tolist(), strict=True)] == list(map(exact, numbers))
+    assert [nano if ok else None for nano, ok in zip(nanos.tolist(), known.tolist(), strict=True)] == list(
+        map(exact, numbers)
+    )
 
 
 def test_amounts_of_other_types() -> None:
@@ -213,15 +257,28 @@ def test_an_outcome_belongs_to_its_task_and_session() -> None:
     }
     (found,) = outcomes(span(1, said), span(2, {"session.id": "s-1", "outlay.task.id": "t-1"}))
     expected = {
-        **{"task_id": "t-1", "session_ids": ["s-1"], "status": "done", "at_ns": START_NS + 10**9, "task_type": "ticket"},
-        **{"value_nano": 12_500_000_000, "currency": "EUR", "source": "otlp", "team": "risk"},
+        "task_id": "t-1",
+        "session_ids": ["s-1"],
+        "status": "done",
+        "at_ns": START_NS + 10**9,
+        "task_type": "ticket",
+        "value_nano": 12_500_000_000,
+        "currency": "EUR",
+        "source": "otlp",
+        "team": "risk",
     }
     assert {key: found[key] for key in expected} == expected
 
 
 @pytest.mark.parametrize(
     ("word", "status"),
-    [("success", "done"), ("FAILED", "failed"), ("cancelled", "abandoned"), ("Indeterminate", "unknown"), ("purple", "unknown")],
+    [
+        ("success", "done"),
+        ("FAILED", "failed"),
+        ("cancelled", "abandoned"),
+        ("Indeterminate", "unknown"),
+        ("purple", "unknown"),
+    ],
 )
 def test_words_for_how_it_ended(word: str, status: str) -> None:
     found = batch(span(1, {"outlay.task.outcome": word}))
@@ -230,7 +287,9 @@ def test_words_for_how_it_ended(word: str, status: str) -> None:
 
 
 def test_a_task_without_a_name_is_its_session_and_a_session_without_one_its_trace() -> None:
-    named, bare = outcomes(span(1, {"outlay.task.outcome": "done", "session.id": "s"}), span(2, {"outlay.task.outcome": "done"}))
+    named, bare = outcomes(
+        span(1, {"outlay.task.outcome": "done", "session.id": "s"}), span(2, {"outlay.task.outcome": "done"})
+    )
     assert (named["task_id"], named["session_ids"]) == ("s", ["s"])
     assert (bare["task_id"], bare["session_ids"]) == (f"trace:{TRACE.hex()}", [f"trace:{TRACE.hex()}"])
     usages = normalise(batch(span(2, {"gen_ai.usage.input_tokens": 1})).facts, now_ns=START_NS + 10**10).usages
@@ -249,15 +308,24 @@ def test_a_task_without_a_name_is_its_session_and_a_session_without_one_its_trac
         ("relevance", "pass", 1.0, []),
     ],
 )
-def test_only_an_evaluation_of_completion_is_an_outcome(name: str, label: str | None, score: float | None, statuses: list[str]) -> None:
-    said = {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.label": label, "gen_ai.evaluation.score.value": score}
+def test_only_an_evaluation_of_completion_is_an_outcome(
+    name: str, label: str | None, score: float | None, statuses: list[str]
+) -> None:
+    said = {
+        "gen_ai.evaluation.name": name,
+        "gen_ai.evaluation.score.label": label,
+        "gen_ai.evaluation.score.value": score,
+    }
     event = ("gen_ai.evaluation.result", {key: value for key, value in said.items() if value is not None})
     found = outcomes(span(1, {"session.id": "s"}, events=[event]))
     assert [outcome["status"] for outcome in found] == statuses
 
 
 def test_an_outcome_and_an_evaluation_of_one_span_are_two() -> None:
-    event = ("gen_ai.evaluation.result", {"gen_ai.evaluation.name": "task completion", "gen_ai.evaluation.score.value": 1})
+    event = (
+        "gen_ai.evaluation.result",
+        {"gen_ai.evaluation.name": "task completion", "gen_ai.evaluation.score.value": 1},
+    )
     one = span(1, {"outlay.task.outcome": "failed"}, events=[event])
     found, again = outcomes(one), outcomes(one)
     assert len({outcome["outcome_key"] for outcome in found}) == 2
@@ -276,20 +344,39 @@ def test_traffic_adds_up_to_what_was_sent(shared: Path, monkeypatch: pytest.Monk
     for made in requests:
         totals.add(made)
     found = facts_of_spans(decode([made.SerializeToString() for made in requests], "protobuf").spans)
-    rows = found.facts.select(["operation", "provider", "model_served", "input_tokens", "cache_read_tokens", "output_tokens"]).to_pylist()
+    rows = found.facts.select(
+        ["operation", "provider", "model_served", "input_tokens", "cache_read_tokens", "output_tokens"]
+    ).to_pylist()
     named = {"embeddings": "embedding", "invoke_agent": "agent", "execute_tool": "tool"}
     counts = np.unique([row["operation"] for row in rows], return_counts=True)
-    assert dict(zip(*map(np.ndarray.tolist, counts), strict=True)) == {named.get(k, k): v for k, v in totals.operations.items()}
+    assert dict(zip(*map(np.ndarray.tolist, counts), strict=True)) == {
+        named.get(k, k): v for k, v in totals.operations.items()
+    }
     tokens: dict[str, dict[str, int]] = {}
     for row in rows:
         if row["input_tokens"] is not None:
-            sums = tokens.setdefault(f"{row['provider']}/{row['model_served']}", dict.fromkeys(("calls", "input", "input_from_cache", "output"), 0))
-            for key, value in (("calls", 1), ("input", row["input_tokens"]), ("input_from_cache", row["cache_read_tokens"]), ("output", row["output_tokens"])):
+            sums = tokens.setdefault(
+                f"{row['provider']}/{row['model_served']}",
+                dict.fromkeys(("calls", "input", "input_from_cache", "output"), 0),
+            )
+            for key, value in (
+                ("calls", 1),
+                ("input", row["input_tokens"]),
+                ("input_from_cache", row["cache_read_tokens"]),
+                ("output", row["output_tokens"]),
+            ):
                 sums[key] += value or 0
     assert tokens == totals.tokens
     assert sum(nano for nano in found.facts["cost_nano"].to_pylist() if nano) == totals.tool_cost_micro_usd * 1000
     ended = np.unique(found.outcomes["status"].to_pylist(), return_counts=True)
-    assert dict(zip(*map(np.ndarray.tolist, ended), strict=True)) == {"done": totals.outcomes["completed"], "failed": totals.outcomes["failed"]}
-    failed = [row for row, bad in zip(rows, found.facts["failed"].to_pylist(), strict=True) if bad and row["operation"] == "chat"]
+    assert dict(zip(*map(np.ndarray.tolist, ended), strict=True)) == {
+        "done": totals.outcomes["completed"],
+        "failed": totals.outcomes["failed"],
+    }
+    failed = [
+        row
+        for row, bad in zip(rows, found.facts["failed"].to_pylist(), strict=True)
+        if bad and row["operation"] == "chat"
+    ]
     assert len(failed) == totals.failed_attempts
     assert sum(key is None for key in found.facts["parent_key"].to_pylist()) == totals.sessions

@@ -19,10 +19,11 @@ _DOOR_HEAD = """\
 _PAGE_HEAD = """\
 # What Outlay understands in a span
 
-Generated from the alias tables of version {version}; do not edit by hand. Inside a row the first name found wins, left to right.
-A name in *italics* is deprecated or legacy, and read all the same. `attribute#member` is a member of an attribute that holds a
-JSON object, a final `*` stands for everything that begins so. Anything that is not listed here is dropped before it is kept
-anywhere, message contents first of all; only numbers whose name speaks of usage, tokens, cost, units or price stay beside the span.
+Generated from the alias tables of version {version}; do not edit by hand. Inside a row the first name found wins, left
+to right. A name in *italics* is deprecated or legacy, and read all the same. `attribute#member` is a member of an
+attribute that holds a JSON object, a final `*` stands for everything that begins so. Anything that is not listed here
+is dropped before it is kept anywhere, message contents first of all; only numbers whose name speaks of usage, tokens,
+cost, units or price stay beside the span.
 
 Conventions: {conventions}.
 """
@@ -30,17 +31,25 @@ Conventions: {conventions}.
 
 def door_text(aliases: Aliases) -> str:
     """The allow-list of the OTLP door, as TOML."""
-    keys = sorted(set(aliases.keys()))
+    keys = sorted(set(aliases.spellings()))
     json_keys: dict[str, list[str]] = {}
     for key in keys:
         attribute, sharp, member = key.partition("#")
         if sharp:
             json_keys.setdefault(attribute, []).append(member)
-    lines = [_DOOR_HEAD, f'version = "{aliases.version}"', "", *_listed("keys", (key for key in keys if key[-1] != "*" and "#" not in key))]
+    lines = [
+        _DOOR_HEAD,
+        f'version = "{aliases.version}"',
+        "",
+        *_listed("keys", (key for key in keys if key[-1] != "*" and "#" not in key)),
+    ]
     lines += ["", *_listed("prefixes", (key[:-1] for key in keys if key[-1] == "*" and "#" not in key))]
     forms = (f"{form}.{member}" for form in aliases.evaluation_forms for member in aliases.evaluation_members)
     lines += ["", *_listed("numbered", sorted(forms)), "", "[json]"]
-    lines += [f'"{attribute}" = {_quoted(["*"] if "*" in members else sorted(set(members)))}' for attribute, members in json_keys.items()]
+    lines += [
+        f'"{attribute}" = {_quoted(["*"] if "*" in members else sorted(set(members)))}'
+        for attribute, members in json_keys.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -71,7 +80,8 @@ def _page(aliases: Aliases) -> Iterator[str]:
     yield "\n## Kind of step\n\n| convention | attribute | value → operation |\n|---|---|---|"
     for kind in aliases.kinds:
         values = ", ".join(f"`{kind.prefix}{word}` → {step.operation}" for word, step in kind.values.items())
-        yield f"| {aliases.conventions[kind.convention]} | {names(kind.keys)}{' or the name of the span' if kind.by_name else ''} | {values} |"
+        by_name = " or the name of the span" if kind.by_name else ""
+        yield f"| {aliases.conventions[kind.convention]} | {names(kind.keys)}{by_name} | {values} |"
     yield "\n## Cost stated by the emitter\n\n| convention | read from, added up |\n|---|---|"
     for cost in aliases.costs:
         yield f"| {aliases.conventions[cost.convention]} | {names(cost.keys)}{' (millionths)' if cost.micro else ''} |"
@@ -95,9 +105,9 @@ def _page(aliases: Aliases) -> Iterator[str]:
 
 
 _EVALUATIONS = """
-An evaluation (event `gen_ai.evaluation.result`, or the numbered attributes {forms}) says how a task ended only if its name, compared
-without case, blanks, dashes and underscores, is one of {names}. The label is read by the table above; without a label a score
-of 1 is done and a score of 0 is failed, any other score says nothing.
+An evaluation (event `gen_ai.evaluation.result`, or the numbered attributes {forms}) says how a task ended only if its
+name, compared without case, blanks, dots, dashes and underscores, is one of {names}. The label is read by the table
+above; without a label a score of 1 is done and a score of 0 is failed, any other score says nothing.
 """
 
 

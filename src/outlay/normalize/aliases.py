@@ -1,7 +1,7 @@
 """The alias tables: how every known convention spells each concept, read from `data/aliases.toml`.
 
-Keys of JSON-valued attributes are written `attribute#member`, as the door names the columns it makes of them; a key that
-ends in `*` stands for all that begin so.
+Keys of JSON-valued attributes are written `attribute#member`, as the door names the columns it makes of them; a key
+that ends in `*` stands for all that begin so.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Aliases:
     evaluation_members: tuple[str, ...]
     legacy: frozenset[str]
 
-    def keys(self) -> Iterator[str]:
+    def spellings(self) -> Iterator[str]:
         """Every key that a span may bring in, with `#` and `*` as written."""
         yield from (key for concept in self.concepts.values() for key in concept.keys)
         for table in (self.units, self.carriers, self.tags):
@@ -129,10 +129,14 @@ def parse(text: str) -> Aliases:
     return Aliases(
         version=data["version"],
         conventions=data["conventions"],
-        concepts={name: _concept(name, table, carriers, members.get(name, ())) for name, table in data["concepts"].items()},
+        concepts={
+            name: _concept(name, table, carriers, members.get(name, ())) for name, table in data["concepts"].items()
+        },
         units=_tuples(data["units"]),
         divisors=data["units_divided_by"],
-        costs=tuple(StatedCost(row["convention"], tuple(row["keys"]), row.get("unit") == "micro") for row in data["cost"]),
+        costs=tuple(
+            StatedCost(row["convention"], tuple(row["keys"]), row.get("unit") == "micro") for row in data["cost"]
+        ),
         carriers=carriers,
         members=members,
         tags=_tuples(data["tags"]),
@@ -160,7 +164,9 @@ def _spellings(table: Mapping[str, Iterable[str]]) -> dict[str, str]:
     return {word: canonical for canonical, words in table.items() for word in (canonical, *words)}
 
 
-def _concept(name: str, table: Mapping[str, Any], carriers: Mapping[str, tuple[str, ...]], members: tuple[str, ...]) -> Concept:
+def _concept(
+    name: str, table: Mapping[str, Any], carriers: Mapping[str, tuple[str, ...]], members: tuple[str, ...]
+) -> Concept:
     spoken = _tuples({key: value for key, value in table.items() if key not in {"type", "text", "resource"}})
     carried = [form.removesuffix("*") + member for forms in carriers.values() for form in forms for member in members]
     keys = dict.fromkeys([*(key for keys in spoken.values() for key in keys), *carried])
@@ -170,5 +176,10 @@ def _concept(name: str, table: Mapping[str, Any], carriers: Mapping[str, tuple[s
 def _kind(row: Mapping[str, Any]) -> KindTable:
     values = {word: Step(value) if isinstance(value, str) else Step(**value) for word, value in row["values"].items()}
     return KindTable(
-        row["convention"], tuple(row["keys"]), values, row.get("prefix", ""), bool(row.get("name")), bool(row.get("first_word"))
+        row["convention"],
+        tuple(row["keys"]),
+        values,
+        row.get("prefix", ""),
+        bool(row.get("name")),
+        bool(row.get("first_word")),
     )

@@ -1,6 +1,6 @@
 """Recorded amounts: numbers that foreign software wrote, as whole nano-units.
 
-The meaning of a binary number is its shortest decimal text, rounded once, half to even, as `core.money.nano_of` does it. A
+The meaning of a binary number is its shortest decimal text, rounded once, half to even: see `core.money.nano_of`. A
 batch goes the short way where that is proved to give the same figure, and the long way for the rest.
 """
 

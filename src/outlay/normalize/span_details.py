@@ -58,7 +58,9 @@ def units_of(read: SpanColumns) -> pa.Array | None:
         return None
     order, offsets, absent = _by_row(np.concatenate(rows), read.length)
     meter = pa.DictionaryArray.from_arrays(pa.array(np.concatenate(meters)[order]), words(*names)).cast(pa.string())
-    entries = pa.StructArray.from_arrays([meter, pa.array(np.concatenate(quantities)[order])], fields=list(UNITS.value_type))
+    entries = pa.StructArray.from_arrays(
+        [meter, pa.array(np.concatenate(quantities)[order])], fields=list(UNITS.value_type)
+    )
     return pa.ListArray.from_arrays(pa.array(offsets), entries, mask=pa.array(absent))
 
 
@@ -79,9 +81,13 @@ def tags_of(read: SpanColumns) -> pa.Array | None:
     values: list[pa.Array] = []
     for tag, columns in read.carried():
         said = first(read.text_of(name) for name in columns)
+        if said is None:
+            continue
         where = np.flatnonzero(said.is_valid())
         rows.append(where)
-        keys.append(pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(where), np.int32)), words(tag)).cast(pa.string()))
+        keys.append(
+            pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(where), np.int32)), words(tag)).cast(pa.string())
+        )
         values.append(said.take(pa.array(where)))
     for name in read.present("tag_list"):
         listed = _listed(read.text_of(name))

@@ -36,7 +36,10 @@ class Kinds:
 
 
 def kinds_of(spans: SpanColumns, has_tokens: Mask, has_tool: Mask) -> Kinds:
-    """The kind of every span. One of no known kind is a model call if it states tokens, a tool if it names one, else a step."""
+    """The kind of every span.
+
+    One of no known kind is a model call if it states tokens, a tool call if it names a tool, else a step.
+    """
     steps: list[Step] = [Step(Operation.CHAT), Step(Operation.TOOL), Step(Operation.STEP)]
     own = np.full(spans.length, -1, np.int32)
     check, other = own.copy(), own.copy()

@@ -1,4 +1,4 @@
-"""Outcomes that spans report: attributes that say how a task ended, and evaluations whose name means that it was done."""
+"""Outcomes that spans report: attributes that say how a task ended, and evaluations whose name means just that."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _OF_FACTS = ["tree_key", "session_id", "task_id", "start_ns", "end_ns", "source"
 
 
 def outcomes_of_spans(read: SpanColumns, facts: pa.Table, problems: list[Problem]) -> pa.Table:
-    """The outcomes (OUTCOMES) of a batch; its problems are added to `problems`. A word that says nothing known is `unknown`."""
+    """The outcomes (OUTCOMES) of a batch. A word that is not known is `unknown`, and added to `problems`."""
     stated = read.text("task_outcome")
-    rows = np.zeros(0, np.int64) if stated is None else np.flatnonzero(stated.is_valid())
     tables: list[pa.Table] = []
-    if len(rows):
+    if stated is not None:
+        rows = np.flatnonzero(stated.is_valid())
         words = stated.take(pa.array(rows)).dictionary_encode()
         known = [_status(word, problems) for word in words.dictionary.to_pylist()]
         statuses = [known[code] for code in words.indices.to_pylist()]
@@ -45,16 +45,22 @@ def _status(word: str, problems: list[Problem]) -> str:
     status = load().outcomes.get(word.strip().lower())
     if status is None and len(problems) < _PROBLEMS_MAX:
         known = ", ".join(item.value for item in OutcomeStatus)
-        problems.append(Problem("outcome of a span", f'unknown outcome "{word[:64]}", kept as unknown', f"valid: {known}"))
+        problems.append(
+            Problem("outcome of a span", f'unknown outcome "{word[:64]}", kept as unknown', f"valid: {known}")
+        )
     return (status or OutcomeStatus.UNKNOWN).value
 
 
-def _table(read: SpanColumns, facts: pa.Table, rows: np.ndarray, statuses: list[str], keys: pa.Array | pa.ChunkedArray) -> pa.Table:
+def _table(
+    read: SpanColumns, facts: pa.Table, rows: np.ndarray, statuses: list[str], keys: pa.Array | pa.ChunkedArray
+) -> pa.Table:
     places = pa.array(rows)
     part = facts.select(_OF_FACTS).take(places)
     sessions = part["session_id"].combine_chunks()
     if sessions.null_count:
-        sessions = first([sessions, pa.array([TRACE_PREFIX + key.hex() for key in part["tree_key"].to_pylist()], pa.string())])
+        sessions = first(
+            [sessions, pa.array([TRACE_PREFIX + key.hex() for key in part["tree_key"].to_pylist()], pa.string())]
+        )
     nano, known = _values(read, rows)
     currency, task_type = read.text("task_currency"), read.text("task_type")
     currencies = pa.nulls(len(rows), pa.string()) if currency is None else currency.take(places)
@@ -104,7 +110,7 @@ def _judgement(row: int, name: str, label: object, score: object) -> Iterator[tu
     if plain(name) not in aliases.evaluation_names:
         return
     said = aliases.outcomes.get(label.strip().lower()) if isinstance(label, str) else None
-    by_score = {0: OutcomeStatus.FAILED, 1: OutcomeStatus.DONE}.get(score) if isinstance(score, int | float) else None
+    by_score = OutcomeStatus.DONE if score == 1 else OutcomeStatus.FAILED if score == 0 else None
     status = said or by_score
     if status is not None:
         yield row, name, status

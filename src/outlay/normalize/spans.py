@@ -51,7 +51,9 @@ def facts_of_spans(spans: pa.Table) -> Batch:
     kinds = kinds_of(read, _any_stated(read, tokens.values()), _any_stated(read, _optional(read.text("tool_name"))))
     columns: dict[str, pa.Array | None] = {name: read.text(name) for name in _TEXTS}
     provider, region = places_of(read)
-    columns |= _identity(read) | _names(read, kinds) | _course(read, kinds) | _cost(read) | tokens | _basis(read, tokens)
+    columns |= (
+        _identity(read) | _names(read, kinds) | _course(read, kinds) | _cost(read) | tokens | _basis(read, tokens)
+    )
     columns |= {
         "source": _constant(read, SOURCE),
         "signal": _constant(read, SIGNAL),
@@ -77,7 +79,9 @@ def facts_of_spans(spans: pa.Table) -> Batch:
 
 def _table(columns: dict[str, pa.Array | None], length: int) -> pa.Table:
     arrays = [columns.get(item.name) for item in FACTS]
-    filled = [pa.nulls(length, item.type) if array is None else array for array, item in zip(arrays, FACTS, strict=True)]
+    filled = [
+        pa.nulls(length, item.type) if array is None else array for array, item in zip(arrays, FACTS, strict=True)
+    ]
     return pa.table(filled, names=FACTS.names)
 
 
@@ -187,11 +191,10 @@ def _course(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
 
 def _add_cache_writes(tokens: dict[str, pa.Array]) -> None:
     """All cache writes, where only those by lifetime are stated."""
-    parts = [pc.fill_null(tokens[name], 0) for name in _CACHE_WRITES if name in tokens]
+    parts = [known_counts(tokens[name]) for name in _CACHE_WRITES if name in tokens]
     if parts:
-        stated = first(tokens[name] for name in _CACHE_WRITES if name in tokens)
-        summed = parts[0] if len(parts) == 1 else pc.add(*parts)
-        by_parts = pc.if_else(stated.is_valid(), summed, pa.nulls(len(summed), pa.int64()))
+        counts, known = (sum(column) for column in zip(*parts, strict=True))
+        by_parts = pa.array(counts, mask=np.asarray(known) == 0)
         tokens["cache_write_tokens"] = first([*_optional(tokens.get("cache_write_tokens")), by_parts])
 
 
@@ -201,7 +204,10 @@ def _basis(read: SpanColumns, tokens: dict[str, pa.Array]) -> dict[str, pa.Array
     rules = load().basis
     if "input_tokens" in tokens and (rows := _stated_by(read, "input_tokens", rules["exclusive"])).any():
         found["basis"] = pc.if_else(pa.array(rows), "exclusive", _NO_TEXT)
-    if "output_tokens" in tokens and (rows := _stated_by(read, "output_tokens", rules["output_excludes_reasoning"])).any():
+    if (
+        "output_tokens" in tokens
+        and (rows := _stated_by(read, "output_tokens", rules["output_excludes_reasoning"])).any()
+    ):
         found["output_excludes_reasoning"] = pa.array(rows, mask=~rows)
     return found
 
@@ -234,7 +240,9 @@ def _cost(read: SpanColumns) -> dict[str, pa.Array]:
     said = [] if source is None else [mapped(source, lambda word: sources.get(word.lower()))]
     currency = read.text("currency")
     stated = pa.array(known)
-    default, dollars = (pc.if_else(stated, words(word)[0], _NO_TEXT) for word in (CostSource.EMITTER.value, DEFAULT_CURRENCY))
+    default, dollars = (
+        pc.if_else(stated, words(word)[0], _NO_TEXT) for word in (CostSource.EMITTER.value, DEFAULT_CURRENCY)
+    )
     return {
         "cost_nano": pa.array(nano, mask=~known),
         "cost_source": pc.if_else(stated, first([*said, default]), _NO_TEXT),

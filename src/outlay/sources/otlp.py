@@ -1,7 +1,7 @@
 """OTLP traces: request bodies become one table of spans, without the contents of messages.
 
-`decode` judges what arrived: a body that is not OTLP refuses only itself, a span without identity or with impossible times
-refuses only itself, and everything that no alias table knows is dropped before it is kept anywhere.
+`decode` judges what arrived: a body that is not OTLP refuses only itself, a span without identity or with impossible
+times refuses only itself, and everything that no alias table knows is dropped before it is kept anywhere.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class BodyReport:
 class Decoded:
     """The spans of all bodies, and a report on each body.
 
-    `spans` has the columns trace_id (16 bytes), span_id (8), parent_span_id (8 or null), name, kind, start_ns, end_ns (or null),
-    status_code, scope_name, scope_version, body (its number), evaluations (or null), then one column for each known
-    attribute that occurs, under its key, and under `resource.` + key for those of the resource.
+    `spans` has the columns trace_id (16 bytes), span_id (8), parent_span_id (8 or null), name, kind, start_ns, end_ns
+    (or null), status_code, scope_name, scope_version, body (its number), evaluations (or null), then one column for
+    each known attribute that occurs, under its key, and under `resource.` + key for those of the resource.
     """
 
     spans: pa.Table
@@ -104,7 +104,9 @@ def _read(
                 good.append(body)
             except FormatError as error:
                 report.malformed = True
-                report.problems.append(Problem("body", error.message[:_MESSAGE_CHARACTERS_MAX], "send ExportTraceServiceRequest"))
+                report.problems.append(
+                    Problem("body", error.message[:_MESSAGE_CHARACTERS_MAX], "send ExportTraceServiceRequest")
+                )
                 good.append(empty)
         return decoder(good, admission)
 
@@ -140,7 +142,9 @@ def _report_bad(raw: RawSpans, bad: np.ndarray, reports: list[BodyReport]) -> No
 def _report_dropped(raw: RawSpans, admission: Admission, reports: list[BodyReport]) -> None:
     for row, key in sorted(raw.oversized)[:PROBLEMS_MAX]:
         what = f"attribute {key} dropped: longer than {TEXT_BYTES_MAX} bytes"
-        reports[raw.body[row]].problems.append(Problem(_place(raw, row), what, "a tag names something, it carries no content"))
+        reports[raw.body[row]].problems.append(
+            Problem(_place(raw, row), what, "a tag names something, it carries no content")
+        )
     if admission.turned_away and reports:
         what = f"{admission.turned_away} attribute keys dropped: too many different ones in one request"
         reports[0].problems.append(Problem("body", what, "put values into values, not into keys"))
@@ -197,7 +201,7 @@ def _fixed(array: pa.Array, width: int) -> tuple[np.ndarray, np.ndarray]:
     else:
         rows = np.zeros((len(array), width), np.uint8)
         rows[fits] = data[offsets[:-1][fits, None] + np.arange(width)]
-    return rows, rows.any(axis=1)
+    return rows, np.asarray(rows.any(axis=1))
 
 
 def _binary(rows: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
@@ -215,21 +219,26 @@ def _encoded(words: list[str], numbers: np.ndarray) -> pa.Array:
     """One word a row, chosen by number, dictionary-encoded."""
     distinct = list(dict.fromkeys(words))
     place = np.array([distinct.index(word) for word in words], np.int32)
-    return pa.DictionaryArray.from_arrays(pa.array(place[numbers]) if words else pa.array([], pa.int32()), pa.array(distinct, pa.string()))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(place[numbers]) if words else pa.array([], pa.int32()), pa.array(distinct, pa.string())
+    )
 
 
 def _evaluations(raw: RawSpans) -> pa.Array:
     if not raw.evaluations:
         return pa.nulls(len(raw), EVALUATIONS)
     lists: list[list[tuple[str, str | None, float | None]] | None] = [None] * len(raw)
-    for row, *evaluation in raw.evaluations:
-        lists[row] = [*(lists[row] or ()), tuple(evaluation)]  # type: ignore[list-item]
+    for row, name, label, score in raw.evaluations:
+        lists[row] = [*(lists[row] or ()), (name, label, score)]
     return pa.array(lists, EVALUATIONS)
 
 
 def _exceptions(raw: RawSpans) -> pa.Array | None:
-    """The type in the first exception event of each span that does not name its error itself; None where there is none."""
-    explained = set(raw.attributes[ERROR_TYPE].rows.tolist()) if raw.exceptions and ERROR_TYPE in raw.attributes else set[int]()
+    """The type in the first exception event of each span that does not name its error; None if there are none."""
+    if not raw.exceptions:
+        return None
+    named = raw.attributes.get(ERROR_TYPE)
+    explained = set[int]() if named is None else set(named.rows.tolist())
     types: list[str | None] = [None] * len(raw)
     for row, kind in reversed(raw.exceptions):
         types[row] = None if row in explained else kind

@@ -1,7 +1,7 @@
 """From attributes of spans to columns: the common ground of the protobuf and the JSON decoder.
 
-An attribute key becomes a column of one type: text, int64, float64 or bool. Where spans disagree on the type, integers and
-floats meet as floats if that loses nothing; all else meets as text. Arrays and maps are JSON text.
+An attribute key becomes a column of one type: text, int64, float64 or bool. Where spans disagree on the type, integers
+and floats meet as floats if that loses nothing; all else meets as text. Arrays and maps are JSON text.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Slot:
 
 @dataclass(slots=True)
 class Collector:
-    """Gathers attributes value by value, for decoders that walk over spans; `slots` is None for keys that stay outside."""
+    """Gathers attributes value by value, for decoders that walk over spans; a key that stays outside has no slot."""
 
     admission: Admission
     slots: dict[str, Slot | None] = field(default_factory=dict[str, Slot | None])
@@ -149,7 +149,9 @@ def _typed(values: Sequence[Value]) -> pa.Array | np.ndarray:
         return pa.array(values, pa.bool_())
     if kinds == {int}:
         return np.array(values, np.int64)
-    if kinds == {float} or (kinds == {int, float} and all(abs(value) <= _EXACT_INTEGERS for value in values if type(value) is int)):
+    if kinds == {float} or (
+        kinds == {int, float} and all(abs(value) <= _EXACT_INTEGERS for value in values if type(value) is int)
+    ):
         return np.array(values, np.float64)
     return pa.array([text_of(value) for value in values], pa.string())
 

@@ -1,8 +1,8 @@
 """The door of OTLP: which attributes of a span may come in at all.
 
-An allow-list, so that message contents are never kept, whatever a future convention calls them. The list itself is data,
-generated from the alias tables of `normalize/` (which this room must not know); beside it only numbers whose key speaks of
-usage, tokens, cost, units or price come in.
+An allow-list, so that message contents are never kept, whatever a future convention calls them. The list itself is
+data, generated from the alias tables of `normalize/` (which this room must not know); beside it only numbers whose key
+speaks of usage, tokens, cost, units or price come in.
 """
 
 from __future__ import annotations

@@ -21,7 +21,10 @@ from outlay.sources.otlp_messages import evaluation_of, exception_of
 _UINT64_MAX = 2**64 - 1
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _STATUS_CODES = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
-_SPAN_KINDS = {f"SPAN_KIND_{name}": code for code, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))}
+_SPAN_KINDS = {
+    f"SPAN_KIND_{name}": code
+    for code, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))
+}
 
 
 class _Struct(msgspec.Struct, rename="camel", gc=False):
@@ -178,14 +181,16 @@ def _times(values: list[int | str | None]) -> np.ndarray:
 
 def _integer(value: object) -> int | None:
     try:
-        return int(value)  # type: ignore[call-overload]
-    except (TypeError, ValueError):
+        return int(value) if isinstance(value, int | str) else None
+    except ValueError:
         return None
 
 
 def _codes(values: list[int | str | None], names: dict[str, int]) -> np.ndarray:
     """Enumerated values, written as numbers or by name; 0 where it is neither."""
-    codes = {value: names.get(value) if value in names else _integer(value) for value in set(values)}  # type: ignore[arg-type]
+    codes = {
+        value: names[value] if isinstance(value, str) and value in names else _integer(value) for value in set(values)
+    }
     valid = {value: code if code is not None and 0 <= code < 2**31 else 0 for value, code in codes.items()}
     return np.array([valid[value] for value in values], np.int32)
 

@@ -1,4 +1,4 @@
-"""OTLP protobuf read message by message: the reference that the columnar decoder is proved against, and the way out of it.
+"""OTLP protobuf read message by message: what the columnar decoder is proved against, and the way out of it.
 
 Also reads the parts that the columnar decoder leaves as bytes: arrays, maps and the few events that matter.
 """
@@ -136,4 +136,6 @@ def _event(event: Any) -> tuple[Evaluation | None, str | None]:
     if event.name != EVALUATION:
         return None, exception
     score = said.get("gen_ai.evaluation.score.value")
-    return evaluation_of(said.get("gen_ai.evaluation.name"), said.get("gen_ai.evaluation.score.label"), score), exception
+    return evaluation_of(
+        said.get("gen_ai.evaluation.name"), said.get("gen_ai.evaluation.score.label"), score
+    ), exception

@@ -1,8 +1,8 @@
 """OTLP protobuf to columns without a loop over spans: ptars reads the bodies into nested Arrow, numpy does the rest.
 
-OTLP's AnyValue is recursive, which Arrow cannot be. Its two recursive fields (array and map) are therefore declared as bytes,
-which has the same form on the wire, and read only for the attributes that are kept. Fields that are left out of the
-description below (status message, links, trace state) are skipped by the parser and never become values.
+OTLP's AnyValue is recursive, which Arrow cannot be. Its two recursive fields (array and map) are therefore declared as
+bytes, which has the same form on the wire, and read only for the attributes that are kept. Fields that are left out of
+the description below (status message, links, trace state) are skipped by the parser and never become values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorP
 from google.protobuf.descriptor_pool import DescriptorPool
 
 from outlay.core.errors import FormatError
-from outlay.sources.otlp_columns import ERROR_TYPE, EVALUATION, EXCEPTION_TYPE, Collector, Occurrences, RawSpans, Value, text_bytes_max
+from outlay.sources.otlp_columns import (
+    ERROR_TYPE,
+    EVALUATION,
+    EXCEPTION_TYPE,
+    Collector,
+    Occurrences,
+    RawSpans,
+    Value,
+    text_bytes_max,
+)
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import array_text, event_of, map_text
 
@@ -38,8 +47,8 @@ _MESSAGES = {
     "Pair": "key 1 string, value 2 Value",
     "Status": "code 3 int32",
     "Span": (
-        "trace_id 1 bytes, span_id 2 bytes, parent_span_id 4 bytes, name 5 string, kind 6 int32, start 7 fixed64, end 8 fixed64, "
-        "attributes 9 Pair*, events 11 bytes*, status 15 Status"
+        "trace_id 1 bytes, span_id 2 bytes, parent_span_id 4 bytes, name 5 string, kind 6 int32, start 7 fixed64, "
+        "end 8 fixed64, attributes 9 Pair*, events 11 bytes*, status 15 Status"
     ),
     "Scope": "name 1 string, version 2 string",
     "ScopeSpans": "scope 1 Scope, spans 2 Span*",
