@@ -9,10 +9,11 @@ where that response is in the transcript or in the sub-agent's log beside it, el
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from outlay.sources.claude_entries import Entry, Report, ToolRun, entries_in, reports_in, tool_runs_in
+from outlay.sources.claude_entries import Report, ToolRun, entries_in, reports_in, tool_runs_in
 from outlay.sources.facts import Batch
 from outlay.sources.gather import Gathering
 from outlay.sources.moments import zone_of
@@ -36,9 +37,11 @@ def recognises(sample: Sample) -> bool:
 def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
     """Batches of one transcript or sub-agent log."""
     gathering = Gathering(NAME, plain_name(path), zone_of(options.zone))
-    entries = list(entries_in(path, gathering.problems, gathering))
-    reports = [report for entry in entries for report in reports_in(entry, gathering)]
-    runs = [run for entry in entries for run in tool_runs_in(entry, gathering)]
+    reports: list[Report] = []
+    runs: list[ToolRun] = []
+    for entry in entries_in(path, gathering.problems, gathering):  # a line's contents are let go with the line
+        reports += reports_in(entry, gathering)
+        runs += tool_runs_in(entry, gathering)
     types = _agent_types(path, reports, runs)
     for response in _responses(path, reports, gathering):
         gathering.fact(_chat(response, types), response.where)
@@ -114,21 +117,22 @@ def _agent_types(path: Path, reports: list[Report], runs: list[ToolRun]) -> dict
     if path.parent.name == "subagents":
         for parent in (path.parents[1].with_suffix(".jsonl"), path.parents[1].with_suffix(".jsonl.gz")):
             if parent.is_file():
-                types |= _types_in(parent, {report.agent_id for report in reports if report.agent_id})
+                types |= _types_in(parent, parent.stat().st_mtime_ns)
     return types
 
 
-def _types_in(parent: Path, agent_ids: set[str]) -> dict[str, str]:
+@lru_cache(maxsize=16)
+def _types_in(parent: Path, _written_ns: int) -> dict[str, str]:
+    """The types of all sub-agents a transcript started; read once for all logs beside it while it does not change."""
     quiet = Gathering(NAME, parent.name, zone_of(None))
-    wanted = [b'"subagent_type"', *(f'"{agent_id}"'.encode() for agent_id in agent_ids)]
-    entries: list[Entry] = list(entries_in(parent, quiet.problems, quiet, wanted))
-    started = {run.id: run.agent_type for entry in entries for run in tool_runs_in(entry, quiet) if run.agent_type}
-    return {
-        report.agent_id: started[report.run_id]
-        for entry in entries
-        for report in reports_in(entry, quiet)
-        if report.agent_id in agent_ids and report.run_id in started
-    }
+    started: dict[str, str] = {}
+    ran: dict[str, str] = {}
+    for entry in entries_in(parent, quiet.problems, quiet, (b'"subagent_type"', b'"agentId"')):
+        started |= {run.id: run.agent_type for run in tool_runs_in(entry, quiet) if run.agent_type}
+        for report in reports_in(entry, quiet):
+            if report.agent_id is not None and report.run_id is not None:
+                ran[report.agent_id] = report.run_id
+    return {agent_id: started[run_id] for agent_id, run_id in ran.items() if run_id in started}
 
 
 def _who(agent_id: str | None, types: dict[str, str]) -> dict[str, Any]:
