@@ -229,7 +229,7 @@ def test_ever_new_model_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyP
     book = PriceBook.load(None)
     for number in range(5):
         book.charge(batch(*(usage("openai", f"new-{number}-{each}", in_uncached=1) for each in range(4))))
-    assert len(book._courses) <= 10 < COURSES_MAX
+    assert len(book._open.courses) <= 10 < COURSES_MAX
 
 
 def test_many_rows_of_few_models_share_their_vectors() -> None:
@@ -241,7 +241,7 @@ def test_many_rows_of_few_models_share_their_vectors() -> None:
     book = PriceBook.load(None)
     found = book.charge(batch(*rows)).usages.column("amount_nano").to_pylist()
     assert found == [count * (2_000, 400)[place % 2] for place, count in enumerate(counts)]
-    assert len(book._courses) == 2
+    assert len(book._open.courses) == 2
 
 
 def test_the_helper_says_what_it_does_not_know() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,23 @@ def test_names_with_quotes_survive_being_written(tmp_path: Path) -> None:
 
 def test_a_missing_folder_says_nothing(tmp_path: Path) -> None:
     assert PriceBook.load(tmp_path / "none").version == PriceBook.load(None).version
+
+
+def test_the_examples_of_the_documentation_are_valid(root: Path, tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", (root / "docs" / "prices.md").read_text(encoding="utf-8"), re.DOTALL)
+    files = dict(
+        zip(("contracts.toml", "overrides.toml", "aliases.toml", "tiers.toml", "rate_card.toml"), blocks, strict=True)
+    )
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    book = PriceBook.load(tmp_path)
+    assert (len(book.user.contracts), len(book.user.overrides), len(book.user.aliases), len(book.user.card)) == (
+        2,
+        3,
+        1,
+        1,
+    )
+    fine_tune = usage("openai", "ft:gpt-4.1-2025-04-14:acme:x:1", in_uncached=1_000)
+    assert (
+        charge(book, fine_tune, "in_uncached")["rate_pico"] == 2_625_000
+    )  # the override, less the contract's percentage

@@ -41,19 +41,53 @@ class MapReport:
     problems: tuple[Problem, ...]
 
 
+class _Open:
+    """One reading of all sources with what was compiled from it; replaced whole, so no thread sees half a change."""
+
+    def __init__(self, user: UserFiles) -> None:
+        self.user = user
+        self.courses: dict[tuple[str, ...], Course] = {}
+        self.edges: Edges | None = None
+
+    def course(self, key: tuple[str, ...]) -> Course:
+        found = self.courses.get(key)
+        if found is None:
+            if len(self.courses) >= COURSES_MAX:
+                self.courses.clear()
+            found = self.courses[key] = Course.of(Asked(*key), self.user, self.user.tiers or own_tiers())
+        return found
+
+    def vector_at(self, asked: tuple[str, ...], at_us: int) -> Vector:
+        return self.course(asked).vector_at(at_us)
+
+    def all_edges(self) -> Edges:
+        if self.edges is None:
+            days, hours = catalogue.edges()
+            moments = {*days, *starts_of([*self.user.contracts, *self.user.overrides, *own_rows()])}
+            found = sorted({moment // NS_PER_US for moment in moments})
+            self.edges = Edges(np.array(found, np.int64), np.array(hours, np.int64))
+        return self.edges
+
+
 class PriceBook:
-    """Dated prices from every source, in the order contract > override > genai-prices > own > LiteLLM > family."""
+    """Dated prices from every source, in the order contract > override > genai-prices > own > LiteLLM > family.
+
+    Safe to ask and to change from several threads: a batch is charged by one reading of the files from end to end.
+    """
 
     def __init__(self, user: UserFiles, folder: Path | None = None) -> None:
-        self.user = user
         self.folder = folder
-        self._courses: dict[tuple[str, ...], Course] = {}
-        self._edges: Edges | None = None
+        self._open = _Open(user)
 
     @classmethod
     def load(cls, folder: Path | None = None) -> PriceBook:
         """The book with the user files of a folder, which may be missing. Raises PriceError if one of them is bad."""
         return cls(userfiles.load(folder), folder)
+
+    @property
+    def user(self) -> UserFiles:
+        """What the user files said when they were last read."""
+        return self._open.user
 
     @property
     def version(self) -> str:
@@ -62,29 +96,13 @@ class PriceBook:
 
     def charge(self, usages: pa.Table) -> Charged:
         """Charges a batch of normalize USAGES at the prices of each usage's own time."""
-        return charging.charge(usages, self._vector_at, self._all_edges(), self.user.card)
+        now = self._open
+        return charging.charge(usages, now.vector_at, now.all_edges(), now.user.card)
 
     def course(self, asked: Asked) -> Course:
         """All the book knows about one model asked in one way."""
         key = (asked.provider, asked.model, asked.region, asked.service_tier, asked.processing, asked.speed)
-        course = self._courses.get(key)
-        if course is None:
-            if len(self._courses) >= COURSES_MAX:
-                self._courses.clear()
-            course = self._courses[key] = Course.of(asked, self.user, self.user.tiers or own_tiers())
-        return course
-
-    def _vector_at(self, asked: tuple[str, ...], at_us: int) -> Vector:
-        course = self._courses.get(asked)
-        return (course or self.course(Asked(*asked))).vector_at(at_us)
-
-    def _all_edges(self) -> Edges:
-        if self._edges is None:
-            days, hours = catalogue.edges()
-            moments = {*days, *starts_of([*self.user.contracts, *self.user.overrides, *own_rows()])}
-            found = sorted({moment // NS_PER_US for moment in moments})
-            self._edges = Edges(np.array(found, np.int64), np.array(hours, np.int64))
-        return self._edges
+        return self._open.course(key)
 
     # ------------------------------------------------------------------------------------------------ showing prices
 
@@ -161,9 +179,7 @@ class PriceBook:
 
     def reload(self) -> None:
         """Reads the user files again. Raises PriceError and keeps the old ones if one of them is bad."""
-        self.user = userfiles.load(self.folder)
-        self._courses.clear()
-        self._edges = None
+        self._open = _Open(userfiles.load(self.folder))
 
     def _append(self, file: str, entry: Mapping[str, object]) -> None:
         writing.append(self.folder, file, entry)

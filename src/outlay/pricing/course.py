@@ -122,7 +122,7 @@ class Course:
         row = next((row for row in reversed(rows) if row.where.holds(self.name, at_ns, self.context)), None)
         if row is None or row.discount is None:
             return chosen
-        share = (Decimal(100) - row.discount) / 100
+        share = (Decimal(100) - row.discount) / 100  # exact: Decimal
         return {
             meter: rate if rate in negotiated.values() else _cut(rate, share, f"{CONTRACT}: {row.source}", row.discount)
             for meter, rate in chosen.items()

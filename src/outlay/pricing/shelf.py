@@ -45,7 +45,7 @@ class Conflict:
         """How much more the other source asks than the one that is used, in percent."""
         if self.used_pico == 0:
             return Decimal("Infinity")
-        return (Decimal(self.other_pico) / Decimal(self.used_pico) - 1) * 100
+        return (Decimal(self.other_pico) / Decimal(self.used_pico) - 1) * 100  # not money: a share for the screen
 
     def problem(self) -> Problem:
         """The finding as a sentence."""
