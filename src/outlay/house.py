@@ -30,6 +30,7 @@ from outlay.sources.facts import Batch
 from outlay.sources.registry import ReadOptions, discover, read
 
 HOME_VARIABLE = "OUTLAY_HOME"
+_LATEST = "SELECT strftime(max(time), '%Y-%m-%dT%H:%M:%SZ') AS at FROM usages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class House:
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"cannot use {home} as home: {error.strerror}", hint="choose another with --home") from error
+            what = f"cannot use {home} as home: {error.strerror}"
+            raise InputError(what, hint="choose another with --home") from error
         self._lock = OwnerLock(home)
         try:
             self.prices = PriceBook.load(self.prices_folder)
@@ -151,12 +153,11 @@ class House:
         return session_detail(self.books, session_id)
 
     def counters(self) -> dict[str, int | str]:
-        """What came in since the books began, what waits, and the time of the latest usage (ISO, UTC; empty if none)."""
+        """What came in since the books began, what waits, and when the latest usage began (ISO, UTC; empty if none)."""
         held = self.books.metas()
         counted: dict[str, int | str] = {name: held.get(name, 0) for name in (*COUNTERS, "usages_posted")}
-        latest = self.books.rows("SELECT strftime(max(time), '%Y-%m-%dT%H:%M:%SZ') AS at FROM usages").to_pylist()[0]["at"]
         counted["waiting"] = self.intake.waiting()
-        counted["metered_through"] = latest or ""
+        counted["metered_through"] = self.books.rows(_LATEST).column("at")[0].as_py() or ""
         counted["trouble"] = self.intake.trouble
         return counted
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -45,7 +46,7 @@ def books_of(prices: PriceBook, parts: Sequence[tuple[list[Row], list[Row]]], *,
         clerk = Clerk(books, prices)
         for number, (facts, outcomes) in enumerate(parts, 1):
             before = PostReport(received=len(facts) + len(outcomes))
-            clerk.post(facts_of(facts), outcomes_of(outcomes), through=number, before=before)
+            clerk.post(facts_of(facts), outcomes_of(outcomes), through=number, before=before, accepted_ns=time.time_ns())
             if settle_between:
                 settle(books)
         settle(books)

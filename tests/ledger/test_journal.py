@@ -43,8 +43,8 @@ def test_entries_come_back_in_order_and_from_any_number(
     tmp_path: Path, opened: Callable[[Path], Journal]
 ) -> None:
     journal = opened(tmp_path)
-    assert journal.append([(EntryKind.FACTS, table(1)), (EntryKind.OUTCOMES, table(2))]) == 2
-    assert journal.append([(EntryKind.SPANS, table(3))]) == 3
+    assert journal.append([(EntryKind.FACTS, table(1)), (EntryKind.OUTCOMES, table(2))], 7) == 2
+    assert journal.append([(EntryKind.SPANS, table(3))], 7) == 3
     assert numbers(journal) == [(1, [1]), (2, [2]), (3, [3])]
     assert numbers(journal, after=2) == [(3, [3])]
     assert [entry.kind for entry in journal.read()] == [EntryKind.FACTS, EntryKind.OUTCOMES, EntryKind.SPANS]
@@ -54,7 +54,7 @@ def test_an_empty_batch_takes_no_number(
     tmp_path: Path, opened: Callable[[Path], Journal]
 ) -> None:
     journal = opened(tmp_path)
-    assert journal.append([(EntryKind.FACTS, table())]) == 0
+    assert journal.append([(EntryKind.FACTS, table())], 7) == 0
     assert numbers(journal) == []
 
 
@@ -64,11 +64,11 @@ def test_a_new_file_is_begun_when_one_is_full(
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES_MAX", 1)
     journal = opened(tmp_path)
     for number in range(1, 5):
-        journal.append([(EntryKind.FACTS, table(number))])
+        journal.append([(EntryKind.FACTS, table(number))], 7)
     assert len(list(tmp_path.glob("*.journal"))) == 4
     assert numbers(journal, after=2) == [(3, [3]), (4, [4])]
     journal.close()
-    assert opened(tmp_path).append([(EntryKind.FACTS, table(5))]) == 5
+    assert opened(tmp_path).append([(EntryKind.FACTS, table(5))], 7) == 5
 
 
 @given(cut=st.integers(min_value=1, max_value=400), entries=st.integers(min_value=1, max_value=3))
@@ -78,15 +78,15 @@ def test_a_torn_end_is_moved_aside_and_the_rest_stays(
     folder = tmp_path_factory.mktemp("journal")
     with closing(Journal(folder)) as journal:
         for number in range(1, entries + 1):
-            journal.append([(EntryKind.FACTS, table(number))])
+            journal.append([(EntryKind.FACTS, table(number))], 7)
         whole = next(folder.glob("*.journal")).stat().st_size
-        journal.append([(EntryKind.FACTS, table(99))])
+        journal.append([(EntryKind.FACTS, table(99))], 7)
     file = next(folder.glob("*.journal"))
     os.truncate(file, whole + min(cut, file.stat().st_size - whole - 1))
     with closing(Journal(folder)) as again:
         assert numbers(again) == [(number, [number]) for number in range(1, entries + 1)]
         assert file.with_suffix(".torn").exists()
-        assert again.append([(EntryKind.FACTS, table(7))]) == entries + 1
+        assert again.append([(EntryKind.FACTS, table(7))], 7) == entries + 1
         assert numbers(again)[-1] == (entries + 1, [7])
 
 
@@ -96,7 +96,7 @@ def test_damage_in_an_older_file_is_named(
     monkeypatch.setattr(journal_module, "SEGMENT_BYTES_MAX", 1)
     journal = opened(tmp_path)
     for number in (1, 2):
-        journal.append([(EntryKind.FACTS, table(number))])
+        journal.append([(EntryKind.FACTS, table(number))], 7)
     first = min(tmp_path.glob("*.journal"))
     data = bytearray(first.read_bytes())
     data[-1] ^= 1
@@ -109,7 +109,7 @@ def test_a_full_disk_takes_nothing_and_loses_nothing(
     tmp_path: Path, opened: Callable[[Path], Journal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = opened(tmp_path)
-    journal.append([(EntryKind.FACTS, table(1))])
+    journal.append([(EntryKind.FACTS, table(1))], 7)
     whole = journal_module._write_whole
 
     def full(file: object, data: bytes) -> None:
@@ -118,8 +118,8 @@ def test_a_full_disk_takes_nothing_and_loses_nothing(
 
     monkeypatch.setattr(journal_module, "_write_whole", full)
     with pytest.raises(StoreFullError, match="no room left"):
-        journal.append([(EntryKind.FACTS, table(2))])
+        journal.append([(EntryKind.FACTS, table(2))], 7)
     monkeypatch.setattr(journal_module, "_write_whole", whole)
-    assert journal.append([(EntryKind.FACTS, table(3))]) == 2
+    assert journal.append([(EntryKind.FACTS, table(3))], 7) == 2
     assert numbers(journal) == [(1, [1]), (2, [3])]
     assert not list(tmp_path.glob("*.torn"))

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from outlay.core.envelope import UNTAGGED
 from outlay.core.errors import OutlayError
-from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.journal import Journal
+from outlay.ledger.store import Books
 
 FREE_BYTES_MIN = 1024**3
 """Below this much free room intake may stop within the hour on a busy machine."""
@@ -22,7 +22,8 @@ SELECT (SELECT coalesce(sum(amount_nano), 0) FROM usages)::VARCHAR AS usages,
 """
 _UNEVEN = """
 SELECT count(*) FROM (
-    SELECT u.seq FROM usages u LEFT JOIN (SELECT seq, sum(amount_nano) AS amount FROM charges GROUP BY seq) c USING (seq)
+    SELECT u.seq
+    FROM usages u LEFT JOIN (SELECT seq, sum(amount_nano) AS amount FROM charges GROUP BY seq) c USING (seq)
     WHERE coalesce(u.amount_nano, 0) <> coalesce(c.amount, 0))
 """
 _ORPHANS = "SELECT count(*) FROM charges c ANTI JOIN usages u USING (seq)"
@@ -45,7 +46,7 @@ class Check:
     hint: str = ""
 
 
-def check_books(books: DuckBooks, journal: Journal, home: Path) -> list[Check]:
+def check_books(books: Books, journal: Journal, home: Path) -> list[Check]:
     """Every check of the books and the journal."""
     checks: list[Callable[[], Check]] = [
         lambda: _journal(journal),
@@ -75,7 +76,8 @@ def _journal(journal: Journal) -> Check:
     except OutlayError as error:
         return Check("journal", ok=False, text=error.message, hint=error.hint)
     torn = len(list(journal.folder.glob("*.torn")))
-    text = f"{entries} entries readable, {journal.size_bytes:,} bytes" + (f", {torn} torn ends moved aside" if torn else "")
+    text = f"{entries} entries readable, {journal.size_bytes:,} bytes"
+    text += f", {torn} torn ends moved aside" if torn else ""
     return Check("journal", entries == journal.last_number or _begins_late(journal, entries), text)
 
 
@@ -85,7 +87,7 @@ def _begins_late(journal: Journal, entries: int) -> bool:
     return journal.last_number - first + 1 == entries
 
 
-def _posted(books: DuckBooks, journal: Journal) -> Check:
+def _posted(books: Books, journal: Journal) -> Check:
     behind = journal.last_number - books.meta("posted_through")
     return Check(
         "posted",
@@ -95,50 +97,52 @@ def _posted(books: DuckBooks, journal: Journal) -> Check:
     )
 
 
-def _parked(books: DuckBooks) -> Check:
+def _parked(books: Books) -> Check:
     count = books.scalar("SELECT count(*) FROM parked")
     text = "no entry had to be stepped over" if not count else f"{count} journal entries could not be posted"
     return Check("parked", not count, text, "" if not count else "outlay rebuild tries them again")
 
 
-def _sums(books: DuckBooks) -> Check:
+def _sums(books: Books) -> Check:
     row = books.rows(_SUMS).to_pylist()[0]
     same = row["usages"] == row["charges"] == row["parts"]
     text = "cost lines add up to the usages, to the last unit" if same else f"sums differ (nano-units): {row}"
     return Check("sums", same, text, "" if same else "outlay rebuild")
 
 
-def _lines(books: DuckBooks) -> Check:
+def _lines(books: Books) -> Check:
     uneven, orphans = books.scalar(_UNEVEN), books.scalar(_ORPHANS)
     well = not uneven and not orphans
     text = "every usage equals its own cost lines" if well else f"{uneven} usages differ, {orphans} lines have no usage"
     return Check("lines", well, text, "" if well else "outlay rebuild")
 
 
-def _repeats(books: DuckBooks) -> Check:
+def _repeats(books: Books) -> Check:
     count = books.scalar(_REPEATS)
     return Check("repeats", not count, "every fact stands once" if not count else f"{count} facts stand twice")
 
 
-def _counters(books: DuckBooks) -> Check:
+def _counters(books: Books) -> Check:
     received, posted = books.meta("received"), books.meta("posted")
     duplicates, refused = books.meta("duplicates"), books.meta("refused")
     well = received == posted + duplicates + refused
-    return Check("counters", well, f"received {received:,} = posted {posted:,} + duplicates {duplicates:,} + refused {refused:,}")
+    text = f"received {received:,} = posted {posted:,} + duplicates {duplicates:,} + refused {refused:,}"
+    return Check("counters", well, text)
 
 
-def _unpriced(books: DuckBooks) -> Check:
+def _unpriced(books: Books) -> Check:
     row = books.rows(_COVERAGE).to_pylist()[0]
     count = row["unpriced"]
     text = f"{count:,} of {row['usages']:,} usages have a part without a price; {row['zoneless']:,} times had no zone"
     return Check("prices known", not count, text, "" if not count else "outlay prices check")
 
 
-def _attributed(books: DuckBooks) -> Check:
+def _attributed(books: Books) -> Check:
     row = books.rows(_COVERAGE).to_pylist()[0]
     amount, untagged = int(row["amount"] or 0), int(row["untagged"] or 0)
     share = f"{100 * (amount - untagged) // amount} %" if amount else "no cost yet, 0 %"
-    return Check("attributed", not untagged, f"{share} of the cost has a team", "" if not untagged else "tag sessions with a team")
+    hint = "" if not untagged else "tag sessions with a team"
+    return Check("attributed", not untagged, f"{share} of the cost has a team", hint)
 
 
 def _room(home: Path) -> Check:

@@ -1,318 +1,185 @@
-"""The embedded books: DuckDB, one file, one writer.
+"""Settling in DuckDB: find the usages whose relatives matter, hand them out, write back what relations decided.
 
-All statements of this engine that write stand here and in `duckdb_settle.py`. Rows go in through Arrow, in time order;
-there is no primary key (it would cost 2.4 times the disk and 4 times the load), duplicates are found by a join that is
-bounded by the batch's own times wherever a resend must carry the same time.
-
-The engine writes no log of its own: the journal is the log. A transaction is atomic at once and on disk at the next
-`checkpoint`; after a crash the file is that of the last checkpoint, says up to which journal entry it goes, and the
-journal supplies the rest. So a row is written once less, and the costly checkpoints come when we choose.
+Most traces need nothing: every usage says its own tags and nobody repeats anybody. One pass of the engine finds the
+traces, sessions and answers where that is not so; only those are looked at row by row.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
+from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
-from outlay.ledger.tables import (
-    CHARGE_COLUMNS,
-    OUTCOME_COLUMNS,
-    SCHEMA_VERSION,
-    TEXT_ORDER,
-    USAGE_COLUMNS,
-    USAGE_FACTS,
-    Column,
-    Kind,
+from outlay.core.session import NO_SESSION
+from outlay.ledger.duckdb_store import DuckStore, with_binary_keys
+from outlay.ledger.reports import FALLBACK_SESSION
+from outlay.ledger.store import Work
+from outlay.ledger.tables import RESOLVED, STATED, Column, Kind
+
+_SESSION_BIT = 1 << STATED.index("session_id")
+_REASON_BIT = 1 << STATED.index("reason")
+_TAG_BITS = _REASON_BIT - 1  # every bit that relatives may fill; the reason is the last one
+
+_TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
+
+_UNSETTLED_TREES = f"""
+WITH touched AS (SELECT DISTINCT tree_key FROM usages WHERE {_TOUCHED} AND tree_key IS NOT NULL),
+mine AS MATERIALIZED (
+    SELECT u.tree_key, u.fact_key, u.parent_key, u.usage_key, u.operation, u.bears, u.aggregate, u.counted, u.stated,
+           u.inherited, u.attempt, u.failed, u.time
+    FROM usages u SEMI JOIN touched USING (tree_key)),
+uneven AS (
+    SELECT tree_key FROM mine GROUP BY tree_key
+    HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(aggregate) OR bool_or(NOT counted)
+        OR bool_or(inherited <> 0)),
+nested AS (
+    SELECT DISTINCT c.tree_key FROM mine c JOIN mine p ON c.parent_key = p.fact_key
+    WHERE p.bears AND p.operation IN ('chat', 'embedding', 'retrieval', 'rerank', 'guardrail', 'evaluation')),
+repeated AS (
+    SELECT DISTINCT tree_key FROM (
+        SELECT tree_key, attempt, failed, lag(attempt) OVER before AS earlier, lag(failed) OVER before AS earlier_failed
+        FROM mine WHERE bears
+        WINDOW before AS (PARTITION BY tree_key, parent_key, operation ORDER BY time, attempt))
+    WHERE attempt > 0 AND earlier = attempt - 1 AND NOT earlier_failed)
+SELECT tree_key FROM uneven UNION SELECT tree_key FROM nested UNION SELECT tree_key FROM repeated
+"""
+
+_UNSETTLED_SESSIONS = f"""
+WITH touched AS (SELECT DISTINCT session_id FROM usages WHERE {_TOUCHED} AND (stated & {_SESSION_BIT}) <> 0)
+SELECT session_id FROM usages u SEMI JOIN touched USING (session_id)
+GROUP BY session_id
+HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(inherited <> 0)
+    OR (bool_or(signal = 'metric') AND bool_or(signal <> 'metric'))
+"""
+
+_SAME_ANSWER = f"""
+WITH touched AS (SELECT DISTINCT usage_key FROM usages WHERE {_TOUCHED} AND usage_key <> fact_key)
+SELECT usage_key FROM usages u SEMI JOIN touched USING (usage_key) GROUP BY usage_key HAVING count(*) > 1
+"""
+
+_FIND = """
+CREATE OR REPLACE TEMP TABLE settling AS
+SELECT seq FROM usages WHERE tree_key IN (SELECT tree_key FROM unsettled_trees)
+UNION SELECT seq FROM usages WHERE session_id IN (SELECT session_id FROM unsettled_sessions)
+UNION SELECT seq FROM usages WHERE usage_key IN (SELECT usage_key FROM same_answer)
+"""
+
+_WIDEN = f"""
+INSERT INTO settling
+SELECT seq FROM usages u WHERE (
+    tree_key IN (SELECT tree_key FROM usages WHERE seq IN (SELECT seq FROM settling) AND tree_key IS NOT NULL)
+    OR ((stated & {_SESSION_BIT}) <> 0 AND session_id IN (
+        SELECT session_id FROM usages WHERE seq IN (SELECT seq FROM settling) AND (stated & {_SESSION_BIT}) <> 0)))
+EXCEPT SELECT seq FROM settling
+"""
+
+WIDEN_ROUNDS_MAX = 4
+"""Traces share sessions and sessions share traces; more rounds than this do not occur outside of made-up data."""
+
+
+def _own(name: str) -> str:
+    """SQL of a column as the fact itself stated it, whatever relatives have filled in since."""
+    bit = 1 << STATED.index(name)
+    empty = "''"
+    if name in ENVELOPE_KEYS:
+        empty = f"'{UNTAGGED}'"
+    elif name == "session_id":
+        trace = f"'{FALLBACK_SESSION}' || replace(tree_key::VARCHAR, '-', '')"
+        empty = f"CASE WHEN tree_key IS NULL THEN '{NO_SESSION}' ELSE {trace} END"
+    return f'CASE WHEN (stated & {bit}) <> 0 THEN "{name}" ELSE {empty} END AS "{name}"'
+
+
+_PLAIN = ("time", "operation", "signal", "bears", "aggregate", "attempt", "failed", "provider", "model", "cost_nano")
+_KEYS = tuple(Column(name, Kind.KEY) for name in ("usage_key", "fact_key", "parent_key", "tree_key"))
+_RELATIVES = f"""
+SELECT {", ".join(f"{c.name}::BLOB AS {c.name}" for c in _KEYS)}, {", ".join(_PLAIN)}, task_id, seq,
+       {" + ".join(OUTPUT_METERS)} AS output_tokens, {" + ".join(INPUT_METERS)} AS input_tokens,
+       {", ".join(_own(name) for name in STATED)},
+       {", ".join(f'"{name}" AS "now_{name}"' for name in RESOLVED)}
+FROM usages WHERE seq IN (SELECT seq FROM settling) ORDER BY seq
+"""
+
+
+_LATEST_OUTCOMES = """
+UPDATE outcomes SET current = (latest.outcome_key = outcomes.outcome_key)
+FROM (SELECT source, task_id, arg_max(outcome_key, (reported_at, outcome_key)) AS outcome_key
+      FROM outcomes SEMI JOIN (SELECT source, task_id FROM outcomes WHERE seq > ?) USING (source, task_id)
+      GROUP BY source, task_id) latest
+WHERE outcomes.source = latest.source AND outcomes.task_id = latest.task_id
+"""
+
+_EARLIEST_TAGS = ", ".join(
+    f"arg_min(\"{key}\", (parent_key IS NOT NULL, time, fact_key)) FILTER (\"{key}\" <> '{UNTAGGED}') AS \"{key}\""
+    for key in ENVELOPE_KEYS
 )
-from outlay.sources.facts import KEY
-
-_TYPES = {
-    Kind.KEY: "UUID",
-    Kind.TEXT: "VARCHAR",
-    Kind.TEXTS: "VARCHAR[]",
-    Kind.COUNT: "BIGINT",
-    Kind.SMALL: "INTEGER",
-    Kind.FLAG: "BOOLEAN",
-    Kind.TIME: "TIMESTAMP",
-    Kind.UNITS: "STRUCT(meter VARCHAR, quantity BIGINT)[]",
-}
-
-_NAME = "books"
-
-_WEIGHED = frozenset(("fact_key", "time", "cost_nano", *INPUT_METERS, *OUTPUT_METERS, *TEXT_ORDER))
-_TABLES = {"usages": USAGE_COLUMNS, "charges": CHARGE_COLUMNS, "outcomes": OUTCOME_COLUMNS}
+_OUTCOME_SETS = ", ".join(
+    f'"{key}" = CASE WHEN (o.stated & {1 << bit}) <> 0 THEN o."{key}" ELSE coalesce(s."{key}", \'{UNTAGGED}\') END'
+    for bit, key in enumerate(ENVELOPE_KEYS)
+)
+_OUTCOME_TAGS = f"""
+UPDATE outcomes AS o SET {_OUTCOME_SETS}
+FROM (SELECT session_id, {_EARLIEST_TAGS} FROM usages
+      WHERE session_id IN (
+          SELECT session_id FROM outcomes WHERE session_id <> '' AND (seq > ? OR session_id IN (
+              SELECT session_id FROM usages
+              WHERE seq > ? OR seq IN (SELECT seq FROM unsettled) OR seq IN (SELECT seq FROM decided_seqs))))
+      GROUP BY session_id) s
+WHERE o.session_id = s.session_id
+"""
 
 
-def weight_sql(alias: str) -> str:
-    """A row value that orders reports of one fact; the greatest is kept, whatever the order of arrival."""
-    outputs = " + ".join(f"{alias}.{meter}" for meter in OUTPUT_METERS)
-    inputs = " + ".join(f"{alias}.{meter}" for meter in INPUT_METERS)
-    return f"({outputs}, {inputs}, coalesce({alias}.cost_nano, -1))"
+class DuckBooks(DuckStore):
+    """The embedded books: the tables, and the statements that settle them."""
 
-
-def text_order_sql(alias: str) -> str:
-    """The text that breaks a tie between equally large reports; the smallest is kept."""
-    return "concat_ws(chr(31), " + ", ".join(f"{alias}.{name}" for name in TEXT_ORDER) + ")"
-
-
-class DuckBooks:
-    """The books in one DuckDB file. One process and one writing thread; any number of readers in this process."""
-
-    dialect = "duckdb"
-
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self._write = threading.RLock()
-        self._connection = duckdb.connect(":memory:")
-        place = str(path).replace("'", "''") if path else ":memory:"
-        options = "(RECOVERY_MODE NO_WAL_WRITES)" if path else ""
-        try:
-            self._connection.execute(f"ATTACH '{place}' AS {_NAME} {options}")
-        except duckdb.Error as error:
-            self._connection.close()
-            raise _store_error(error, f"cannot open the books {path}") from error
-        self._connection.execute("SET checkpoint_threshold = '1TB'")  # only when we say so: see `checkpoint`
-        self._connection.execute(f"USE {_NAME}")
-        self._prepare()
-
-    # ---- reading -----------------------------------------------------------------------------------------------
-
-    def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """The rows of a question as Arrow; `parameters` fill `?` marks in order."""
+    def find_work(self, after: int) -> Work:
+        """Every usage whose state may depend on a relative, given what came after seq `after`."""
         cursor = self.cursor()
         try:
-            return cursor.sql(sql, params=list(parameters)).to_arrow_table()
-        except duckdb.Error as error:
-            raise _store_error(error, "a question to the books failed") from error
+            through = self.scalar("SELECT greatest((SELECT max(seq) FROM usages), (SELECT max(seq) FROM outcomes))")
+            for name, sql in (
+                ("unsettled_trees", _UNSETTLED_TREES),
+                ("unsettled_sessions", _UNSETTLED_SESSIONS),
+                ("same_answer", _SAME_ANSWER),
+            ):
+                cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql.replace('$after', str(int(after)))}")
+            cursor.execute(_FIND)
+            for _ in range(WIDEN_ROUNDS_MAX):
+                if not _changed(cursor, _WIDEN):
+                    break
+            relatives = cursor.sql(_RELATIVES).to_arrow_table()
         finally:
             cursor.close()
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A second connection to the same books, for reading and for temporary tables; the caller closes it."""
-        cursor = self._connection.cursor()
-        cursor.execute(f"USE {_NAME}")
-        return cursor
-
-    def scalar(self, sql: str, parameters: Sequence[object] = ()) -> int:
-        """One whole number; null is 0."""
-        cursor = self.cursor()
-        try:
-            rows = cursor.execute(sql, list(parameters)).fetchall()
-        finally:
-            cursor.close()
-        return int(rows[0][0] or 0) if rows else 0
-
-    def usages_where(
-        self, condition: str, parameters: Sequence[object] = (), columns: Sequence[Column] = USAGE_FACTS
-    ) -> pa.Table:
-        """Usages as Arrow with binary keys, in posting order; `condition` is SQL of this engine."""
-        names = ", ".join(f"{c.name}::BLOB AS {c.name}" if c.kind is Kind.KEY else c.name for c in columns)
-        table = self.rows(f"SELECT {names} FROM usages u WHERE {condition} ORDER BY seq", parameters)
-        return with_binary_keys(table, columns)
-
-    # ---- writing -----------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """One transaction: everything inside is in the books afterwards, or nothing."""
-        with self._write:
-            connection = self._connection
-            try:
-                connection.execute("BEGIN")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException as error:
-                _roll_back(connection)
-                if isinstance(error, duckdb.Error):
-                    raise _store_error(error, "the books could not be written") from error
-                raise
-
-    def checkpoint(self) -> None:
-        """Write everything posted so far into the file."""
-        with self._write:
-            try:
-                self._connection.execute(f"CHECKPOINT {_NAME}")
-            except duckdb.Error as error:
-                raise _store_error(error, "the books could not be written to disk") from error
-
-    def close(self) -> None:
-        """Write everything into the file and close it."""
-        with self._write:
-            try:
-                self.checkpoint()
-            finally:
-                self._connection.close()
-
-    def append(self, connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
-        """Append rows whose columns carry the names of the table; keys are 16-byte binary."""
-        columns = _TABLES[table]
-        source = with_uuid_keys(rows, columns)
-        names = ", ".join(f'"{c.name}"' for c in columns)
-        connection.register("incoming", source)
-        try:
-            connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
-        finally:
-            connection.unregister("incoming")
-
-    def known_reports(self, usages: pa.Table, *, same_time: bool) -> pa.Table:
-        """Which of these usages the books hold already.
-
-        Columns: place (row in `usages`), seq, wins (the new report is the larger), earlier (it states an earlier time)
-        and time (the earlier of both). With `same_time` only usages within the batch's own times are looked at.
-        """
-        bounds = pc.min_max(usages.column("time"))
-        within = "u.time BETWEEN $1 AND $2" if same_time else "true"
-        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time else []
-        places = pa.array(range(usages.num_rows), pa.int64())
-        keys = pa.table({"fact_key": _as_uuid(usages.column("fact_key")), "place": places})
-        # Most batches hold nothing known, so only the keys are looked for before anything is weighed.
-        sql = f"SELECT n.place FROM usages u JOIN probe n ON u.fact_key = n.fact_key WHERE {within}"
-        known = self._with_table("probe", keys, sql, parameters).column("place")
-        wanted = [c for c in USAGE_FACTS if c.name in _WEIGHED]
-        probe = with_uuid_keys(usages.select([c.name for c in wanted]).take(known), wanted)
-        sql = f"""
-            SELECT n.place, u.seq, n.time < u.time AS earlier, least(n.time, u.time) AS time,
-                   {weight_sql("n")} > {weight_sql("u")}
-                   OR ({weight_sql("n")} = {weight_sql("u")} AND {text_order_sql("n")} < {text_order_sql("u")}) AS wins
-            FROM usages u JOIN probe n ON u.fact_key = n.fact_key
-            WHERE {within} ORDER BY n.place
-        """
-        return self._with_table("probe", probe.append_column("place", known), sql, parameters)
-
-    def usages_of(self, seqs: pa.ChunkedArray, columns: Sequence[Column], *, with_stated: bool = False) -> pa.Table:
-        """The usages of these numbers, in the order given."""
-        wanted = (*columns, Column("stated", Kind.SMALL)) if with_stated else tuple(columns)
-        names = ", ".join(f"u.{c.name}::BLOB AS {c.name}" if c.kind is Kind.KEY else f"u.{c.name}" for c in wanted)
-        probe = pa.table({"seq": seqs, "place": pa.array(range(len(seqs)), pa.int64())})
-        sql = f"SELECT {names} FROM probe n JOIN usages u USING (seq) ORDER BY n.place"
-        return with_binary_keys(self._with_table("probe", probe, sql, []), wanted)
-
-    def unknown_outcomes(self, outcomes: pa.Table) -> tuple[pa.Table, int]:
-        """The outcomes whose report the books do not hold yet, each once, and how many were dropped."""
-        probe = pa.table(
-            {"key": _as_uuid(outcomes.column("outcome_key")), "place": pa.array(range(outcomes.num_rows), pa.int64())}
-        )
-        sql = """
-            SELECT min(place) AS place FROM probe n ANTI JOIN outcomes o ON n.key = o.outcome_key
-            GROUP BY key ORDER BY 1
-        """
-        places = self._with_table("probe", probe, sql, []).column("place")
-        return outcomes.take(places), outcomes.num_rows - len(places)
-
-    def reverse_charges(self, connection: duckdb.DuckDBPyConnection, seqs: pa.Array, first_line: int) -> int:
-        """Reverse every live cost line of these usages by a line that names it; returns how many lines were added."""
-        connection.register("reversed_usages", pa.table({"seq": seqs}))
-        try:
-            connection.execute(
-                """
-                INSERT INTO charges
-                SELECT ? - 1 + row_number() OVER (ORDER BY line), seq, time, meter, -quantity, rate_pico, -amount_nano,
-                       currency, provenance, price, variant_applied, line
-                FROM charges c
-                WHERE seq IN (SELECT seq FROM reversed_usages) AND corrects IS NULL
-                  AND line NOT IN (SELECT corrects FROM charges
-                                   WHERE corrects IS NOT NULL AND seq IN (SELECT seq FROM reversed_usages))
-                """,
-                [first_line],
-            )
-            added = connection.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchall()
-        finally:
-            connection.unregister("reversed_usages")
-        return int(added[0][0])
-
-    def remove_usages(self, connection: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
-        """Take usages out that are put back in a new state in the same transaction; relatives look at them again."""
-        connection.register("removed_usages", pa.table({"seq": seqs}))
-        try:
-            connection.execute("DELETE FROM usages WHERE seq IN (SELECT seq FROM removed_usages)")
-            connection.execute("INSERT INTO unsettled SELECT seq FROM removed_usages")
-        finally:
-            connection.unregister("removed_usages")
-
-    def _with_table(self, name: str, table: pa.Table, sql: str, parameters: Sequence[object]) -> pa.Table:
-        cursor = self.cursor()
-        try:
-            cursor.register(name, table)
-            return cursor.sql(sql, params=list(parameters)).to_arrow_table()
-        except duckdb.Error as error:
-            raise _store_error(error, "a question to the books failed") from error
-        finally:
-            cursor.close()
-
-    def meta(self, name: str) -> int:
-        """A whole number kept in the books under a name; 0 while it was never set."""
-        return self.scalar("SELECT value FROM meta WHERE name = ?", [name])
-
-    def metas(self) -> dict[str, int]:
-        """Every whole number kept in the books, by name."""
-        table = self.rows("SELECT name, value FROM meta")
-        return dict(zip(table.column("name").to_pylist(), table.column("value").to_pylist(), strict=True))
+        return Work(with_binary_keys(relatives, _KEYS), through)
 
     @staticmethod
-    def set_meta(connection: duckdb.DuckDBPyConnection, **values: int) -> None:
-        """Set whole numbers within the present transaction."""
-        rows = ", ".join(["(?, ?)"] * len(values))
-        parameters = [item for pair in values.items() for item in pair]
-        connection.execute(f"INSERT OR REPLACE INTO meta VALUES {rows}", parameters)
+    def write_back(connection: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
+        """Give usages what relations decided; `changed` has seq and the columns of RESOLVED."""
+        connection.register("decided", changed)
+        try:
+            sets = ", ".join(f'"{name}" = d."{name}"' for name in RESOLVED)
+            connection.execute(f"UPDATE usages SET {sets} FROM decided d WHERE usages.seq = d.seq")
+        finally:
+            connection.unregister("decided")
 
-    def _prepare(self) -> None:
-        with self.writing() as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value BIGINT)")
-            # fetchall, never fetchone: a result that is not read to its end blocks the connection
-            known = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchall()
-            if known and known[0][0] > SCHEMA_VERSION:
-                raise StoreVersionError(
-                    f"the books are of version {known[0][0]}, this Outlay knows version {SCHEMA_VERSION}",
-                    hint="upgrade Outlay, or open another home with --home",
-                )
-            for table, columns in _TABLES.items():
-                body = ", ".join(f'"{c.name}" {_TYPES[c.kind]}' for c in columns)
-                connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
-            connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
-            connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
-            if not known:
-                self.set_meta(connection, schema_version=SCHEMA_VERSION)
+    @staticmethod
+    def settle_outcomes(
+        connection: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray
+    ) -> None:
+        """Mark the latest report of each task, and give outcomes the tags of their session where they state none."""
+        connection.execute(_LATEST_OUTCOMES, [after])
+        connection.register("decided_seqs", pa.table({"seq": decided}))
+        try:
+            connection.execute(_OUTCOME_TAGS, [after, after])
+        finally:
+            connection.unregister("decided_seqs")
 
-
-def with_uuid_keys(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """The columns in order, 16-byte keys marked as UUID so that the engine stores them as numbers."""
-    arrays = [_as_uuid(table.column(c.name)) if c.kind is Kind.KEY else table.column(c.name) for c in columns]
-    return pa.table(arrays, names=[c.name for c in columns])
+    @classmethod
+    def all_settled(cls, connection: duckdb.DuckDBPyConnection, through: int) -> None:
+        """Remember that everything up to seq `through` is settled."""
+        connection.execute("DELETE FROM unsettled")
+        cls.set_meta(connection, settled_through=through)
 
 
-def with_binary_keys(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
-    """Keys read back as the 16 bytes the rest of the house speaks of."""
-    for place, column in enumerate(columns):
-        if column.kind is Kind.KEY:
-            table = table.set_column(place, column.name, pc.cast(table.column(place), KEY))
-    return table
-
-
-def _as_uuid(column: pa.ChunkedArray) -> pa.Array:
-    flat = column.combine_chunks()
-    flat = flat.chunk(0) if isinstance(flat, pa.ChunkedArray) else flat
-    return pa.ExtensionArray.from_storage(pa.uuid(), flat)
-
-
-def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
-    try:
-        connection.execute("ROLLBACK")
-    except duckdb.Error:
-        return  # the engine has already ended the transaction itself
-
-
-def _store_error(error: duckdb.Error, what: str) -> StoreError:
-    text = str(error)
-    if "No space left" in text or "disk full" in text.lower():
-        return StoreFullError(f"{what}: the disk is full", hint="free some space; nothing acknowledged is lost")
-    if "newer version" in text or "storage version" in text:
-        return StoreVersionError(f"{what}: {text.splitlines()[0]}", hint="upgrade Outlay")
-    return StoreError(f"{what}: {text.splitlines()[0]}")
+def _changed(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:
+    return int(cursor.execute(sql).fetchall()[0][0])

@@ -72,6 +72,7 @@ class _Posting:
     number: int
     kind: EntryKind
     table: pa.Table | None
+    accepted_ns: int
     before: PostReport
     outcomes: pa.Table | None = None
     answer: Future[PostReport] | None = None
@@ -133,20 +134,22 @@ class Intake:
             batch.received, duplicates=batch.repeats, refused=batch.refused, problems=list(batch.problems)
         )
         answer: Future[PostReport] = Future()
+        now = time.time_ns()
         with self._order:
             entries = [(EntryKind.SPANS, batch.spans)] if batch.spans is not None else []
             entries += [(EntryKind.FACTS, batch.facts), (EntryKind.OUTCOMES, batch.outcomes)]
-            number = self.journal.append([(kind, table) for kind, table in entries if table.num_rows])
+            number = self.journal.append([(kind, table) for kind, table in entries if table.num_rows], now)
             if batch.spans is not None and batch.spans.num_rows:
-                self._postings.put(_Posting(number, EntryKind.SPANS, batch.spans, before, None, answer))
+                posting = _Posting(number, EntryKind.SPANS, batch.spans, now, before, None, answer)
             else:
-                self._postings.put(_Posting(number, EntryKind.FACTS, batch.facts, before, batch.outcomes, answer))
+                posting = _Posting(number, EntryKind.FACTS, batch.facts, now, before, batch.outcomes, answer)
+            self._postings.put(posting)
         return answer
 
     def settle(self) -> None:
         """Wait until everything accepted so far is posted and settled."""
         done: Future[PostReport] = Future()
-        self._postings.put(_Posting(0, EntryKind.FACTS, None, PostReport(), None, done))
+        self._postings.put(_Posting(0, EntryKind.FACTS, None, 0, PostReport(), None, done))
         done.result()
 
     @contextmanager
@@ -218,10 +221,11 @@ class Intake:
                 received=sum(body.received for body in decoded.bodies),
                 refused=sum(body.refused for body in decoded.bodies),
             )
+            now = time.time_ns()
             with self._order:
-                number = self.journal.append([(EntryKind.SPANS, decoded.spans)])
+                number = self.journal.append([(EntryKind.SPANS, decoded.spans)], now)
                 if decoded.spans.num_rows:
-                    self._postings.put(_Posting(number, EntryKind.SPANS, decoded.spans, before))
+                    self._postings.put(_Posting(number, EntryKind.SPANS, decoded.spans, now, before))
         except Exception as error:  # noqa: BLE001 - whatever happens, every sender gets an answer
             if not isinstance(error, OutlayError):
                 _log.exception("a group of bodies could not be taken in")
@@ -314,7 +318,9 @@ class Intake:
         if posting.kind is EntryKind.SPANS and posting.table is not None:
             facts, outcomes, report = _of_spans([posting.table], posting.before)
         self._unwritten_rows += _rows(posting)
-        return self.clerk.post(facts, outcomes, through=posting.number, before=report)
+        return self.clerk.post(
+            facts, outcomes, through=posting.number, before=report, accepted_ns=posting.accepted_ns
+        )
 
     def _post_spans(self, group: list[_Posting]) -> None:
         before = PostReport()
@@ -323,7 +329,10 @@ class Intake:
         while True:
             try:
                 facts, outcomes, report = _of_spans([one.table for one in group if one.table is not None], before)
-                self.clerk.post(facts, outcomes, through=group[-1].number, before=report)
+                last = group[-1]
+                self.clerk.post(
+                    facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns
+                )
                 self._unwritten_rows += facts.num_rows
                 self._unsettled, self._state.trouble = True, ""
                 return
@@ -372,7 +381,7 @@ def post_entry(clerk: Clerk, entry: Entry) -> PostReport:
         facts, outcomes, before = _of_spans([entry.table], before)
     elif entry.kind is EntryKind.OUTCOMES:
         facts, outcomes = None, entry.table
-    return clerk.post(facts, outcomes, through=entry.number, before=before)
+    return clerk.post(facts, outcomes, through=entry.number, before=before, accepted_ns=entry.accepted_ns)
 
 
 def _rows(posting: _Posting) -> int:

@@ -28,7 +28,7 @@ SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 """A new file is begun beyond this size, so that old files never change and can be copied away."""
 
 _MAGIC = b"OUTJ"
-_HEADER = struct.Struct("<4sBxxxQI")  # magic, kind, length of the body in bytes, CRC-32 of the body
+_HEADER = struct.Struct("<4sBxxxQQI")  # magic, kind, moment of acceptance in ns, bytes of the body, CRC-32 of the body
 _WRITE_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
 
 
@@ -42,10 +42,11 @@ class EntryKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One batch with its number."""
+    """One batch with its number and the moment it was accepted."""
 
     number: int
     kind: EntryKind
+    accepted_ns: int  # UTC epoch; what a clock was compared with then, it is compared with in a rebuild
     table: pa.Table
 
 
@@ -74,12 +75,12 @@ class Journal:
         """Bytes on disk of all files."""
         return sum(file.stat().st_size for file in self._files())
 
-    def append(self, tables: Sequence[tuple[EntryKind, pa.Table]]) -> int:
-        """Make the batches durable with one sync; returns the number of the last one.
+    def append(self, tables: Sequence[tuple[EntryKind, pa.Table]], accepted_ns: int) -> int:
+        """Make the batches, accepted at `accepted_ns`, durable with one sync; returns the number of the last one.
 
         Raises StoreFullError when there is no room: then none of them is in the journal.
         """
-        packed = [_pack(kind, table) for kind, table in tables if table.num_rows]
+        packed = [_pack(kind, table, accepted_ns) for kind, table in tables if table.num_rows]
         if not packed:
             return self.last_number
         with self._lock:
@@ -145,12 +146,12 @@ def _write_whole(file: BinaryIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _pack(kind: EntryKind, table: pa.Table) -> bytes:
+def _pack(kind: EntryKind, table: pa.Table, accepted_ns: int) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=_WRITE_OPTIONS) as writer:
         writer.write_table(table.combine_chunks())
     body = sink.getvalue()
-    return _HEADER.pack(_MAGIC, kind, body.size, zlib.crc32(body)) + body.to_pybytes()
+    return _HEADER.pack(_MAGIC, kind, accepted_ns, body.size, zlib.crc32(body)) + body.to_pybytes()
 
 
 def _first_number(file: Path) -> int:
@@ -175,7 +176,7 @@ def _whole_entry(stream: BinaryIO) -> int | None:
     header = stream.read(_HEADER.size)
     if len(header) < _HEADER.size:
         return None
-    magic, _kind, length, crc = _HEADER.unpack(header)
+    magic, _kind, _accepted, length, crc = _HEADER.unpack(header)
     if magic != _MAGIC:
         return None
     body = stream.read(length)
@@ -193,11 +194,11 @@ def _entries(file: Path, first: int, end: int) -> Iterator[Entry]:
                 return
             if len(header) < _HEADER.size:
                 raise _damaged(file, number)
-            magic, kind, length, crc = _HEADER.unpack(header)
+            magic, kind, accepted_ns, length, crc = _HEADER.unpack(header)
             body = stream.read(length) if magic == _MAGIC else b""
             if magic != _MAGIC or len(body) < length or zlib.crc32(body) != crc:
                 raise _damaged(file, number)
-            yield Entry(number, EntryKind(kind), pa.ipc.open_stream(body).read_all())
+            yield Entry(number, EntryKind(kind), accepted_ns, pa.ipc.open_stream(body).read_all())
             number += 1
 
 

@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.errors import Problem
-from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.reports import best_reports, stated_mask
+from outlay.ledger.store import Books, Transaction
 from outlay.ledger.tables import USAGE_FACTS
 from outlay.normalize.clean import normalise
 from outlay.sources.facts import OUTCOMES, conform
@@ -76,60 +75,66 @@ class Charged(Protocol):
 class Clerk:
     """Posts batches into the books; used by one thread at a time."""
 
-    def __init__(self, books: DuckBooks, prices: Charger) -> None:
+    def __init__(self, books: Books, prices: Charger) -> None:
         self.prices = prices
         self.take_books(books)
 
-    def take_books(self, books: DuckBooks) -> None:
+    def take_books(self, books: Books) -> None:
         """Go on with these books, as after a rebuild."""
         self.books = books
         self._seq = 1 + max(books.scalar(f"SELECT max(seq) FROM {table}") for table in ("usages", "outcomes"))
         self._line = 1 + books.scalar("SELECT max(line) FROM charges")
 
     def post(
-        self, facts: pa.Table | None, outcomes: pa.Table | None, *, through: int, before: PostReport
+        self,
+        facts: pa.Table | None,
+        outcomes: pa.Table | None,
+        *,
+        through: int,
+        before: PostReport,
+        accepted_ns: int,
     ) -> PostReport:
-        """Post one batch up to the journal's entry `through`.
+        """Post one batch up to the journal's entry `through`, accepted at `accepted_ns`.
 
         `before` holds what was received, repeated and refused before the facts came here. Returns the whole report.
         """
         report = PostReport(problems=list(before.problems[:PROBLEMS_MAX]))
         report.received, report.duplicates, report.refused = before.received, before.duplicates, before.refused
-        fresh, revised, seqs = self._sort_out(facts, report)
-        with self.books.writing() as connection:
-            self._append_usages(connection, fresh, None)
+        fresh, revised, seqs = self._sort_out(facts, report, accepted_ns)
+        with self.books.writing() as transaction:
+            self._append_usages(transaction, fresh, None)
             if seqs is not None and revised is not None:
-                self._reverse(connection, seqs)
-                self._append_usages(connection, revised, seqs)
+                self._reverse(transaction, seqs)
+                self._append_usages(transaction, revised, seqs)
             if outcomes is not None and outcomes.num_rows:
-                self._append_outcomes(connection, outcomes, report)
-            self._count(connection, report, through)
+                self._append_outcomes(transaction, outcomes, report)
+            self._count(transaction, report, through)
         return report
 
     def park(self, number: int, before: PostReport) -> None:
         """Step over a journal entry that cannot be posted; it stays in the journal and `outlay doctor` names it."""
-        with self.books.writing() as connection:
-            connection.execute("INSERT INTO parked VALUES (?)", [number])
-            self._count(connection, before, number)
+        with self.books.writing() as transaction:
+            self.books.park(transaction, number)
+            self._count(transaction, before, number)
 
-    def replace(self, connection: duckdb.DuckDBPyConnection, charged: Charged, seqs: pa.Array, kept: pa.Table) -> None:
+    def replace(self, transaction: Transaction, charged: Charged, seqs: pa.Array, kept: pa.Table) -> None:
         """Give usages new cost lines: reverse the old ones, post the new, keep everything in `kept` as it was.
 
         `kept` has the ledger's own columns of the same usages, in the same order as `charged` and `seqs`.
         """
-        self._reverse(connection, seqs)
+        self._reverse(transaction, seqs)
         rows = charged.usages
         for name in kept.schema.names:
             rows = rows.append_column(name, kept.column(name)) if name not in rows.schema.names else rows
-        self._insert(connection, rows, charged.charges, seqs)
+        self._insert(transaction, rows, charged.charges, seqs)
 
     def _sort_out(
-        self, facts: pa.Table | None, report: PostReport
+        self, facts: pa.Table | None, report: PostReport, accepted_ns: int
     ) -> tuple[pa.Table | None, pa.Table | None, pa.Array | None]:
         """Refuse, drop what is known, and split the rest into fresh usages and larger reports of known ones."""
         if facts is None or not facts.num_rows:
             return None, None, None
-        cleaned = normalise(facts)
+        cleaned = normalise(facts, accepted_ns)
         report.refused += cleaned.refused
         report.problems.extend(cleaned.problems[: PROBLEMS_MAX - len(report.problems)])
         usages, repeats = best_reports(cleaned.usages)
@@ -168,7 +173,7 @@ class Clerk:
         return merged.set_column(place, moment, changing.column("time").cast(moment.type))
 
     def _append_usages(
-        self, connection: duckdb.DuckDBPyConnection, usages: pa.Table | None, seqs: pa.Array | None
+        self, transaction: Transaction, usages: pa.Table | None, seqs: pa.Array | None
     ) -> None:
         if usages is None or not usages.num_rows:
             return
@@ -185,12 +190,12 @@ class Clerk:
         text = pc.if_else(waiting, "waits for what happened below it", "")
         rows = rows.append_column("counted", pc.invert(waiting)).append_column("why_not_counted", text)
         rows = rows.append_column("inherited", pa.array(np.zeros(count, dtype=np.int32)))
-        self._insert(connection, rows, charged.charges, seqs)
+        self._insert(transaction, rows, charged.charges, seqs)
 
-    def _insert(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table, charges: pa.Table, seqs: pa.Array) -> None:
+    def _insert(self, transaction: Transaction, rows: pa.Table, charges: pa.Table, seqs: pa.Array) -> None:
         now = pa.scalar(datetime.now(UTC).replace(tzinfo=None), pa.timestamp("us"))
         rows = rows.append_column("seq", seqs).append_column("posted_at", pa.repeat(now, rows.num_rows))
-        self.books.append(connection, "usages", rows)
+        self.books.append(transaction, "usages", rows)
         if not charges.num_rows:
             return
         first, self._line = self._line, self._line + charges.num_rows
@@ -200,25 +205,25 @@ class Clerk:
         lines = lines.append_column("seq", seqs.take(places.combine_chunks()))
         lines = lines.append_column("time", rows.column("time").take(places))
         lines = lines.append_column("corrects", pa.nulls(charges.num_rows, pa.int64()))
-        self.books.append(connection, "charges", lines)
+        self.books.append(transaction, "charges", lines)
 
-    def _reverse(self, connection: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
-        self._line += self.books.reverse_charges(connection, seqs, self._line)
-        self.books.remove_usages(connection, seqs)
+    def _reverse(self, transaction: Transaction, seqs: pa.Array) -> None:
+        self._line += self.books.reverse_charges(transaction, seqs, self._line)
+        self.books.remove_usages(transaction, seqs)
 
-    def _append_outcomes(self, connection: duckdb.DuckDBPyConnection, outcomes: pa.Table, report: PostReport) -> None:
+    def _append_outcomes(self, transaction: Transaction, outcomes: pa.Table, report: PostReport) -> None:
         rows = outcome_rows(outcomes)
         rows, repeats = self.books.unknown_outcomes(rows)
         report.duplicates += repeats
         report.posted += rows.num_rows
         first, self._seq = self._seq, self._seq + rows.num_rows
-        self.books.append(connection, "outcomes", rows.append_column("seq", pa.array(np.arange(first, self._seq))))
+        self.books.append(transaction, "outcomes", rows.append_column("seq", pa.array(np.arange(first, self._seq))))
 
-    def _count(self, connection: duckdb.DuckDBPyConnection, report: PostReport, through: int) -> None:
+    def _count(self, transaction: Transaction, report: PostReport, through: int) -> None:
         held = self.books.metas()
         totals = {name: getattr(report, name) + held.get(name, 0) for name in COUNTERS}
         usages = report.usages + held.get("usages_posted", 0)
-        self.books.set_meta(connection, **totals, usages_posted=usages, posted_through=through)
+        self.books.set_meta(transaction, **totals, usages_posted=usages, posted_through=through)
 
 
 def outcome_rows(outcomes: pa.Table) -> pa.Table:

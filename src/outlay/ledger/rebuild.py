@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.intake import post_entry
 from outlay.ledger.journal import Journal
 from outlay.ledger.posting import Charger, Clerk
 from outlay.ledger.settling import settle
+from outlay.ledger.store import Books
 
 DIFFERENCES_MAX = 20
 
@@ -45,7 +45,7 @@ class RebuildReport:
 
 
 def rebuild(
-    journal: Journal, old: DuckBooks, new: DuckBooks, prices: Charger, progress: Callable[[int, int], None] | None
+    journal: Journal, old: Books, new: Books, prices: Charger, progress: Callable[[int, int], None] | None
 ) -> RebuildReport:
     """Fill empty books from the journal and compare them with the old ones; `progress` gets (entry, last entry)."""
     clerk, report = Clerk(new, prices), RebuildReport()
@@ -57,16 +57,16 @@ def rebuild(
             progress(entry.number, last)
     settle(new)
     refused = old.meta("refused") - new.meta("refused")
-    with new.writing() as connection:
+    with new.writing() as transaction:
         # What was refused at the door never reached the journal; the counters go on telling of it.
-        new.set_meta(connection, refused=new.meta("refused") + refused, received=new.meta("received") + refused)
+        new.set_meta(transaction, refused=new.meta("refused") + refused, received=new.meta("received") + refused)
     report.usages = new.scalar("SELECT count(*) FROM usages")
     report.outcomes = new.scalar("SELECT count(*) FROM outcomes")
     report.differences = differences(old, new)
     return report
 
 
-def differences(old: DuckBooks, new: DuckBooks) -> list[str]:
+def differences(old: Books, new: Books) -> list[str]:
     """Figures that differ between two books, at most DIFFERENCES_MAX of them."""
     found: list[str] = []
     for sql in (_FIGURES, _OUTCOMES):

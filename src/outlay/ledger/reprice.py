@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.posting import Clerk
+from outlay.ledger.store import Books
 from outlay.ledger.tables import AMOUNT_COLUMNS, LEDGER_COLUMNS, USAGE_FACTS
 
 CHUNK_ROWS = 50_000
@@ -36,7 +36,7 @@ class RepriceReport:
 
 
 def reprice(
-    books: DuckBooks,
+    books: Books,
     clerk: Clerk,
     start: datetime | None,
     end: datetime | None,
@@ -44,18 +44,11 @@ def reprice(
 ) -> RepriceReport:
     """Charge every bearing usage from `start` up to, not including, `end` (UTC) again; None is open."""
     report = RepriceReport()
-    within = "(bears OR units IS NOT NULL)"
-    bounds: list[object] = []
-    for moment, sign in ((start, ">="), (end, "<")):
-        if moment is not None:
-            within += f" AND time {sign} ?"
-            bounds.append(moment.replace(tzinfo=None))
-    total = books.scalar(f"SELECT count(*) FROM usages WHERE {within}", bounds)
+    total = books.count_bearing(start, end)
     columns = (*USAGE_FACTS, *AMOUNT_COLUMNS, *LEDGER_COLUMNS)
     last = 0
     while True:
-        chunk = f"SELECT seq FROM usages WHERE {within} AND seq > ? ORDER BY seq LIMIT {CHUNK_ROWS}"
-        rows = books.usages_where(f"seq IN ({chunk})", [*bounds, last], columns)
+        rows = books.bearing_usages(start, end, last, CHUNK_ROWS, columns)
         if not rows.num_rows:
             return report
         last = int(rows.column("seq")[-1].as_py())
@@ -64,7 +57,7 @@ def reprice(
             progress(report.usages, total)
 
 
-def _reprice_chunk(books: DuckBooks, clerk: Clerk, rows: pa.Table, report: RepriceReport) -> None:
+def _reprice_chunk(books: Books, clerk: Clerk, rows: pa.Table, report: RepriceReport) -> None:
     charged = clerk.prices.charge(rows.select([column.name for column in USAGE_FACTS]))
     different = np.zeros(rows.num_rows, dtype=bool)
     for name in _AMOUNTS:
@@ -84,9 +77,9 @@ def _reprice_chunk(books: DuckBooks, clerk: Clerk, rows: pa.Table, report: Repri
     taken = pa.array(places)
     changed = rows.take(taken)
     again = clerk.prices.charge(changed.select([column.name for column in USAGE_FACTS]))
-    with books.writing() as connection:
+    with books.writing() as transaction:
         kept = changed.select([column.name for column in _KEPT])
-        clerk.replace(connection, again, changed.column("seq").combine_chunks(), kept)
+        clerk.replace(transaction, again, changed.column("seq").combine_chunks(), kept)
 
 
 def _sum(column: pa.ChunkedArray, mask: np.ndarray) -> int:

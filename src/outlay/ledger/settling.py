@@ -10,29 +10,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from outlay.ledger.duckdb_books import DuckBooks
-from outlay.ledger.duckdb_settle import find_work, settle_outcomes, write_back
+from outlay.ledger.store import Books
 from outlay.ledger.tables import RESOLVED
 from outlay.normalize.relations import resolve
 
 
-def settle(books: DuckBooks) -> int:
+def settle(books: Books) -> int:
     """Bring the books up to everything posted; returns how many usages changed."""
     after = books.meta("settled_through")
-    work = find_work(books, after)
+    work = books.find_work(after)
     if work.through <= after and not books.scalar("SELECT count(*) FROM unsettled"):
         return 0
     changed = _differences(work.relatives) if work.relatives.num_rows else None
-    with books.writing() as connection:
+    with books.writing() as transaction:
         if changed is not None and changed.num_rows:
-            write_back(connection, changed)
-        connection.register("decided_seqs", pa.table({"seq": _seqs(changed)}))
-        try:
-            settle_outcomes(connection, after)
-        finally:
-            connection.unregister("decided_seqs")
-        connection.execute("DELETE FROM unsettled")
-        books.set_meta(connection, settled_through=work.through)
+            books.write_back(transaction, changed)
+        books.settle_outcomes(transaction, after, _seqs(changed))
+        books.all_settled(transaction, work.through)
     return changed.num_rows if changed is not None else 0
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
 
 import pyarrow as pa
+
+from outlay.ledger.tables import Column
 
 
 class Reader(Protocol):
@@ -19,6 +24,104 @@ class Reader(Protocol):
         """The dialect of the statements."""
         ...
 
-    def rows(self, sql: str, parameters: Sequence[object]) -> pa.Table:
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """The answer to one SELECT; `parameters` stand for `$1`, `$2`, … in the statement."""
+        ...
+
+
+Transaction = Any
+"""Whatever an engine needs to know that a statement belongs to the present transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Usages to settle with their relatives (`relatives`, as normalize.relations wants them) and the last seq seen."""
+
+    relatives: pa.Table
+    through: int
+
+
+class Books(Reader, Protocol):
+    """An engine that keeps the tables of `tables.py`. One thread writes at a time."""
+
+    def scalar(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """One whole number; null is 0."""
+        ...
+
+    def meta(self, name: str) -> int:
+        """A whole number kept in the books under a name; 0 while it was never set."""
+        ...
+
+    def metas(self) -> dict[str, int]:
+        """Every whole number kept in the books, by name."""
+        ...
+
+    def set_meta(self, transaction: Transaction, **values: int) -> None:
+        """Set whole numbers within the present transaction."""
+        ...
+
+    def writing(self) -> AbstractContextManager[Transaction]:
+        """One transaction: everything inside is in the books afterwards, or nothing."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Write everything posted so far to disk."""
+        ...
+
+    def close(self) -> None:
+        """Write everything to disk and let go of it."""
+        ...
+
+    def append(self, transaction: Transaction, table: str, rows: pa.Table) -> None:
+        """Append rows whose columns carry the names of the table."""
+        ...
+
+    def known_reports(self, usages: pa.Table, *, same_time: bool) -> pa.Table:
+        """Which of these usages the books hold already: place, seq, wins, earlier, time."""
+        ...
+
+    def unknown_outcomes(self, outcomes: pa.Table) -> tuple[pa.Table, int]:
+        """The outcomes whose report is new, each once, and how many were dropped."""
+        ...
+
+    def usages_of(self, seqs: pa.ChunkedArray, columns: Sequence[Column], *, with_stated: bool = False) -> pa.Table:
+        """The usages of these numbers, in the order given."""
+        ...
+
+    def bearing_usages(
+        self, start: datetime | None, end: datetime | None, after: int, limit: int, columns: Sequence[Column]
+    ) -> pa.Table:
+        """Up to `limit` usages that can cost something, in posting order above seq `after`, within a period."""
+        ...
+
+    def count_bearing(self, start: datetime | None, end: datetime | None) -> int:
+        """How many usages of a period can cost something."""
+        ...
+
+    def reverse_charges(self, transaction: Transaction, seqs: pa.Array, first_line: int) -> int:
+        """Reverse every live cost line of these usages by a line that names it; returns how many were added."""
+        ...
+
+    def remove_usages(self, transaction: Transaction, seqs: pa.Array) -> None:
+        """Take usages out that are put back in a new state in the same transaction."""
+        ...
+
+    def park(self, transaction: Transaction, number: int) -> None:
+        """Remember a journal entry that could not be posted."""
+        ...
+
+    def find_work(self, after: int) -> Work:
+        """Every usage whose state may depend on a relative, given what came after seq `after`."""
+        ...
+
+    def write_back(self, transaction: Transaction, changed: pa.Table) -> None:
+        """Give usages what relations decided; `changed` has seq and the columns of RESOLVED."""
+        ...
+
+    def settle_outcomes(self, transaction: Transaction, after: int, decided: pa.Array | pa.ChunkedArray) -> None:
+        """Mark the latest report of each task, and give outcomes the tags of their session where they state none."""
+        ...
+
+    def all_settled(self, transaction: Transaction, through: int) -> None:
+        """Remember that everything up to seq `through` is settled."""
         ...

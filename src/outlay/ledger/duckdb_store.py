@@ -1,0 +1,350 @@
+"""The embedded books: DuckDB, one file, one writer.
+
+All statements of this engine that write stand here and in `duckdb_books.py`. Rows go in through Arrow, in time order;
+there is no primary key (it would cost 2.4 times the disk and 4 times the load), duplicates are found by a join that is
+bounded by the batch's own times wherever a resend must carry the same time.
+
+The engine writes no log of its own: the journal is the log. A transaction is atomic at once and on disk at the next
+`checkpoint`; after a crash the file is that of the last checkpoint, says up to which journal entry it goes, and the
+journal supplies the rest. So a row is written once less, and the costly checkpoints come when we choose.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
+from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
+from outlay.ledger.tables import (
+    CHARGE_COLUMNS,
+    OUTCOME_COLUMNS,
+    SCHEMA_VERSION,
+    TEXT_ORDER,
+    USAGE_COLUMNS,
+    USAGE_FACTS,
+    Column,
+    Kind,
+)
+from outlay.sources.facts import KEY
+
+_TYPES = {
+    Kind.KEY: "UUID",
+    Kind.TEXT: "VARCHAR",
+    Kind.TEXTS: "VARCHAR[]",
+    Kind.COUNT: "BIGINT",
+    Kind.SMALL: "INTEGER",
+    Kind.FLAG: "BOOLEAN",
+    Kind.TIME: "TIMESTAMP",
+    Kind.UNITS: "STRUCT(meter VARCHAR, quantity BIGINT)[]",
+}
+
+_NAME = "books"
+
+_WEIGHED = frozenset(("fact_key", "time", "cost_nano", *INPUT_METERS, *OUTPUT_METERS, *TEXT_ORDER))
+_TABLES = {"usages": USAGE_COLUMNS, "charges": CHARGE_COLUMNS, "outcomes": OUTCOME_COLUMNS}
+
+
+def weight_sql(alias: str) -> str:
+    """A row value that orders reports of one fact; the greatest is kept, whatever the order of arrival."""
+    outputs = " + ".join(f"{alias}.{meter}" for meter in OUTPUT_METERS)
+    inputs = " + ".join(f"{alias}.{meter}" for meter in INPUT_METERS)
+    return f"({outputs}, {inputs}, coalesce({alias}.cost_nano, -1))"
+
+
+def text_order_sql(alias: str) -> str:
+    """The text that breaks a tie between equally large reports; the smallest is kept."""
+    return "concat_ws(chr(31), " + ", ".join(f"{alias}.{name}" for name in TEXT_ORDER) + ")"
+
+
+class DuckStore:
+    """The tables of the books in one DuckDB file: one process, one writing thread, any number of readers."""
+
+    dialect = "duckdb"
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._write = threading.RLock()
+        self._connection = duckdb.connect(":memory:")
+        place = str(path).replace("'", "''") if path else ":memory:"
+        options = "(RECOVERY_MODE NO_WAL_WRITES)" if path else ""
+        try:
+            self._connection.execute(f"ATTACH '{place}' AS {_NAME} {options}")
+        except duckdb.Error as error:
+            self._connection.close()
+            raise _store_error(error, f"cannot open the books {path}") from error
+        self._connection.execute("SET checkpoint_threshold = '1TB'")  # only when we say so: see `checkpoint`
+        self._connection.execute(f"USE {_NAME}")
+        self._prepare()
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """The rows of a question as Arrow; `parameters` fill `?` marks in order."""
+        cursor = self.cursor()
+        try:
+            return cursor.sql(sql, params=list(parameters)).to_arrow_table()
+        except duckdb.Error as error:
+            raise _store_error(error, "a question to the books failed") from error
+        finally:
+            cursor.close()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A second connection to the same books, for reading and for temporary tables; the caller closes it."""
+        cursor = self._connection.cursor()
+        cursor.execute(f"USE {_NAME}")
+        return cursor
+
+    def scalar(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """One whole number; null is 0."""
+        cursor = self.cursor()
+        try:
+            rows = cursor.execute(sql, list(parameters)).fetchall()
+        finally:
+            cursor.close()
+        return int(rows[0][0] or 0) if rows else 0
+
+    def usages_where(
+        self, condition: str, parameters: Sequence[object] = (), columns: Sequence[Column] = USAGE_FACTS
+    ) -> pa.Table:
+        """Usages as Arrow with binary keys, in posting order; `condition` is SQL of this engine."""
+        names = ", ".join(f"{c.name}::BLOB AS {c.name}" if c.kind is Kind.KEY else c.name for c in columns)
+        table = self.rows(f"SELECT {names} FROM usages u WHERE {condition} ORDER BY seq", parameters)
+        return with_binary_keys(table, columns)
+
+    def bearing_usages(
+        self, start: datetime | None, end: datetime | None, after: int, limit: int, columns: Sequence[Column]
+    ) -> pa.Table:
+        """Up to `limit` usages that can cost something, in posting order above seq `after`, within a period (UTC)."""
+        within, bounds = _within(start, end)
+        chunk = f"SELECT seq FROM usages WHERE {within} AND seq > ? ORDER BY seq LIMIT {int(limit)}"
+        return self.usages_where(f"seq IN ({chunk})", [*bounds, after], columns)
+
+    def count_bearing(self, start: datetime | None, end: datetime | None) -> int:
+        """How many usages of a period can cost something."""
+        within, bounds = _within(start, end)
+        return self.scalar(f"SELECT count(*) FROM usages WHERE {within}", bounds)
+
+    # ---- writing -----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """One transaction: everything inside is in the books afterwards, or nothing."""
+        with self._write:
+            connection = self._connection
+            try:
+                connection.execute("BEGIN")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as error:
+                _roll_back(connection)
+                if isinstance(error, duckdb.Error):
+                    raise _store_error(error, "the books could not be written") from error
+                raise
+
+    def checkpoint(self) -> None:
+        """Write everything posted so far into the file."""
+        with self._write:
+            try:
+                self._connection.execute(f"CHECKPOINT {_NAME}")
+            except duckdb.Error as error:
+                raise _store_error(error, "the books could not be written to disk") from error
+
+    def close(self) -> None:
+        """Write everything into the file and close it."""
+        with self._write:
+            try:
+                self.checkpoint()
+            finally:
+                self._connection.close()
+
+    @staticmethod
+    def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+        """Append rows whose columns carry the names of the table; keys are 16-byte binary."""
+        columns = _TABLES[table]
+        source = with_uuid_keys(rows, columns)
+        names = ", ".join(f'"{c.name}"' for c in columns)
+        connection.register("incoming", source)
+        try:
+            connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
+        finally:
+            connection.unregister("incoming")
+
+    def known_reports(self, usages: pa.Table, *, same_time: bool) -> pa.Table:
+        """Which of these usages the books hold already.
+
+        Columns: place (row in `usages`), seq, wins (the new report is the larger), earlier (it states an earlier time)
+        and time (the earlier of both). With `same_time` only usages within the batch's own times are looked at.
+        """
+        bounds = pc.min_max(usages.column("time"))
+        within = "u.time BETWEEN $1 AND $2" if same_time else "true"
+        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time else []
+        places = pa.array(range(usages.num_rows), pa.int64())
+        keys = pa.table({"fact_key": _as_uuid(usages.column("fact_key")), "place": places})
+        # Most batches hold nothing known, so only the keys are looked for before anything is weighed.
+        sql = f"SELECT n.place FROM usages u JOIN probe n ON u.fact_key = n.fact_key WHERE {within}"
+        known = self._with_table("probe", keys, sql, parameters).column("place")
+        wanted = [c for c in USAGE_FACTS if c.name in _WEIGHED]
+        probe = with_uuid_keys(usages.select([c.name for c in wanted]).take(known), wanted)
+        sql = f"""
+            SELECT n.place, u.seq, n.time < u.time AS earlier, least(n.time, u.time) AS time,
+                   {weight_sql("n")} > {weight_sql("u")}
+                   OR ({weight_sql("n")} = {weight_sql("u")} AND {text_order_sql("n")} < {text_order_sql("u")}) AS wins
+            FROM usages u JOIN probe n ON u.fact_key = n.fact_key
+            WHERE {within} ORDER BY n.place
+        """
+        return self._with_table("probe", probe.append_column("place", known), sql, parameters)
+
+    def usages_of(self, seqs: pa.ChunkedArray, columns: Sequence[Column], *, with_stated: bool = False) -> pa.Table:
+        """The usages of these numbers, in the order given."""
+        wanted = (*columns, Column("stated", Kind.SMALL)) if with_stated else tuple(columns)
+        names = ", ".join(f"u.{c.name}::BLOB AS {c.name}" if c.kind is Kind.KEY else f"u.{c.name}" for c in wanted)
+        probe = pa.table({"seq": seqs, "place": pa.array(range(len(seqs)), pa.int64())})
+        sql = f"SELECT {names} FROM probe n JOIN usages u USING (seq) ORDER BY n.place"
+        return with_binary_keys(self._with_table("probe", probe, sql, []), wanted)
+
+    def unknown_outcomes(self, outcomes: pa.Table) -> tuple[pa.Table, int]:
+        """The outcomes whose report the books do not hold yet, each once, and how many were dropped."""
+        probe = pa.table(
+            {"key": _as_uuid(outcomes.column("outcome_key")), "place": pa.array(range(outcomes.num_rows), pa.int64())}
+        )
+        sql = """
+            SELECT min(place) AS place FROM probe n ANTI JOIN outcomes o ON n.key = o.outcome_key
+            GROUP BY key ORDER BY 1
+        """
+        places = self._with_table("probe", probe, sql, []).column("place")
+        return outcomes.take(places), outcomes.num_rows - len(places)
+
+    @staticmethod
+    def reverse_charges(connection: duckdb.DuckDBPyConnection, seqs: pa.Array, first_line: int) -> int:
+        """Reverse every live cost line of these usages by a line that names it; returns how many lines were added."""
+        connection.register("reversed_usages", pa.table({"seq": seqs}))
+        try:
+            connection.execute(
+                """
+                INSERT INTO charges
+                SELECT ? - 1 + row_number() OVER (ORDER BY line), seq, time, meter, -quantity, rate_pico, -amount_nano,
+                       currency, provenance, price, variant_applied, line
+                FROM charges c
+                WHERE seq IN (SELECT seq FROM reversed_usages) AND corrects IS NULL
+                  AND line NOT IN (SELECT corrects FROM charges
+                                   WHERE corrects IS NOT NULL AND seq IN (SELECT seq FROM reversed_usages))
+                """,
+                [first_line],
+            )
+            added = connection.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchall()
+        finally:
+            connection.unregister("reversed_usages")
+        return int(added[0][0])
+
+    @staticmethod
+    def remove_usages(connection: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
+        """Take usages out that are put back in a new state in the same transaction; relatives look at them again."""
+        connection.register("removed_usages", pa.table({"seq": seqs}))
+        try:
+            connection.execute("DELETE FROM usages WHERE seq IN (SELECT seq FROM removed_usages)")
+            connection.execute("INSERT INTO unsettled SELECT seq FROM removed_usages")
+        finally:
+            connection.unregister("removed_usages")
+
+    def _with_table(self, name: str, table: pa.Table, sql: str, parameters: Sequence[object]) -> pa.Table:
+        cursor = self.cursor()
+        try:
+            cursor.register(name, table)
+            return cursor.sql(sql, params=list(parameters)).to_arrow_table()
+        except duckdb.Error as error:
+            raise _store_error(error, "a question to the books failed") from error
+        finally:
+            cursor.close()
+
+    @staticmethod
+    def park(connection: duckdb.DuckDBPyConnection, number: int) -> None:
+        """Remember a journal entry that could not be posted."""
+        connection.execute("INSERT INTO parked VALUES (?)", [number])
+
+    def meta(self, name: str) -> int:
+        """A whole number kept in the books under a name; 0 while it was never set."""
+        return self.scalar("SELECT value FROM meta WHERE name = ?", [name])
+
+    def metas(self) -> dict[str, int]:
+        """Every whole number kept in the books, by name."""
+        table = self.rows("SELECT name, value FROM meta")
+        return dict(zip(table.column("name").to_pylist(), table.column("value").to_pylist(), strict=True))
+
+    @staticmethod
+    def set_meta(connection: duckdb.DuckDBPyConnection, **values: int) -> None:
+        """Set whole numbers within the present transaction."""
+        rows = ", ".join(["(?, ?)"] * len(values))
+        parameters = [item for pair in values.items() for item in pair]
+        connection.execute(f"INSERT OR REPLACE INTO meta VALUES {rows}", parameters)
+
+    def _prepare(self) -> None:
+        with self.writing() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value BIGINT)")
+            # fetchall, never fetchone: a result that is not read to its end blocks the connection
+            known = connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchall()
+            if known and known[0][0] > SCHEMA_VERSION:
+                raise StoreVersionError(
+                    f"the books are of version {known[0][0]}, this Outlay knows version {SCHEMA_VERSION}",
+                    hint="upgrade Outlay, or open another home with --home",
+                )
+            for table, columns in _TABLES.items():
+                body = ", ".join(f'"{c.name}" {_TYPES[c.kind]}' for c in columns)
+                connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
+            connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
+            connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
+            if not known:
+                self.set_meta(connection, schema_version=SCHEMA_VERSION)
+
+
+def with_uuid_keys(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """The columns in order, 16-byte keys marked as UUID so that the engine stores them as numbers."""
+    arrays = [_as_uuid(table.column(c.name)) if c.kind is Kind.KEY else table.column(c.name) for c in columns]
+    return pa.table(arrays, names=[c.name for c in columns])
+
+
+def with_binary_keys(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
+    """Keys read back as the 16 bytes the rest of the house speaks of."""
+    for place, column in enumerate(columns):
+        if column.kind is Kind.KEY:
+            table = table.set_column(place, column.name, pc.cast(table.column(place), KEY))
+    return table
+
+
+def _as_uuid(column: pa.ChunkedArray) -> pa.Array:
+    flat = column.combine_chunks()
+    flat = flat.chunk(0) if isinstance(flat, pa.ChunkedArray) else flat
+    return pa.ExtensionArray.from_storage(pa.uuid(), flat)
+
+
+def _within(start: datetime | None, end: datetime | None) -> tuple[str, list[object]]:
+    """SQL and values for usages that can cost something, from `start` up to, not including, `end`."""
+    parts, bounds = ["(bears OR units IS NOT NULL)"], list[object]()
+    for moment, sign in ((start, ">="), (end, "<")):
+        if moment is not None:
+            parts.append(f"time {sign} ?")
+            bounds.append(moment.astimezone(UTC).replace(tzinfo=None))
+    return " AND ".join(parts), bounds
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("ROLLBACK")
+    except duckdb.Error:
+        return  # the engine has already ended the transaction itself
+
+
+def _store_error(error: duckdb.Error, what: str) -> StoreError:
+    text = str(error)
+    if "No space left" in text or "disk full" in text.lower():
+        return StoreFullError(f"{what}: the disk is full", hint="free some space; nothing acknowledged is lost")
+    if "newer version" in text or "storage version" in text:
+        return StoreVersionError(f"{what}: {text.splitlines()[0]}", hint="upgrade Outlay")
+    return StoreError(f"{what}: {text.splitlines()[0]}")
