@@ -66,6 +66,17 @@ MAP: dict[str, dict[str, Any]] = {
         "output_cost_per_token": 0.0,
     },
     "broken": {"litellm_provider": "openai", "input_cost_per_token": "cheap", "output_cost_per_token": -1},
+    "bedrock/eu-west-1/guardrails": {
+        "litellm_provider": "bedrock",
+        "guardrail_cost_per_unit": {"contentPolicyUnits": 0.0002, "topicPolicyUnits": 0.00015, "wordPolicyUnits": 0.0},
+    },
+    "tiered": {
+        "litellm_provider": "dashscope",
+        "tiered_pricing": [
+            {"range": [0, 32000], "input_cost_per_token": 4e-07, "output_cost_per_token": 1e-06},
+            {"range": [32000, 128000], "input_cost_per_token": 8e-07, "output_cost_per_token": 2e-06},
+        ],
+    },
     "searcher": {
         "litellm_provider": "openai",
         "input_cost_per_token": 1e-06,
@@ -125,7 +136,7 @@ def test_p18_disagreement_is_a_finding_and_the_order_decides(book: PriceBook) ->
 
 def test_the_report_counts_what_came_in(tmp_path: Path) -> None:
     report = PriceBook.load(tmp_path).import_litellm(json.dumps(MAP).encode())
-    assert (report.models, report.new_models) == (8, 4)
+    assert (report.models, report.new_models) == (10, 6)
     assert {problem.where for problem in report.problems} == {"broken"}
     assert len(report.problems) == 2
 
@@ -164,6 +175,13 @@ def test_p20_a_table_that_stopped_moving_is_reported(book: PriceBook) -> None:
     found = {problem.where: problem.what for problem in book.stale(datetime(2027, 2, 1, tzinfo=UTC))}
     assert set(found) == {"genai-prices", "Outlay's own rows", "the imported LiteLLM map"}
     assert found["the imported LiteLLM map"] == "its newest price is 73 days old"
+
+
+def test_shapes_of_the_map_beyond_a_number(book: PriceBook) -> None:
+    rows = [usage("dashscope", "tiered", in_uncached=count) for count in (32_000, 32_001)]
+    assert [charge(book, row, "in_uncached")["rate_pico"] for row in rows] == [400_000, 800_000]
+    (guardrails,) = book.user.imported.by_name["aws", "guardrails"]
+    assert (guardrails.region, guardrails.picos) == ("eu-west-1", {("policy_units", "", 0): 200_000_000})
 
 
 def test_reading_keeps_regions_apart() -> None:

@@ -40,8 +40,7 @@ FIELDS: Mapping[str, tuple[str, int]] = {
     "input_cost_per_character": ("characters", 1),
     "input_cost_per_second": ("audio_ms", 1_000),
     "guardrail_cost_per_unit": ("policy_units", 1),
-    "cost_per_policy_unit": ("policy_units", 1),
-    "input_cost_per_text_unit": ("policy_units", 1),
+    "search_context_cost_per_query": ("web_searches", 1),
 }
 """Field of the map → meter, and how many units of the meter the field's unit holds."""
 
@@ -134,26 +133,41 @@ def _row(key: str, entry: Mapping[str, Any], problems: list[Problem]) -> Importe
     name = clean(provider_of(provider), key)
     model = name.model.removeprefix(f"{provider}/")
     picos: dict[tuple[str, str, int], int] = {}
-    for word, value in entry.items():
-        target = _target(word)
-        if target is None or value is None:
-            continue
-        meter, context, start, per = target
-        try:
-            pico = pico_of(value, per)
-        except ValueError as error:
-            problems.append(Problem(key, f"{word}: {error}"))
-            continue
-        if pico < 0:
-            problems.append(Problem(key, f"{word} is negative: {value}"))
-            continue
-        picos[meter, context, start] = pico
-    searches = entry.get("search_context_cost_per_query")
-    if isinstance(searches, Mapping) and "search_context_size_medium" in searches:
-        picos["web_searches", "", 0] = pico_of(searches["search_context_size_medium"])
+    for start, fields in _segments(entry):
+        for word, value in fields.items():
+            target = _target(word)
+            if target is None or value is None:
+                continue
+            meter, context, above, per = target
+            try:
+                picos[meter, context, above or start] = _rate(value, per)
+            except ValueError as error:
+                problems.append(Problem(key, f"{word}: {error}"))
     if not any(picos.values()):
         return None  # the map writes 0 where it does not know: a model is not free because of that
     return ImportedPrice(key, provider_of(provider), model, name.region, picos)
+
+
+def _segments(entry: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
+    """The entry itself, and what it says above each threshold of `tiered_pricing` ({"range": [from, to], …})."""
+    found: list[tuple[int, Mapping[str, Any]]] = [(0, entry)]
+    for segment in entry.get("tiered_pricing") or []:
+        if isinstance(segment, Mapping) and isinstance(segment.get("range"), list) and segment["range"]:
+            found.append((int(segment["range"][0]), segment))
+    return found
+
+
+def _rate(value: object, per: int) -> int:
+    """Pico-USD of a field; of a price by search context the medium one, of prices by policy the dearest."""
+    if isinstance(value, Mapping):
+        medium = value.get("search_context_size_medium")
+        return (
+            _rate(medium, per) if medium is not None else max((_rate(each, per) for each in value.values()), default=0)
+        )
+    pico = pico_of(value, per)
+    if pico < 0:
+        raise ValueError(f"a price is not negative: {value}")
+    return pico
 
 
 def _target(word: str) -> tuple[str, str, int, int] | None:
