@@ -12,7 +12,7 @@ journal supplies the rest. So a row is written once less, and the costly checkpo
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +135,7 @@ class DuckStore:
     # ---- writing -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self) -> Iterator[duckdb.DuckDBPyConnection]:
+    def writing(self) -> Generator[duckdb.DuckDBPyConnection]:
         """One transaction: everything inside is in the books afterwards, or nothing."""
         with self._write:
             connection = self._connection

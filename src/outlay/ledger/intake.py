@@ -11,7 +11,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,13 +38,13 @@ POST_ROWS_MAX = 32_768
 """Rows of one posting: larger groups cost less a row, smaller ones are seen sooner."""
 
 WAITING_POSTINGS_MAX = 64
-SETTLE_PAUSE_S = 0.5
+SETTLE_PAUSE_S = 0.5  # not money: seconds
 SETTLE_SHARE = 10
 """Settling takes at most one part in this many of the clerk's time, however large the books are."""
 
 CHECKPOINT_ROWS = 400_000
 """Rows posted between two checkpoints of the books: what a crash makes the next start post again from the journal."""
-CHECKPOINT_IDLE_S = 5.0
+CHECKPOINT_IDLE_S = 5
 
 _log = logging.getLogger("outlay.intake")
 
@@ -96,8 +96,8 @@ class Intake:
         self._desk = threading.Lock()  # whoever holds it may write the books
         self._bodies: queue.SimpleQueue[_Body | None] = queue.SimpleQueue()
         self._postings: queue.Queue[_Posting | None] = queue.Queue(WAITING_POSTINGS_MAX)
-        self._settled_at = 0.0
-        self._settle_pause = SETTLE_PAUSE_S
+        self._settled_at = time.monotonic()
+        self._settle_pause: float = SETTLE_PAUSE_S
         self._unsettled = True
         self._unwritten_rows = 0
         self.catch_up()
@@ -153,7 +153,7 @@ class Intake:
         done.result()
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> Generator[None]:
         """Keep the clerk from the books for a while; facts go on being accepted into the journal."""
         with self._desk:
             yield

@@ -122,7 +122,7 @@ class Journal:
         file = path.open("ab", buffering=0)
         if fresh:
             _sync_folder(self.folder)
-        return file  # type: ignore[return-value]
+        return file
 
     def _rotate(self) -> None:
         if self._size < SEGMENT_BYTES_MAX:
