@@ -1,0 +1,166 @@
+"""The page in a real Chromium, over real books: equal figures, a silent console, no overflow, no barrier."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from outlay.demo.run import bodies, prepare
+from outlay.faces import formats
+from outlay.faces.api.app import build_app
+from outlay.faces.web.pages import routes
+from outlay.house import House
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "vendor" / "axe-core-4.14.1.min.js"
+OVERFLOW_PX_MAX = 3
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server over books that hold three days of the demo's company."""
+    home = tmp_path_factory.mktemp("home")
+    prepare(home)
+    with House.open(home) as house:
+        now = datetime.now(UTC) - timedelta(minutes=1)
+        taken = [house.intake.submit(body, "protobuf") for body, _ in bodies(7, now, range(1, 4))]
+        assert sum(future.result(timeout=120).refused for future in taken) == 0
+        house.intake.settle()
+        config = uvicorn.Config(build_app(house, routes(house)), port=0, log_level="warning", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        server.should_exit = True
+        thread.join(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed; make setup brings it")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+def opened(
+    browser: Any, address: str, *, theme: str = "light", width: int = 1440, script: bool = True
+) -> tuple[Any, list[str]]:
+    """The page, and everything its console said."""
+    context = browser.new_context(
+        color_scheme=theme, viewport={"width": width, "height": 900}, java_script_enabled=script, bypass_csp=False
+    )
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(address)
+    return page, said
+
+
+def asked(address: str, path: str) -> Any:
+    with urllib.request.urlopen(address + path) as answer:
+        return json.load(answer)
+
+
+def test_the_numbers_on_the_page_are_the_api_s(browser: Any, address: str) -> None:
+    page, said = opened(browser, f"{address}/?period=7d")
+    numbers = [text.inner_text() for text in page.query_selector_all(".number .value b")]
+    names = "cost,cost_per_completed_task,full_cost_multiple,retry_share,retrieval_share"
+    total = asked(address, f"/api/v1/spend?since=7d&measures={names}")["total"]
+    assert numbers[:5] == [
+        formats.money(total["cost"]),
+        formats.money(total["cost_per_completed_task"]),
+        formats.multiple(total["full_cost_multiple"]),
+        formats.share(total["retry_share"]),
+        formats.share(total["retrieval_share"]),
+    ]
+    teams = asked(address, "/api/v1/spend?since=7d&by=team&measures=cost")["rows"]
+    table = page.query_selector('table:has(caption:text("Spend by team"))')
+    cells = [
+        [cell.inner_text() for cell in row.query_selector_all("th,td")] for row in table.query_selector_all("tbody tr")
+    ]
+    assert [(row[0], row[2]) for row in cells] == [(row["team"], formats.money(row["cost"])) for row in teams]
+    assert "teams and cost centres add up to the full cost" in page.inner_text("footer")
+    assert said == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_nothing_overflows_and_the_console_is_silent(browser: Any, address: str, theme: str, width: int) -> None:
+    page, said = opened(browser, address, theme=theme, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width + OVERFLOW_PX_MAX
+    assert said == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_there_is_no_barrier(browser: Any, address: str, theme: str) -> None:
+    context = browser.new_context(
+        color_scheme=theme, bypass_csp=True
+    )  # the policy rightly keeps an injected script out
+    page = context.new_page()
+    page.goto(address)
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 20
+    assert [(item["id"], [node["html"] for node in item["nodes"]]) for item in found["violations"]] == []
+
+
+def test_the_page_works_without_a_script(browser: Any, address: str) -> None:
+    page, said = opened(browser, address, script=False)
+    page.select_option("select[name=period]", "7d")
+    page.select_option("select[name=team]", "platform")
+    page.click("form.filters button")
+    assert "period=7d" in page.url
+    assert "team=platform" in page.url
+    assert "the last 7 days" in page.inner_text(".lede")
+    rows = page.query_selector_all('table:has(caption:text("Spend by team")) tbody tr')
+    assert [row.query_selector("th").inner_text() for row in rows] == ["platform"]
+    assert said == []
+
+
+def test_the_button_switches_the_theme_and_the_choice_is_kept(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(ground)
+    page.click("button.theme")
+    after = page.evaluate(ground)
+    assert before == "rgb(247, 247, 244)"
+    assert after == "rgb(19, 20, 22)"
+    page.reload()
+    assert page.evaluate(ground) == after
+
+
+def test_the_focus_can_be_seen_and_a_bar_tells_its_figures(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.focus("a.hit >> nth=-1")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    tip = page.locator("a.hit >> nth=-1").locator(".tip")
+    assert tip.is_visible()
+    assert "Inference $" in tip.inner_text()
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_it_prints_on_white_without_its_controls(browser: Any, address: str) -> None:
+    page, _ = opened(browser, address, theme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
+    assert not page.locator("form.filters").is_visible()
+    assert re.search(r"\$[\d,]+", page.inner_text(".lede"))
