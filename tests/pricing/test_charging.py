@@ -247,3 +247,43 @@ def test_many_rows_of_few_models_share_their_vectors() -> None:
 def test_the_helper_says_what_it_does_not_know() -> None:
     with pytest.raises(AssertionError):
         charging.usage("openai", "gpt-4.1", tokens=1)
+
+
+def any_name() -> st.SearchStrategy[str]:
+    words = [
+        "openai",
+        "aws",
+        "azure/",
+        "bedrock/",
+        "us.",
+        "anthropic.",
+        "claude-opus-5",
+        "[1m]",
+        "ft:",
+        "gpt-4.1",
+        "*",
+        "arn:aws:bedrock:",
+    ]
+    return st.text(max_size=8) | st.lists(st.sampled_from(words) | st.text(max_size=3), max_size=4).map("".join)
+
+
+@given(
+    provider=any_name(),
+    model=any_name(),
+    region=any_name(),
+    asked=st.tuples(any_name(), any_name(), any_name()),
+    tokens=token_quantities(),
+    time=st.datetimes(datetime(1980, 1, 1), datetime(2100, 1, 1)),  # noqa: DTZ001 - hypothesis wants naive bounds
+)
+def test_no_spelling_breaks_charging_and_no_token_gets_lost(
+    provider: str, model: str, region: str, asked: tuple[str, str, str], tokens: dict[str, int], time: datetime
+) -> None:
+    tier, processing, speed = asked
+    row = usage(
+        provider, model, region=region, service_tier=tier, processing=processing, speed=speed, time=time, **tokens
+    )
+    found = [each for each in charges(BOOK, row) if each["meter"] in tokens]
+    assert {each["meter"]: each["quantity"] for each in found} == tokens
+    for each in found:
+        assert (each["amount_nano"] is None) == (each["price"] == "(unpriced)")
+        assert each["variant_applied"]
