@@ -89,6 +89,14 @@ def test_a_malformed_json_body_refuses_only_itself(body: bytes) -> None:
     assert decoded.spans["body"].to_pylist() == [1]
 
 
+@pytest.mark.parametrize("text", [r"\ud800", r"\udc00 \ud83d", r"\u0000"])
+def test_odd_letters_in_json_harm_nobody(text: str) -> None:
+    body = json_of(request([span(1, {"outlay.team": "X"})])).replace(b'"X"', f'"{text}"'.encode())
+    decoded = decode([body, json_of(request([span(2)]))], "json")
+    assert [report.malformed for report in decoded.bodies] in ([False, False], [True, False])
+    assert "span 2" in decoded.spans["name"].to_pylist()
+
+
 def test_no_bodies_and_empty_bodies_are_no_spans() -> None:
     assert decode([], "protobuf").spans.num_rows == 0
     assert decode([b"", b""], "protobuf").spans.num_rows == 0

@@ -7,6 +7,7 @@ and floats meet as floats if that loses nothing; all else meets as text. Arrays 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -142,9 +143,10 @@ def occurrences_of(rows: np.ndarray, values: Sequence[Value]) -> Occurrences:
 
 
 def _typed(values: Sequence[Value]) -> pa.Array | np.ndarray:
-    kinds = {type(value) for value in values}
-    if kinds == {str}:
-        return pa.array(values, pa.string())
+    if type(values[0]) is str:
+        with suppress(pa.ArrowTypeError):  # not all of them: to ask Arrow is faster than to ask each
+            return pa.array(values, pa.string())
+    kinds = set(map(type, values))
     if kinds == {bool}:
         return pa.array(values, pa.bool_())
     if kinds == {int}:

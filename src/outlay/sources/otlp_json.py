@@ -200,19 +200,16 @@ def _collect(collector: Collector, row: int, pairs: Sequence[_Pair]) -> None:
     slots = collector.slots
     for pair in pairs:
         key = pair.key
-        try:
-            slot = slots[key]
-        except KeyError:
-            slot = collector.open(key)
-        stated = pair.value
-        if slot is None or stated is None:
+        slot = slots[key] if key in slots else collector.open(key)
+        if slot is None:
             continue
-        value: Any = stated.string_value
+        stated = pair.value
+        value: Any = stated and stated.string_value
         if value is None:
             value = _object(stated)
             if value is None:
                 continue
-            if isinstance(value, list | dict):
+            if type(value) is list or type(value) is dict:
                 value = json_text(value)
         if type(value) is str and len(value) > TEXT_SURE and collector.too_long(row, key, value):
             continue
@@ -227,7 +224,7 @@ def _object(value: _Any | None) -> Any:
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:
-        number = value.int_value if type(value.int_value) is int else _integer(value.int_value)
+        number = _integer(value.int_value)
         return number if number is not None and _INT64_MIN <= number <= _INT64_MAX else None
     if value.double_value is not None:
         return _double(value.double_value)
