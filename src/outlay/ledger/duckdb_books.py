@@ -19,6 +19,7 @@ from outlay.ledger.tables import RESOLVED, STATED, Column, Kind
 
 _SESSION_BIT = 1 << STATED.index("session_id")
 _REASON_BIT = 1 << STATED.index("reason")
+_ENVELOPE_BITS = (1 << len(ENVELOPE_KEYS)) - 1  # the lowest bits of `stated` and of `inherited`
 _TAG_BITS = _REASON_BIT - 1  # every bit that relatives may fill; the reason is the last one
 
 _TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
@@ -118,13 +119,18 @@ _OUTCOME_SETS = ", ".join(
     for bit, key in enumerate(ENVELOPE_KEYS)
 )
 _OUTCOME_TAGS = f"""
+WITH touched AS (
+    SELECT session_id FROM usages
+    WHERE seq > $after OR seq IN (SELECT seq FROM unsettled) OR seq IN (SELECT seq FROM decided_seqs)
+    UNION SELECT session_id FROM outcomes WHERE seq > $after),
+known AS (
+    SELECT session_id, bit_or(stated | inherited) AS tags FROM usages
+    WHERE session_id IN (SELECT session_id FROM outcomes SEMI JOIN touched USING (session_id)) GROUP BY session_id),
+lacking AS (
+    SELECT DISTINCT session_id FROM outcomes JOIN known USING (session_id)
+    WHERE (known.tags & ~outcomes.stated & {_ENVELOPE_BITS}) <> 0)
 UPDATE outcomes AS o SET {_OUTCOME_SETS}
-FROM (SELECT session_id, {_EARLIEST_TAGS} FROM usages
-      WHERE session_id IN (
-          SELECT session_id FROM outcomes WHERE session_id <> '' AND (seq > ? OR session_id IN (
-              SELECT session_id FROM usages
-              WHERE seq > ? OR seq IN (SELECT seq FROM unsettled) OR seq IN (SELECT seq FROM decided_seqs))))
-      GROUP BY session_id) s
+FROM (SELECT session_id, {_EARLIEST_TAGS} FROM usages SEMI JOIN lacking USING (session_id) GROUP BY session_id) s
 WHERE o.session_id = s.session_id
 """
 
@@ -170,7 +176,7 @@ class DuckBooks(DuckStore):
         connection.execute(_LATEST_OUTCOMES, [after])
         connection.register("decided_seqs", pa.table({"seq": decided}))
         try:
-            connection.execute(_OUTCOME_TAGS, [after, after])
+            connection.execute(_OUTCOME_TAGS, {"after": after})
         finally:
             connection.unregister("decided_seqs")
 

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -186,7 +187,7 @@ class DuckStore:
         bounds = pc.min_max(usages.column("time"))
         within = "u.time BETWEEN $1 AND $2" if same_time else "true"
         parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time else []
-        places = pa.array(range(usages.num_rows), pa.int64())
+        places = _places(usages.num_rows)
         keys = pa.table({"fact_key": _as_uuid(usages.column("fact_key")), "place": places})
         # Most batches hold nothing known, so only the keys are looked for before anything is weighed.
         sql = f"SELECT n.place FROM usages u JOIN probe n ON u.fact_key = n.fact_key WHERE {within}"
@@ -206,14 +207,14 @@ class DuckStore:
         """The usages of these numbers, in the order given."""
         wanted = (*columns, Column("stated", Kind.SMALL)) if with_stated else tuple(columns)
         names = ", ".join(f"u.{c.name}::BLOB AS {c.name}" if c.kind is Kind.KEY else f"u.{c.name}" for c in wanted)
-        probe = pa.table({"seq": seqs, "place": pa.array(range(len(seqs)), pa.int64())})
+        probe = pa.table({"seq": seqs, "place": _places(len(seqs))})
         sql = f"SELECT {names} FROM probe n JOIN usages u USING (seq) ORDER BY n.place"
         return with_binary_keys(self._with_table("probe", probe, sql, []), wanted)
 
     def unknown_outcomes(self, outcomes: pa.Table) -> tuple[pa.Table, int]:
         """The outcomes whose report the books do not hold yet, each once, and how many were dropped."""
         probe = pa.table(
-            {"key": _as_uuid(outcomes.column("outcome_key")), "place": pa.array(range(outcomes.num_rows), pa.int64())}
+            {"key": _as_uuid(outcomes.column("outcome_key")), "place": _places(outcomes.num_rows)}
         )
         sql = """
             SELECT min(place) AS place FROM probe n ANTI JOIN outcomes o ON n.key = o.outcome_key
@@ -316,6 +317,10 @@ def with_binary_keys(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
         if column.kind is Kind.KEY:
             table = table.set_column(place, column.name, pc.cast(table.column(place), KEY))
     return table
+
+
+def _places(count: int) -> pa.Array:
+    return pa.array(np.arange(count, dtype=np.int64))
 
 
 def _as_uuid(column: pa.ChunkedArray) -> pa.Array:

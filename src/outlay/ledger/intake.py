@@ -24,8 +24,8 @@ from outlay.ledger.journal import Entry, EntryKind, Journal
 from outlay.ledger.posting import Clerk, PostReport
 from outlay.ledger.settling import settle
 from outlay.normalize.spans import facts_of_spans
-from outlay.sources.facts import FACTS, Batch, conform
-from outlay.sources.otlp import decode
+from outlay.sources.facts import Batch
+from outlay.sources.otlp import decode, joined
 
 Encoding = Literal["protobuf", "json"]
 
@@ -37,6 +37,7 @@ GROUP_BYTES_MAX = 16 * 1024 * 1024
 POST_ROWS_MAX = 32_768
 """Rows of one posting: larger groups cost less a row, smaller ones are seen sooner."""
 
+LINGER_S = 0.1  # not money: seconds that the first batch of a posting waits for others
 WAITING_POSTINGS_MAX = 64
 SETTLE_PAUSE_S = 0.5  # not money: seconds
 SETTLE_SHARE = 10
@@ -272,10 +273,12 @@ class Intake:
                         self._checkpoint()
 
     def _gather(self, first: _Posting) -> tuple[list[_Posting], _Posting | None]:
-        group, rows = [first], _rows(first)
+        """Put together what may be posted in one go: what is journalled can wait a moment for company."""
+        group, rows, until = [first], _rows(first), time.monotonic() + LINGER_S
         while rows < POST_ROWS_MAX:
             try:
-                following = self._postings.get_nowait()
+                left = until - time.monotonic()
+                following = self._postings.get(timeout=left) if left > 0 else self._postings.get_nowait()
             except queue.Empty:
                 return group, None
             if following is None:
@@ -390,14 +393,12 @@ def _rows(posting: _Posting) -> int:
 
 def _of_spans(spans: Sequence[pa.Table], before: PostReport) -> tuple[pa.Table, pa.Table, PostReport]:
     """Facts and outcomes of journalled spans; an outcome that stands on a span is received beside it."""
-    batches = [facts_of_spans(table) for table in spans]
-    facts = pa.concat_tables([conform(batch.facts, FACTS) for batch in batches], promote_options="permissive")
-    outcomes = pa.concat_tables([batch.outcomes for batch in batches])
-    spans_seen = sum(table.num_rows for table in spans)
+    together = spans[0] if len(spans) == 1 else joined(spans)
+    batch = facts_of_spans(together)
+    facts, outcomes = batch.facts, batch.outcomes
     report = PostReport(problems=list(before.problems))
     report.add(before)
     report.received += outcomes.num_rows
-    report.refused += spans_seen - facts.num_rows
-    for batch in batches:
-        report.problems.extend(batch.problems)
+    report.refused += together.num_rows - facts.num_rows
+    report.problems.extend(batch.problems)
     return facts, outcomes, report
