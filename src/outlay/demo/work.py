@@ -336,6 +336,7 @@ def summarised(run: Run) -> Run:
         if known is None:
             known = steps[key] = Step(step.kind, step.name, step.start_ms, 0, model=step.model, verdict=step.verdict)
             known.attempt, known.error, known.retry_reason = step.attempt, step.error, step.retry_reason
+        known.error = known.error or step.error
         known.length_ms += step.length_ms
         for part in ("input_tokens", "cached_tokens", "written_tokens", "output_tokens", "reasoning_tokens"):
             setattr(known, part, getattr(known, part) + getattr(step, part))
@@ -352,5 +353,5 @@ _SUMMARY_GROUPS = {"search": "retrieval", "rerank": "retrieval", "judge": "guard
 def _summary_key(step: Step) -> tuple[object, ...]:
     group = _SUMMARY_GROUPS.get(step.kind, step.kind)
     if group == "chat":
-        return group, step.model, bool(step.error), bool(step.retry_reason)
+        return group, step.model, bool(step.error or step.retry_reason)
     return (group,)

@@ -254,6 +254,16 @@ def test_a_page_weighs_little() -> None:
     assert len(gzip.compress(text_of(Miniature()).encode())) < 20_000
 
 
+def test_the_shares_beside_the_chart_are_those_of_a_week_that_is_over() -> None:
+    books = Miniature()
+    page = text_of(books)
+    assert "the shares are those of W47" in page
+    week = [row for row in books.rows if 16 <= row["time"].day < 23 and row["time"].month == 11]
+    part = sum((row["cost"] for row in week if row["centre"] == "retries"), Decimal(0))
+    whole = sum((row["cost"] for row in week), Decimal(0))
+    assert f"<b>{formats.share(str(part / whole))}</b> Retries" in page
+
+
 def test_money_in_the_chart_is_money_in_the_table() -> None:
     books = Miniature()
     page = text_of(books)

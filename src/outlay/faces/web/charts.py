@@ -51,29 +51,29 @@ class Line:
     end: str
 
 
-def axis(top: Decimal) -> list[Decimal]:
-    """Round ticks from 0 to just above `top`, at most five."""
+def axis(top: Decimal, ticks_max: int = TICKS_MAX) -> list[Decimal]:
+    """Round ticks from 0 to just above `top`, at most so many."""
     if top <= 0:
         return [Decimal(0), Decimal(1)]
     power = Decimal(10) ** (top.adjusted() - 1)
     steps = [step * power * scale for scale in (1, 10) for step in _STEPS]
-    step = next(step for step in steps if step * (TICKS_MAX - 1) >= top)
+    step = next(step for step in steps if step * (ticks_max - 1) >= top)
     count = int((top / step).to_integral_value(rounding=ROUND_CEILING))
     return [step * place for place in range(count + 1)]
 
 
 def stacked_bars(
-    bars: Sequence[Bar], ticks: Sequence[tuple[Decimal, str]], ends: Sequence[tuple[str, str, str]]
+    bars: Sequence[Bar], ticks: Sequence[tuple[Decimal, str]], ends: Sequence[tuple[str, str, str]], ends_of: int = -1
 ) -> Markup:
     """Stacked bars over time, with the first part of every bar at the base.
 
-    `ticks` are the values of the axis with their text, lowest first; `ends` label the parts of the last bar as
-    (kind, figure, words), in stacking order.
+    `ticks` are the values of the axis with their text, lowest first; `ends` label the parts of the bar `ends_of`, an
+    index, as (kind, figure, words), in stacking order.
     """
     top = ticks[-1][0]
     slot = 100 / max(len(bars), 1)
     marks = [_column(bar, place * slot + slot * 0.11, slot * 0.78, top) for place, bar in enumerate(bars)]
-    last = _middles(bars[-1].parts, top) if bars else {}
+    last = _middles(bars[ends_of].parts, top) if bars else {}
     labels = [(kind, last[kind], figure, words) for kind, figure, words in ends if kind in last]
     return Markup('<div class="chart">{}<div class="plot">{}{}{}</div>{}{}</div>').format(
         _axis_labels(ticks),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.concurrency import run_in_threadpool
@@ -63,11 +65,12 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(asset=asset_path, version=__version__)
+    names: dict[str, Any] = environment.globals
+    names.update(asset=asset_path, version=__version__)
     return environment
 
 
-def _file(name: str, kind: str) -> type[Response] | object:
+def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_: Request) -> Response:
         return Response(_content(name), media_type=kind, headers={"cache-control": _IMMUTABLE})
 

@@ -121,7 +121,7 @@ def sessions(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
                 "session": row["session"],
                 "href": "/api/v1/sessions/" + quote(str(row["session"]), safe=""),
                 "feature": fact.get("feature", UNKNOWN),
-                "team": fact.get("team", ""),
+                "team": "" if fact.get("team") == fact.get("feature") else fact.get("team", ""),
                 "alive": formats.duration(str(alive)) if alive is not None else UNKNOWN,
                 "steps": _count(row.get("usages")),
                 "retries": _count(row.get("retries")),

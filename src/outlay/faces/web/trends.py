@@ -45,13 +45,25 @@ def by_centre(figures: Figures, centres: Mapping[str, str]) -> dict[str, Any]:
         )
         for start, parts in found.items()
     ]
-    last = choice.buckets[-1]
+    told = _told(sums)
     ends = [
-        (kind, formats.share(str(found[last][kind] / sums[last])), word)
+        (kind, formats.share(str(found[told][kind] / sums[told])), word)
         for kind, word in centres.items()
-        if kind in found[last] and sums[last]
+        if kind in found[told] and sums[told]
     ]
-    return {"grain": WORDS[choice.window.grain], "bars": len(bars), "chart": charts.stacked_bars(bars, ticks, ends)}
+    chart = charts.stacked_bars(bars, ticks, ends, choice.buckets.index(told))
+    return {
+        "grain": WORDS[choice.window.grain],
+        "bars": len(bars),
+        "chart": chart,
+        "told": _short(told, choice.window.grain),
+    }
+
+
+def _told(sums: Mapping[datetime, Decimal]) -> datetime:
+    """The bar whose shares are written out: the last one that is over and has a figure, else the running one."""
+    running = max(sums)
+    return max((start for start, amount in sums.items() if amount and start != running), default=running)
 
 
 def retrieval_shares(figures: Figures) -> Markup:
@@ -75,7 +87,7 @@ def retrieval_shares(figures: Figures) -> Markup:
         for line in series
     ]
     top = max((value for line in series for value in line.values if value is not None), default=Decimal(0))
-    ticks = [(value, f"{(value * 100).normalize():f} %") for value in charts.axis(top)]
+    ticks = [(value, f"{(value * 100).normalize():f} %") for value in charts.axis(top, 4)]
     marked = _marked(choice)
     return charts.lines(series, [marked.get(start, "") for start in choice.buckets], ticks)
 

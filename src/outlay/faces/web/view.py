@@ -59,11 +59,6 @@ def count(value: object) -> str:
     return formats.count(value) if isinstance(value, int) else UNKNOWN
 
 
-def day(moment: datetime) -> str:
-    """`3 Nov 2026`."""
-    return f"{moment.day} {moment:%b %Y}"
-
-
 def page_of(figures: Figures) -> dict[str, Any]:
     """What the template of the page needs."""
     choice, total = figures.choice, figures.now.total
@@ -73,7 +68,7 @@ def page_of(figures: Figures) -> dict[str, Any]:
         "options": figures.options,
         "empty": not figures.now.coverage.get("usages") and not figures.counters.get("metered_through"),
         "quiet": not figures.now.coverage.get("usages"),
-        "span": f"{_moment(choice.start)} to {_moment(choice.now)}",
+        "span": _span(choice),
         "lede": lede(figures),
         "numbers": numbers(figures),
         "banners": banners(figures),
@@ -249,6 +244,12 @@ def _checked(figures: Figures) -> str:
 
 def _day(moment: datetime) -> str:
     return f"{moment.day} {moment:%b}"
+
+
+def _span(choice: Choice) -> str:
+    """From when to when, with the year where it is not one and the same."""
+    year = "" if choice.start.year == choice.now.year else f" {choice.start.year}"
+    return f"{_day(choice.start)}{year} {choice.start:%H:%M} to {_day(choice.now)} {choice.now:%Y %H:%M}"
 
 
 def _moment(moment: datetime) -> str:
