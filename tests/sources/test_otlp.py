@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_wire import START_NS, TRACE, json_of, request, span
+from outlay.normalize.spans import facts_of_spans
 from outlay.sources import otlp
-from outlay.sources.otlp import Decoded, decode
+from outlay.sources.otlp import Decoded, decode, joined
 from outlay.sources.otlp_door import OPEN_KEYS_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import decode_messages
 from strategies import otlp_requests
@@ -133,6 +134,21 @@ def test_types_that_disagree_meet_without_loss() -> None:
     assert spans["gen_ai.usage.cost"].to_pylist() == [1.0, 0.5]
     assert spans["gen_ai.usage.input_tokens"].to_pylist() == [str(2**60), "0.5"]
     assert spans["session.id"].to_pylist() == ["5", "five"]
+
+
+@given(st.lists(otlp_requests(), min_size=1, max_size=3))
+def test_calls_whose_types_disagree_are_joined_without_loss(requests: list) -> None:
+    parts = [decode([made.SerializeToString()], "protobuf").spans for made in requests]
+    whole = joined(parts)
+    assert whole.num_rows == sum(part.num_rows for part in parts)
+    assert whole["span_id"].to_pylist() == [key for part in parts for key in part["span_id"].to_pylist()]
+    facts_of_spans(whole)
+
+
+def test_a_number_here_and_a_text_there_are_text() -> None:
+    numbers, texts = (one(span(1, {"session.id": value, "outlay.team": "risk"})).spans for value in (5, "five"))
+    assert joined([numbers, texts])["session.id"].to_pylist() == ["5", "five"]
+    assert joined([numbers, numbers])["session.id"].to_pylist() == [5, 5]
 
 
 def test_resource_and_scope_stand_beside_the_span() -> None:

@@ -70,6 +70,26 @@ def decode(bodies: Sequence[bytes], encoding: str) -> Decoded:
     return Decoded(table, reports)
 
 
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Spans of several calls of `decode` as one table.
+
+    An attribute that is text in one and a number in another is text in all: what one emitter calls by another type than
+    the next must not stop what both were acknowledged for.
+    """
+    types: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for item in table.schema:
+            types.setdefault(item.name, set()).add(item.type)
+    mixed = {name for name, kinds in types.items() if len(kinds) > 1}
+    return pa.concat_tables([_as_text(table, mixed) for table in tables], promote_options="default")
+
+
+def _as_text(table: pa.Table, names: set[str]) -> pa.Table:
+    for name in names & set(table.column_names):
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))
+    return table
+
+
 def _decoder(encoding: str) -> Callable[[Sequence[bytes], Admission], RawSpans]:
     if encoding == "json":
         from outlay.sources.otlp_json import decode_json
