@@ -352,6 +352,4 @@ _SUMMARY_GROUPS = {"search": "retrieval", "rerank": "retrieval", "judge": "guard
 
 def _summary_key(step: Step) -> tuple[object, ...]:
     group = _SUMMARY_GROUPS.get(step.kind, step.kind)
-    if group == "chat":
-        return group, step.model, bool(step.error or step.retry_reason)
-    return (group,)
+    return group, step.model if group == "chat" else None, bool(step.error or step.retry_reason)
