@@ -13,6 +13,7 @@ from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.core.session import NO_SESSION
 from outlay.ledger.duckdb_store import DuckStore, with_binary_keys
+from outlay.ledger.labels import LABELS
 from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.store import Work
 from outlay.ledger.tables import RESOLVED, STATED, Column, Kind
@@ -158,13 +159,16 @@ class DuckBooks(DuckStore):
             cursor.close()
         return Work(with_binary_keys(relatives, _KEYS), through)
 
-    @staticmethod
-    def write_back(connection: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
+    def write_back(self, connection: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
         """Give usages what relations decided; `changed` has seq and the columns of RESOLVED."""
-        connection.register("decided", changed)
+        held = self.usages_of(changed.column("seq"), tuple(Column(name, Kind.TEXT) for name in LABELS))
+        texts = [(changed if name in RESOLVED else held).column(name) for name in LABELS]
+        labels = self.label(connection, pa.table(texts, names=list(LABELS)))
+        connection.register("decided", changed.append_column("labels", labels))
         try:
-            sets = ", ".join(f'"{name}" = d."{name}"' for name in RESOLVED)
-            connection.execute(f"UPDATE usages SET {sets} FROM decided d WHERE usages.seq = d.seq")
+            names = ("labels", *(name for name in RESOLVED if name not in LABELS))
+            sets = ", ".join(f'"{name}" = d."{name}"' for name in names)
+            connection.execute(f"UPDATE usage_rows SET {sets} FROM decided d WHERE usage_rows.seq = d.seq")
         finally:
             connection.unregister("decided")
 

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
+from outlay.ledger.labels import LABELS, LabelBook
 from outlay.ledger.tables import (
     CHARGE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -50,7 +51,8 @@ _TYPES = {
 _NAME = "books"
 
 _WEIGHED = frozenset(("fact_key", "time", "cost_nano", *INPUT_METERS, *OUTPUT_METERS, *TEXT_ORDER))
-_TABLES = {"usages": USAGE_COLUMNS, "charges": CHARGE_COLUMNS, "outcomes": OUTCOME_COLUMNS}
+_USAGE_ROWS = (*(c for c in USAGE_COLUMNS if c.name not in LABELS), Column("labels", Kind.SMALL))
+_TABLES = {"usage_rows": _USAGE_ROWS, "charges": CHARGE_COLUMNS, "outcomes": OUTCOME_COLUMNS}
 
 
 def weight_sql(alias: str) -> str:
@@ -73,6 +75,7 @@ class DuckStore:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._write = threading.RLock()
+        self._labels: LabelBook | None = None
         self._connection = duckdb.connect(":memory:")
         place = str(path).replace("'", "''") if path else ":memory:"
         options = "(RECOVERY_MODE NO_WAL_WRITES)" if path else ""
@@ -146,6 +149,7 @@ class DuckStore:
                 connection.execute("COMMIT")
             except BaseException as error:
                 _roll_back(connection)
+                self._labels = None  # numbers given in this transaction were not written
                 if isinstance(error, duckdb.Error):
                     raise _store_error(error, "the books could not be written") from error
                 raise
@@ -166,9 +170,10 @@ class DuckStore:
             finally:
                 self._connection.close()
 
-    @staticmethod
-    def append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    def append(self, connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
         """Append rows whose columns carry the names of the table; keys are 16-byte binary."""
+        if table == "usages":
+            table, rows = "usage_rows", rows.append_column("labels", self.label(connection, rows))
         columns = _TABLES[table]
         source = with_uuid_keys(rows, columns)
         names = ", ".join(f'"{c.name}"' for c in columns)
@@ -223,6 +228,20 @@ class DuckStore:
         places = self._with_table("probe", probe, sql, []).column("place")
         return outcomes.take(places), outcomes.num_rows - len(places)
 
+    def label(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
+        """The number of each row's combination of texts; new combinations are written."""
+        if self._labels is None:
+            known = connection.execute("SELECT key, number FROM labels").fetchall()
+            self._labels = LabelBook(dict(known))
+        numbers, fresh = self._labels.number(rows)
+        if fresh is not None:
+            connection.register("fresh_labels", fresh)
+            try:
+                connection.execute("INSERT INTO labels SELECT * FROM fresh_labels")
+            finally:
+                connection.unregister("fresh_labels")
+        return numbers
+
     @staticmethod
     def reverse_charges(connection: duckdb.DuckDBPyConnection, seqs: pa.Array, first_line: int) -> int:
         """Reverse every live cost line of these usages by a line that names it; returns how many lines were added."""
@@ -250,7 +269,7 @@ class DuckStore:
         """Take usages out that are put back in a new state in the same transaction; relatives look at them again."""
         connection.register("removed_usages", pa.table({"seq": seqs}))
         try:
-            connection.execute("DELETE FROM usages WHERE seq IN (SELECT seq FROM removed_usages)")
+            connection.execute("DELETE FROM usage_rows WHERE seq IN (SELECT seq FROM removed_usages)")
             connection.execute("INSERT INTO unsettled SELECT seq FROM removed_usages")
         finally:
             connection.unregister("removed_usages")
@@ -299,6 +318,12 @@ class DuckStore:
             for table, columns in _TABLES.items():
                 body = ", ".join(f'"{c.name}" {_TYPES[c.kind]}' for c in columns)
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
+            texts = ", ".join(f'"{name}" VARCHAR' for name in LABELS)
+            connection.execute(f"CREATE TABLE IF NOT EXISTS labels (number INTEGER, key UBIGINT, {texts})")
+            shown = ", ".join(f'{"l" if c.name in LABELS else "r"}."{c.name}"' for c in USAGE_COLUMNS)
+            connection.execute(
+                f"CREATE VIEW IF NOT EXISTS usages AS SELECT {shown} FROM usage_rows r JOIN labels l ON r.labels = l.number"
+            )
             connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
             connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
             if not known:
