@@ -1,4 +1,4 @@
-"""The invariants of the books that concern what arrives: nothing vanishes, order does not matter, sums are conserved."""
+"""What the books promise of whatever arrives: nothing vanishes, order does not matter, sums are conserved."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.strategies import fact_rows, outcome_rows
 
 from outlay.core.meters import TOKEN_METERS
 from outlay.ledger import checks
@@ -22,13 +23,11 @@ from outlay.metrics.dimensions import DIMENSIONS
 from outlay.metrics.query import parse_query
 from outlay.pricing.book import PriceBook
 from outlay.sources.facts import facts_of, outcomes_of
-from tests.strategies import fact_rows, outcome_rows
 
 Row = dict[str, Any]
 
 _STATE = ", ".join(
-    f'"{name}"'
-    for name in ("time", "operation", *RESOLVED, *TOKEN_METERS, *(column.name for column in AMOUNT_COLUMNS))
+    f'"{name}"' for name in ("time", "operation", *RESOLVED, *TOKEN_METERS, *(column.name for column in AMOUNT_COLUMNS))
 )
 _OUTCOMES = "status, time, team, feature, current, value_nano"
 
@@ -39,14 +38,18 @@ def prices() -> PriceBook:
 
 
 @contextmanager
-def books_of(prices: PriceBook, parts: Sequence[tuple[list[Row], list[Row]]], *, settle_between: bool = False) -> Iterator[DuckBooks]:
+def books_of(
+    prices: PriceBook, parts: Sequence[tuple[list[Row], list[Row]]], *, settle_between: bool = False
+) -> Iterator[DuckBooks]:
     """Books in memory, filled with one posting a part."""
     books = DuckBooks(None)
     try:
         clerk = Clerk(books, prices)
         for number, (facts, outcomes) in enumerate(parts, 1):
             before = PostReport(received=len(facts) + len(outcomes))
-            clerk.post(facts_of(facts), outcomes_of(outcomes), through=number, before=before, accepted_ns=time.time_ns())
+            clerk.post(
+                facts_of(facts), outcomes_of(outcomes), through=number, before=before, accepted_ns=time.time_ns()
+            )
             if settle_between:
                 settle(books)
         settle(books)

@@ -39,9 +39,7 @@ def numbers(journal: Journal, after: int = 0) -> list[tuple[int, list[int]]]:
     return [(entry.number, entry.table.column("n").to_pylist()) for entry in journal.read(after)]
 
 
-def test_entries_come_back_in_order_and_from_any_number(
-    tmp_path: Path, opened: Callable[[Path], Journal]
-) -> None:
+def test_entries_come_back_in_order_and_from_any_number(tmp_path: Path, opened: Callable[[Path], Journal]) -> None:
     journal = opened(tmp_path)
     assert journal.append([(EntryKind.FACTS, table(1)), (EntryKind.OUTCOMES, table(2))], 7) == 2
     assert journal.append([(EntryKind.SPANS, table(3))], 7) == 3
@@ -50,9 +48,7 @@ def test_entries_come_back_in_order_and_from_any_number(
     assert [entry.kind for entry in journal.read()] == [EntryKind.FACTS, EntryKind.OUTCOMES, EntryKind.SPANS]
 
 
-def test_an_empty_batch_takes_no_number(
-    tmp_path: Path, opened: Callable[[Path], Journal]
-) -> None:
+def test_an_empty_batch_takes_no_number(tmp_path: Path, opened: Callable[[Path], Journal]) -> None:
     journal = opened(tmp_path)
     assert journal.append([(EntryKind.FACTS, table())], 7) == 0
     assert numbers(journal) == []

@@ -112,7 +112,7 @@ WHERE outcomes.source = latest.source AND outcomes.task_id = latest.task_id
 """
 
 _EARLIEST_TAGS = ", ".join(
-    f"arg_min(\"{key}\", (parent_key IS NOT NULL, time, fact_key)) FILTER (\"{key}\" <> '{UNTAGGED}') AS \"{key}\""
+    f'arg_min("{key}", (parent_key IS NOT NULL, time, fact_key)) FILTER ("{key}" <> \'{UNTAGGED}\') AS "{key}"'
     for key in ENVELOPE_KEYS
 )
 _OUTCOME_SETS = ", ".join(
@@ -159,36 +159,36 @@ class DuckBooks(DuckStore):
             cursor.close()
         return Work(with_binary_keys(relatives, _KEYS), through)
 
-    def write_back(self, connection: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
+    def write_back(self, transaction: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
         """Give usages what relations decided; `changed` has seq and the columns of RESOLVED."""
         held = self.usages_of(changed.column("seq"), tuple(Column(name, Kind.TEXT) for name in LABELS))
         texts = [(changed if name in RESOLVED else held).column(name) for name in LABELS]
-        labels = self.label(connection, pa.table(texts, names=list(LABELS)))
-        connection.register("decided", changed.append_column("labels", labels))
+        labels = self.label(transaction, pa.table(texts, names=list(LABELS)))
+        transaction.register("decided", changed.append_column("labels", labels))
         try:
             names = ("labels", *(name for name in RESOLVED if name not in LABELS))
             sets = ", ".join(f'"{name}" = d."{name}"' for name in names)
-            connection.execute(f"UPDATE usage_rows SET {sets} FROM decided d WHERE usage_rows.seq = d.seq")
+            transaction.execute(f"UPDATE usage_rows SET {sets} FROM decided d WHERE usage_rows.seq = d.seq")
         finally:
-            connection.unregister("decided")
+            transaction.unregister("decided")
 
     @staticmethod
     def settle_outcomes(
-        connection: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray
+        transaction: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray
     ) -> None:
         """Mark the latest report of each task, and give outcomes the tags of their session where they state none."""
-        connection.execute(_LATEST_OUTCOMES, [after])
-        connection.register("decided_seqs", pa.table({"seq": decided}))
+        transaction.execute(_LATEST_OUTCOMES, [after])
+        transaction.register("decided_seqs", pa.table({"seq": decided}))
         try:
-            connection.execute(_OUTCOME_TAGS, {"after": after})
+            transaction.execute(_OUTCOME_TAGS, {"after": after})
         finally:
-            connection.unregister("decided_seqs")
+            transaction.unregister("decided_seqs")
 
     @classmethod
-    def all_settled(cls, connection: duckdb.DuckDBPyConnection, through: int) -> None:
+    def all_settled(cls, transaction: duckdb.DuckDBPyConnection, through: int) -> None:
         """Remember that everything up to seq `through` is settled."""
-        connection.execute("DELETE FROM unsettled")
-        cls.set_meta(connection, settled_through=through)
+        transaction.execute("DELETE FROM unsettled")
+        cls.set_meta(transaction, settled_through=through)
 
 
 def _changed(cursor: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -170,18 +170,18 @@ class DuckStore:
             finally:
                 self._connection.close()
 
-    def append(self, connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    def append(self, transaction: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
         """Append rows whose columns carry the names of the table; keys are 16-byte binary."""
         if table == "usages":
-            table, rows = "usage_rows", rows.append_column("labels", self.label(connection, rows))
+            table, rows = "usage_rows", rows.append_column("labels", self.label(transaction, rows))
         columns = _TABLES[table]
         source = with_uuid_keys(rows, columns)
         names = ", ".join(f'"{c.name}"' for c in columns)
-        connection.register("incoming", source)
+        transaction.register("incoming", source)
         try:
-            connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
+            transaction.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
         finally:
-            connection.unregister("incoming")
+            transaction.unregister("incoming")
 
     def known_reports(self, usages: pa.Table, *, same_time: bool) -> pa.Table:
         """Which of these usages the books hold already.
@@ -218,9 +218,7 @@ class DuckStore:
 
     def unknown_outcomes(self, outcomes: pa.Table) -> tuple[pa.Table, int]:
         """The outcomes whose report the books do not hold yet, each once, and how many were dropped."""
-        probe = pa.table(
-            {"key": _as_uuid(outcomes.column("outcome_key")), "place": _places(outcomes.num_rows)}
-        )
+        probe = pa.table({"key": _as_uuid(outcomes.column("outcome_key")), "place": _places(outcomes.num_rows)})
         sql = """
             SELECT min(place) AS place FROM probe n ANTI JOIN outcomes o ON n.key = o.outcome_key
             GROUP BY key ORDER BY 1
@@ -228,26 +226,26 @@ class DuckStore:
         places = self._with_table("probe", probe, sql, []).column("place")
         return outcomes.take(places), outcomes.num_rows - len(places)
 
-    def label(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
+    def label(self, transaction: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
         """The number of each row's combination of texts; new combinations are written."""
         if self._labels is None:
-            known = connection.execute("SELECT key, number FROM labels").fetchall()
+            known = transaction.execute("SELECT key, number FROM labels").fetchall()
             self._labels = LabelBook(dict(known))
         numbers, fresh = self._labels.number(rows)
         if fresh is not None:
-            connection.register("fresh_labels", fresh)
+            transaction.register("fresh_labels", fresh)
             try:
-                connection.execute("INSERT INTO labels SELECT * FROM fresh_labels")
+                transaction.execute("INSERT INTO labels SELECT * FROM fresh_labels")
             finally:
-                connection.unregister("fresh_labels")
+                transaction.unregister("fresh_labels")
         return numbers
 
     @staticmethod
-    def reverse_charges(connection: duckdb.DuckDBPyConnection, seqs: pa.Array, first_line: int) -> int:
+    def reverse_charges(transaction: duckdb.DuckDBPyConnection, seqs: pa.Array, first_line: int) -> int:
         """Reverse every live cost line of these usages by a line that names it; returns how many lines were added."""
-        connection.register("reversed_usages", pa.table({"seq": seqs}))
+        transaction.register("reversed_usages", pa.table({"seq": seqs}))
         try:
-            connection.execute(
+            transaction.execute(
                 """
                 INSERT INTO charges
                 SELECT ? - 1 + row_number() OVER (ORDER BY line), seq, time, meter, -quantity, rate_pico, -amount_nano,
@@ -259,20 +257,20 @@ class DuckStore:
                 """,
                 [first_line],
             )
-            added = connection.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchall()
+            added = transaction.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchall()
         finally:
-            connection.unregister("reversed_usages")
+            transaction.unregister("reversed_usages")
         return int(added[0][0])
 
     @staticmethod
-    def remove_usages(connection: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
+    def remove_usages(transaction: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
         """Take usages out that are put back in a new state in the same transaction; relatives look at them again."""
-        connection.register("removed_usages", pa.table({"seq": seqs}))
+        transaction.register("removed_usages", pa.table({"seq": seqs}))
         try:
-            connection.execute("DELETE FROM usage_rows WHERE seq IN (SELECT seq FROM removed_usages)")
-            connection.execute("INSERT INTO unsettled SELECT seq FROM removed_usages")
+            transaction.execute("DELETE FROM usage_rows WHERE seq IN (SELECT seq FROM removed_usages)")
+            transaction.execute("INSERT INTO unsettled SELECT seq FROM removed_usages")
         finally:
-            connection.unregister("removed_usages")
+            transaction.unregister("removed_usages")
 
     def _with_table(self, name: str, table: pa.Table, sql: str, parameters: Sequence[object]) -> pa.Table:
         cursor = self.cursor()
@@ -285,9 +283,9 @@ class DuckStore:
             cursor.close()
 
     @staticmethod
-    def park(connection: duckdb.DuckDBPyConnection, number: int) -> None:
+    def park(transaction: duckdb.DuckDBPyConnection, number: int) -> None:
         """Remember a journal entry that could not be posted."""
-        connection.execute("INSERT INTO parked VALUES (?)", [number])
+        transaction.execute("INSERT INTO parked VALUES (?)", [number])
 
     def meta(self, name: str) -> int:
         """A whole number kept in the books under a name; 0 while it was never set."""
@@ -299,11 +297,11 @@ class DuckStore:
         return dict(zip(table.column("name").to_pylist(), table.column("value").to_pylist(), strict=True))
 
     @staticmethod
-    def set_meta(connection: duckdb.DuckDBPyConnection, **values: int) -> None:
+    def set_meta(transaction: duckdb.DuckDBPyConnection, **values: int) -> None:
         """Set whole numbers within the present transaction."""
         rows = ", ".join(["(?, ?)"] * len(values))
         parameters = [item for pair in values.items() for item in pair]
-        connection.execute(f"INSERT OR REPLACE INTO meta VALUES {rows}", parameters)
+        transaction.execute(f"INSERT OR REPLACE INTO meta VALUES {rows}", parameters)
 
     def _prepare(self) -> None:
         with self.writing() as connection:
@@ -321,9 +319,8 @@ class DuckStore:
             texts = ", ".join(f'"{name}" VARCHAR' for name in LABELS)
             connection.execute(f"CREATE TABLE IF NOT EXISTS labels (number INTEGER, key UBIGINT, {texts})")
             shown = ", ".join(f'{"l" if c.name in LABELS else "r"}."{c.name}"' for c in USAGE_COLUMNS)
-            connection.execute(
-                f"CREATE VIEW IF NOT EXISTS usages AS SELECT {shown} FROM usage_rows r JOIN labels l ON r.labels = l.number"
-            )
+            joined = f"SELECT {shown} FROM usage_rows r JOIN labels l ON r.labels = l.number"
+            connection.execute(f"CREATE VIEW IF NOT EXISTS usages AS {joined}")
             connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
             connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
             if not known:

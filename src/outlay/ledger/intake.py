@@ -171,7 +171,7 @@ class Intake:
                 post_entry(self.clerk, entry)
             except StoreError:
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001 - a batch that cannot be posted is parked, the next ones go on
                 _log.exception("entry %d of the journal could not be posted", entry.number)
                 self.clerk.park(entry.number, PostReport(received=entry.table.num_rows))
             entries += 1
@@ -309,7 +309,7 @@ class Intake:
                 if not posting.answer.done():
                     posting.answer.set_exception(error)
                 time.sleep(1)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - parked, and its caller is told
                 _log.exception("entry %d of the journal could not be posted", posting.number)
                 self.clerk.park(posting.number, posting.before)
                 if not posting.answer.done():
@@ -321,9 +321,7 @@ class Intake:
         if posting.kind is EntryKind.SPANS and posting.table is not None:
             facts, outcomes, report = _of_spans([posting.table], posting.before)
         self._unwritten_rows += _rows(posting)
-        return self.clerk.post(
-            facts, outcomes, through=posting.number, before=report, accepted_ns=posting.accepted_ns
-        )
+        return self.clerk.post(facts, outcomes, through=posting.number, before=report, accepted_ns=posting.accepted_ns)
 
     def _post_spans(self, group: list[_Posting]) -> None:
         before = PostReport()
@@ -333,9 +331,7 @@ class Intake:
             try:
                 facts, outcomes, report = _of_spans([one.table for one in group if one.table is not None], before)
                 last = group[-1]
-                self.clerk.post(
-                    facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns
-                )
+                self.clerk.post(facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns)
                 self._unwritten_rows += facts.num_rows
                 self._unsettled, self._state.trouble = True, ""
                 return
@@ -343,7 +339,7 @@ class Intake:
                 self._state.trouble = error.message
                 _log.warning("posting waits: %s", error.message)
                 time.sleep(1)
-            except Exception:
+            except Exception:  # noqa: BLE001 - a batch that cannot be posted is parked, the next ones go on
                 if len(group) == 1:
                     _log.exception("entry %d of the journal could not be posted", group[0].number)
                     self.clerk.park(group[0].number, group[0].before)

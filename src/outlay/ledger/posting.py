@@ -22,6 +22,7 @@ from outlay.ledger.reports import best_reports, stated_mask
 from outlay.ledger.store import Books, Transaction
 from outlay.ledger.tables import USAGE_FACTS
 from outlay.normalize.clean import normalise
+from outlay.pricing.charges import Charged
 from outlay.sources.facts import OUTCOMES, conform
 
 PROBLEMS_MAX = 100
@@ -63,13 +64,6 @@ class Charger(Protocol):
     def charge(self, usages: pa.Table) -> Charged:
         """Usages with their amounts, and the charges that add up to them."""
         ...
-
-
-class Charged(Protocol):
-    """Usages with amounts and their charges, as pricing returns them."""
-
-    usages: pa.Table
-    charges: pa.Table
 
 
 class Clerk:
@@ -172,9 +166,7 @@ class Clerk:
         moment = merged.schema.field(place)
         return merged.set_column(place, moment, changing.column("time").cast(moment.type))
 
-    def _append_usages(
-        self, transaction: Transaction, usages: pa.Table | None, seqs: pa.Array | None
-    ) -> None:
+    def _append_usages(self, transaction: Transaction, usages: pa.Table | None, seqs: pa.Array | None) -> None:
         if usages is None or not usages.num_rows:
             return
         if seqs is None:
