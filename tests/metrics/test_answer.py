@@ -142,6 +142,20 @@ def test_a_little_without_a_price_does_not_hide_a_figure(unpriced_tokens: int, e
     assert answer.total["cost_per_completed_task"] == expected
 
 
+@pytest.mark.parametrize("by", ["", "team", "centre", "outcome"])
+def test_tasks_nobody_metered_have_no_cost(by: str) -> None:
+    books = Books([], [outcome("t1", "done", [], team="a"), outcome("t2", "failed", [], team="b")])
+    answer = books.ask(by=by, measures="cost,hidden_cost,tasks_completed,cost_per_completed_task,cost_per_task")
+    for row in (*answer.rows, answer.total):
+        assert {row[name] for name in row if "cost" in name} == {None}
+    assert answer.total["tasks_completed"] == 1
+
+
+def test_a_part_of_the_work_that_did_not_happen_costs_zero() -> None:
+    answer = airline().ask(where="centre:tools,operation:search", measures="cost,tasks,cost_per_task")
+    assert answer.total == {"cost": "0", "tasks": 3, "cost_per_task": "0"}
+
+
 def test_free_work_costs_zero_and_tools_without_price_are_not_unpriced() -> None:
     books = Books([usage(0), usage(None, bears=False, operation="tool")])
     assert books.ask(measures="cost,unpriced_usages,usages").total == {"cost": "0", "unpriced_usages": 0, "usages": 1}

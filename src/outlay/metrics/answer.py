@@ -14,6 +14,8 @@ from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.expressions import Aggregate, value_of
 from outlay.metrics.measures import (
+    METERED,
+    TASKS,
     TOTAL_TOKENS,
     UNPRICED_TOKEN_SHARE_MAX,
     UNPRICED_TOKENS,
@@ -126,10 +128,11 @@ def _sums(rendered: Rendered, row: Mapping[str, Any]) -> Found:
 
 
 def _figures(plan: Plan, sums: Found, *, money: bool = True) -> dict[str, str | int | None]:
-    trusted = _is_trusted(sums)
+    trusted, unmetered = _is_trusted(sums), _is_unmetered(plan, sums)
     figures: dict[str, str | int | None] = {}
     for measure, definition in zip(plan.measures, plan.definitions, strict=True):
         hidden = (measure.derived_from_cost and not trusted) or (not money and _is_money(measure))
+        hidden = hidden or (unmetered and measure.rests_on_cost)
         figures[measure.name] = None if hidden else measure.text_of(value_of(definition, sums))
     return figures
 
@@ -138,3 +141,8 @@ def _is_trusted(sums: Found) -> bool:
     """Whether enough of the tokens has a price for a figure derived from cost to mean something."""
     unpriced, tokens = sums.get(UNPRICED_TOKENS) or 0, sums.get(TOTAL_TOKENS) or 0
     return unpriced <= UNPRICED_TOKEN_SHARE_MAX * max(tokens, unpriced)
+
+
+def _is_unmetered(plan: Plan, sums: Found) -> bool:
+    """Tasks of which no usage is known: someone paid for them, so their cost is unknown, not 0."""
+    return plan.about_all_work and bool(sums.get(TASKS)) and not sums.get(METERED)

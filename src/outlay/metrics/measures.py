@@ -68,10 +68,15 @@ class Measure:
     per_unit: int = 1
 
     @property
+    def rests_on_cost(self) -> bool:
+        """What usages cost is in it: unknown where nothing was metered."""
+        parts = (part for part in aggregates_of(self.definition) if isinstance(part, Sum))
+        return any(part.unknown is not None and part.facts is not Facts.OUTCOMES for part in parts)
+
+    @property
     def derived_from_cost(self) -> bool:
         """A quotient with cost in it: meaningless where too much of the cost is unknown."""
-        money = any(isinstance(part, Sum) and part.unknown is not None for part in aggregates_of(self.definition))
-        return money and isinstance(self.definition, Divide)
+        return self.rests_on_cost and isinstance(self.definition, Divide)
 
     @property
     def word_for_null(self) -> str:
@@ -119,6 +124,8 @@ INFERENCE_COST = _cost(_centre(CostCentre.INFERENCE))
 TOTAL_TOKENS = _tokens(*TOKEN_METERS)
 UNPRICED_TOKENS = Sum(Facts.USAGES, ("unpriced_tokens",))
 SUPERSEDED = Count(Facts.USAGES, Is("counted", value=False))
+METERED = Count(Facts.USAGES)
+TASKS = _tasks()
 TASKS_DONE = _tasks(OutcomeStatus.DONE)
 _LIST = Sum(Facts.USAGES, ("list_nano",), None, _NO_LIST)
 _HIDDEN = _cost(OneOf("centre", (CostCentre.INFERENCE.value,), exclude=True))
@@ -166,7 +173,7 @@ MEASURES: tuple[Measure, ...] = (
         "cost divided by completed tasks: what failed and abandoned tasks cost is charged to the successes",
         Divide(COST, TASKS_DONE),
     ),
-    _money("cost_per_task", "cost divided by all tasks, whatever became of them", Divide(COST, _tasks())),
+    _money("cost_per_task", "cost divided by all tasks, whatever became of them", Divide(COST, TASKS)),
     _money("cost_per_session", "cost divided by sessions", Divide(COST, Sessions())),
     # counts
     _count("usages", "things that happened once and bear quantities or cost", Count(Facts.USAGES, BEARS)),
@@ -188,7 +195,7 @@ MEASURES: tuple[Measure, ...] = (
     _count("failed_usages", "operations that failed", Count(Facts.USAGES, _FAILED)),
     _count("unpriced_usages", "usages with a quantity whose price is not known", Count(Facts.USAGES, UNPRICED_USAGE)),
     _count("superseded_usages", "reports that are kept but not counted: their money stands elsewhere", SUPERSEDED),
-    _count("tasks", "tasks that came to an end, by their latest report", _tasks()),
+    _count("tasks", "tasks that came to an end, by their latest report", TASKS),
     _count("tasks_completed", "tasks that were done", TASKS_DONE),
     _count("tasks_failed", "tasks that failed", _tasks(OutcomeStatus.FAILED)),
     _count("tasks_abandoned", "tasks that were abandoned", _tasks(OutcomeStatus.ABANDONED)),
@@ -214,7 +221,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("total_tokens", Unit.TOKENS, "input and output tokens", TOTAL_TOKENS),
     Measure("unpriced_tokens", Unit.TOKENS, "tokens whose price is not known", UNPRICED_TOKENS),
     # ratios
-    _ratio("completion_rate", "completed tasks divided by all tasks, unknown results included", TASKS_DONE, _tasks()),
+    _ratio("completion_rate", "completed tasks divided by all tasks, unknown results included", TASKS_DONE, TASKS),
     _ratio(
         "success_rate",
         "completed tasks divided by tasks whose result is known",

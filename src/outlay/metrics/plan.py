@@ -36,7 +36,7 @@ from outlay.metrics.expressions import (
     all_of,
 )
 from outlay.metrics.filters import Filter
-from outlay.metrics.measures import SUPERSEDED, TOTAL_TOKENS, UNPRICED_TOKENS, Measure, measure_named
+from outlay.metrics.measures import METERED, SUPERSEDED, TASKS, TOTAL_TOKENS, UNPRICED_TOKENS, Measure, measure_named
 from outlay.metrics.query import Query
 
 _CHARGE_AMOUNT = f"{CHARGE}amount_nano"
@@ -99,6 +99,11 @@ class Plan:
         return SUPERSEDED in self.usage_sums
 
     @property
+    def about_all_work(self) -> bool:
+        """No filter picks a part of the work: the usages are all that the tasks of this question cost."""
+        return all(dimension.on_outcomes for dimension, _ in self.filters)
+
+    @property
     def only_outcomes(self) -> bool:
         """Nothing is asked of usages, not even a group."""
         return not self.usage_sums and not self.session_sums and all(item.on_outcomes for item in self.dimensions)
@@ -126,6 +131,8 @@ def plan_of(query: Query, *, split_currency: bool = False, judge_unpriced: bool 
     asked = [part for definition in definitions for part in aggregates_of(definition)]
     if judge_unpriced and not with_charges and any(item.derived_from_cost for item in measures):
         asked += [TOTAL_TOKENS, UNPRICED_TOKENS]
+    if any(isinstance(item, Count | Sum) and item.facts is Facts.OUTCOMES for item in asked):
+        asked += [TASKS, METERED] if any(item.rests_on_cost for item in measures) else []
     sums = _of_kind(asked, (Count, Sum))
     return Plan(
         query=query,
