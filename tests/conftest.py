@@ -6,9 +6,14 @@ points), the tests that read them run; elsewhere they skip and say so.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,6 +47,14 @@ def shared() -> Path:
 def shared_data(shared: Path) -> Path:
     """The real agent runs with their exact figures (`FIGURES.md`), else the test skips."""
     return shared / "data"
+
+
+@pytest.fixture(scope="session")
+def figures(shared: Path) -> dict[str, Any]:
+    """The exact figures of the shared data, as its own tool computes them: set → table → rows; money as exact text."""
+    command = [sys.executable, str(shared / "tools" / "figures.py"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout, parse_float=Decimal)
 
 
 @pytest.fixture(scope="session")

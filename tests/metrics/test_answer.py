@@ -152,7 +152,7 @@ def test_tasks_nobody_metered_have_no_cost(by: str) -> None:
 
 
 def test_a_part_of_the_work_that_did_not_happen_costs_zero() -> None:
-    answer = airline().ask(where="centre:tools,operation:search", measures="cost,tasks,cost_per_task")
+    answer = airline().ask(where="centre:tools,operation:guardrail", measures="cost,tasks,cost_per_task")
     assert answer.total == {"cost": "0", "tasks": 3, "cost_per_task": "0"}
 
 

@@ -52,6 +52,8 @@ def _entry(gathering: Gathering, entry: dict[str, Any], at: Moment, where: str) 
     tags = [("task", task)] if (task := text_in(entry.get("task_id"))) else []
     if label := text_in(entry.get("label")):
         tags.append(("label", label))
+    if verdict := text_in(entry.get("judge_verdict")):
+        tags.append(("verdict", verdict))
     try:
         row = _call(entry)
     except ValueError as error:
