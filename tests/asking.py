@@ -46,14 +46,14 @@ class Books:
         return self.command("spend", "--measures", measures, *words)["total"]
 
 
-def same_money(ours: str | None, theirs: str | Decimal | None) -> bool:
+def same_money(ours: str | Decimal | None, theirs: str | Decimal | None) -> bool:
     """Whether an amount of ours is a figure of theirs: to 1e-6, unknown only where they say so too."""
     if ours is None or theirs is None:
         return ours is None and theirs is None
     return abs(Decimal(ours) - Decimal(theirs)) <= Decimal("1e-6")
 
 
-def exact_money(ours: str | None, theirs: str | Decimal | None) -> bool:
+def exact_money(ours: str | Decimal | None, theirs: str | Decimal | None) -> bool:
     """Whether an amount of ours is a figure of theirs to the nano-unit, rounded once."""
     if ours is None or theirs is None:
         return ours is None and theirs is None

@@ -1,0 +1,134 @@
+"""tau2-bench: what sessions cost, agent and simulated user apart, and what a completed task cost."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asking import Books, exact_money, same_money
+
+AGENT, USER = "llm_agent", "user_simulator"
+OUTCOMES = "Outcomes and recorded cost (done = reward 1)"
+CALLS = "Calls, tokens and the cost written on each message"
+LISTED = "Recorded cost against list price"
+
+Table = dict[tuple[str, ...], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def books(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Books:
+    """The six files of both folders."""
+    filled = Books(tmp_path_factory.mktemp("tau2"))
+    filled.load(shared_data / "tau2_gym", shared_data / "tau2_other")
+    return filled
+
+
+def _file_of(origin: str) -> str:
+    """The figures' short name of a file."""
+    return origin.split("_default", maxsplit=1)[0].removesuffix(".json")
+
+
+def _by_payer(table: Table) -> Table:
+    return {(_file_of(origin), agent): row for (origin, agent), row in table.items()}
+
+
+def _by_file(table: Table) -> dict[str, dict[str, Any]]:
+    return {_file_of(origin): row for (origin,), row in table.items()}
+
+
+def test_sessions_and_what_became_of_them(books: Books, figures: dict[str, Any]) -> None:
+    found = _by_file(books.table("sessions,sessions_seen,tasks,tasks_completed,tasks_failed", by="origin"))
+    assert len(found) == len(figures["tau2"][OUTCOMES])
+    for row in figures["tau2"][OUTCOMES]:
+        ours = found[row["file"]]
+        assert ours["sessions"] == ours["sessions_seen"] == ours["tasks"] == row["sessions"]
+        assert ours["tasks_completed"] == row["done"]
+        assert ours["tasks_failed"] == row["sessions"] - row["done"]
+
+
+def test_cost_of_both_payers_and_of_a_completed_task(books: Books, figures: dict[str, Any]) -> None:
+    measures = "cost,cost_recorded,failed_task_cost,cost_per_completed_task"
+    payers = _by_payer(books.table(measures, by="origin,agent"))
+    full = _by_file(books.table(measures, by="origin"))
+    for row in figures["tau2"][OUTCOMES]:
+        agent, user, whole = payers[row["file"], AGENT], payers[row["file"], USER], full[row["file"]]
+        assert same_money(agent["cost_per_completed_task"], row["agent cost / done"])
+        assert same_money(whole["cost_per_completed_task"], row["full cost / done"])
+        if row["agent cost"] is None:
+            continue  # the session says nothing; its messages do, see the next test
+        assert exact_money(user["cost"], row["user cost"])
+        assert exact_money(agent["cost_recorded"], row["agent cost"])
+        # 0 beside tokens is no price: the amount is unknown, and so is what the failures cost
+        priced = Decimal(row["agent cost"]) > 0
+        assert exact_money(agent["cost"], row["agent cost"] if priced else None)
+        assert exact_money(agent["failed_task_cost"], row["agent cost of not done"])
+
+
+def test_the_figures_everyone_will_look_for(books: Books) -> None:
+    (gpt,) = books.rows(
+        "sessions,tasks_completed,cost,cost_per_completed_task",
+        *("--where", "origin:gpt-4.1_airline_default_gpt-4.1_1trials.json"),
+    )
+    assert (gpt["sessions"], gpt["tasks_completed"]) == (20, 10)
+    assert (gpt["cost"], gpt["cost_per_completed_task"]) == ("1.0112", "0.10112")
+
+
+def test_calls_tokens_and_tools(books: Books, figures: dict[str, Any]) -> None:
+    payers = _by_payer(books.table("chat_calls,input_tokens,output_tokens,cost_recorded", by="origin,agent"))
+    tools = _by_file(books.table("tool_calls,tool_errors,usages", by="origin"))
+    for row in figures["tau2"][CALLS]:
+        for agent, word, speaker in ((AGENT, "agent", "agent"), (USER, "user", "user")):
+            ours = payers[row["file"], agent]
+            assert ours["chat_calls"] == row[f"{word} calls"]
+            assert ours["input_tokens"] == row[f"{word} in"]
+            assert ours["output_tokens"] == row[f"{word} out"]
+            assert exact_money(ours["cost_recorded"], row[f"{speaker} message cost"])
+        ours = tools[row["file"]]
+        assert (ours["tool_calls"], ours["tool_errors"]) == (row["tool results"], row["tool errors"])
+        # greetings carry no usage: they are no calls
+        assert ours["usages"] == row["agent calls"] + row["user calls"]
+
+
+def test_the_fine_tuned_model_has_no_price(books: Books, figures: dict[str, Any]) -> None:
+    row = next(row for row in figures["tau2"][CALLS] if row["file"].startswith("ft-"))
+    ours = _by_payer(books.table("cost,unpriced_usages,unpriced_tokens", by="origin,agent"))[row["file"], AGENT]
+    assert (ours["cost"], ours["unpriced_usages"]) == (None, row["agent calls"])
+    assert ours["unpriced_tokens"] == row["agent in"] + row["agent out"]
+    unpriced = books.command("spend")["coverage"]["unpriced_models"]
+    assert [model["tokens"] for model in unpriced] == [ours["unpriced_tokens"]]
+
+
+def test_recorded_cost_against_list_price(books: Books, figures: dict[str, Any]) -> None:
+    payers = _by_payer(books.table("chat_calls,cost_recorded,list_cost,recorded_to_list", by="origin,agent"))
+    for row in figures["tau2"][LISTED]:
+        ours = payers[row["file"], {"assistant": AGENT, "user": USER}[row["payer"]]]
+        assert ours["chat_calls"] == row["calls"]
+        assert exact_money(ours["cost_recorded"], row["recorded"])
+        assert exact_money(ours["list_cost"], row["list without cache"])
+        assert same_money(ours["recorded_to_list"], 1 / Decimal(row["list / recorded"]))
+
+
+def test_time_of_sessions(books: Books, figures: dict[str, Any]) -> None:
+    for origin, ours in books.table("session_seconds,sessions", by="origin").items():
+        row = next(row for row in figures["tau2"]["Time"] if row["file"] == _file_of(*origin))
+        # the files measure a session by another clock than its two ends, a few milliseconds apart
+        assert (
+            abs(Decimal(ours["session_seconds"]) - Decimal(row["session seconds"]))
+            < Decimal("0.005") * ours["sessions"]
+        )
+        reply = books.command("spend", "--where", f"origin:{origin[0]}")
+        first = datetime.fromisoformat(reply["coverage"]["from"]).replace(tzinfo=None)
+        assert first == datetime.fromisoformat(row["first start"])
+
+
+def test_one_session_says_what_is_unknown(books: Books) -> None:
+    where = ("--where", "origin:ft-gpt-4.1-BzrYdMNm_airline_default_gpt-4.1_1trials.json", "--top", "1")
+    session = books.command("sessions", *where)["rows"][0]["session"]
+    steps = books.command("session", session)["rows"]
+    tuned = [step for step in steps if step["model"].startswith("ft:")]
+    assert tuned
+    assert {step["cost"] for step in tuned} == {None}
