@@ -12,7 +12,7 @@ import pyarrow as pa
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.core.session import NO_SESSION
-from outlay.ledger.duckdb_store import DuckStore, with_binary_keys
+from outlay.ledger.duckdb_store import DuckStore, store_error, with_binary_keys
 from outlay.ledger.labels import LABELS
 from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.store import Work
@@ -26,53 +26,55 @@ _TAG_BITS = _REASON_BIT - 1  # every bit that relatives may fill; the reason is 
 _TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
 
 _UNSETTLED_TREES = f"""
-WITH touched AS (SELECT DISTINCT tree_key FROM usages WHERE {_TOUCHED} AND tree_key IS NOT NULL),
+WITH touched AS (SELECT DISTINCT tree_key FROM usage_rows WHERE {_TOUCHED} AND tree_key IS NOT NULL),
 mine AS MATERIALIZED (
-    SELECT u.tree_key, u.fact_key, u.parent_key, u.usage_key, u.operation, u.bears, u.aggregate, u.counted, u.stated,
+    SELECT u.tree_key, u.fact_key, u.parent_key, u.labels, u.bears, u.aggregate, u.counted, u.stated,
            u.inherited, u.attempt, u.failed, u.time
-    FROM usages u SEMI JOIN touched USING (tree_key)),
+    FROM usage_rows u SEMI JOIN touched USING (tree_key)),
 uneven AS (
     SELECT tree_key FROM mine GROUP BY tree_key
     HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(aggregate) OR bool_or(NOT counted)
         OR bool_or(inherited <> 0)),
 nested AS (
-    SELECT DISTINCT c.tree_key FROM mine c JOIN mine p ON c.parent_key = p.fact_key
-    WHERE p.bears AND p.operation IN ('chat', 'embedding', 'retrieval', 'rerank', 'guardrail', 'evaluation')),
+    SELECT DISTINCT c.tree_key FROM mine c JOIN mine p ON c.parent_key = p.fact_key JOIN labels l ON l.number = p.labels
+    WHERE p.bears AND l.operation IN ('chat', 'embedding', 'retrieval', 'rerank', 'guardrail', 'evaluation')),
+tried AS (SELECT DISTINCT tree_key FROM mine WHERE attempt > 0),
 repeated AS (
     SELECT DISTINCT tree_key FROM (
         SELECT tree_key, attempt, failed, lag(attempt) OVER before AS earlier, lag(failed) OVER before AS earlier_failed
-        FROM mine WHERE bears
+        FROM mine SEMI JOIN tried USING (tree_key) JOIN labels l ON l.number = mine.labels WHERE bears
         WINDOW before AS (PARTITION BY tree_key, parent_key, operation ORDER BY time, attempt))
     WHERE attempt > 0 AND earlier = attempt - 1 AND NOT earlier_failed)
 SELECT tree_key FROM uneven UNION SELECT tree_key FROM nested UNION SELECT tree_key FROM repeated
 """
 
 _UNSETTLED_SESSIONS = f"""
-WITH touched AS (SELECT DISTINCT session_id FROM usages WHERE {_TOUCHED} AND (stated & {_SESSION_BIT}) <> 0)
-SELECT session_id FROM usages u SEMI JOIN touched USING (session_id)
+WITH touched AS (SELECT DISTINCT session_id FROM usage_rows WHERE {_TOUCHED} AND (stated & {_SESSION_BIT}) <> 0),
+metrics AS (SELECT number FROM labels WHERE signal = 'metric')
+SELECT session_id FROM usage_rows u SEMI JOIN touched USING (session_id)
 GROUP BY session_id
 HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(inherited <> 0)
-    OR (bool_or(signal = 'metric') AND bool_or(signal <> 'metric'))
+    OR (bool_or(labels IN (FROM metrics)) AND bool_or(labels NOT IN (FROM metrics)))
 """
 
 _SAME_ANSWER = f"""
-WITH touched AS (SELECT DISTINCT usage_key FROM usages WHERE {_TOUCHED} AND usage_key <> fact_key)
-SELECT usage_key FROM usages u SEMI JOIN touched USING (usage_key) GROUP BY usage_key HAVING count(*) > 1
+WITH touched AS (SELECT DISTINCT usage_key FROM usage_rows WHERE {_TOUCHED} AND usage_key <> fact_key)
+SELECT usage_key FROM usage_rows u SEMI JOIN touched USING (usage_key) GROUP BY usage_key HAVING count(*) > 1
 """
 
 _FIND = """
 CREATE OR REPLACE TEMP TABLE settling AS
-SELECT seq FROM usages WHERE tree_key IN (SELECT tree_key FROM unsettled_trees)
-UNION SELECT seq FROM usages WHERE session_id IN (SELECT session_id FROM unsettled_sessions)
-UNION SELECT seq FROM usages WHERE usage_key IN (SELECT usage_key FROM same_answer)
+SELECT seq FROM usage_rows WHERE tree_key IN (SELECT tree_key FROM unsettled_trees)
+UNION SELECT seq FROM usage_rows WHERE session_id IN (SELECT session_id FROM unsettled_sessions)
+UNION SELECT seq FROM usage_rows WHERE usage_key IN (SELECT usage_key FROM same_answer)
 """
 
 _WIDEN = f"""
 INSERT INTO settling
-SELECT seq FROM usages u WHERE (
-    tree_key IN (SELECT tree_key FROM usages WHERE seq IN (SELECT seq FROM settling) AND tree_key IS NOT NULL)
+SELECT seq FROM usage_rows u WHERE (
+    tree_key IN (SELECT tree_key FROM usage_rows WHERE seq IN (SELECT seq FROM settling) AND tree_key IS NOT NULL)
     OR ((stated & {_SESSION_BIT}) <> 0 AND session_id IN (
-        SELECT session_id FROM usages WHERE seq IN (SELECT seq FROM settling) AND (stated & {_SESSION_BIT}) <> 0)))
+        SELECT session_id FROM usage_rows WHERE seq IN (SELECT seq FROM settling) AND (stated & {_SESSION_BIT}) <> 0)))
 EXCEPT SELECT seq FROM settling
 """
 
@@ -121,11 +123,11 @@ _OUTCOME_SETS = ", ".join(
 )
 _OUTCOME_TAGS = f"""
 WITH touched AS (
-    SELECT session_id FROM usages
+    SELECT session_id FROM usage_rows
     WHERE seq > $after OR seq IN (SELECT seq FROM unsettled) OR seq IN (SELECT seq FROM decided_seqs)
     UNION SELECT session_id FROM outcomes WHERE seq > $after),
 known AS (
-    SELECT session_id, bit_or(stated | inherited) AS tags FROM usages
+    SELECT session_id, bit_or(stated | inherited) AS tags FROM usage_rows
     WHERE session_id IN (SELECT session_id FROM outcomes SEMI JOIN touched USING (session_id)) GROUP BY session_id),
 lacking AS (
     SELECT DISTINCT session_id FROM outcomes JOIN known USING (session_id)
@@ -155,6 +157,8 @@ class DuckBooks(DuckStore):
                 if not _changed(cursor, _WIDEN):
                     break
             relatives = cursor.sql(_RELATIVES).to_arrow_table()
+        except duckdb.Error as error:
+            raise store_error(error, "the books could not be settled") from error
         finally:
             cursor.close()
         return Work(with_binary_keys(relatives, _KEYS), through)

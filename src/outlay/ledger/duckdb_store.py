@@ -50,6 +50,15 @@ _TYPES = {
 
 _NAME = "books"
 
+_KNOWN = pa.schema(
+    [
+        ("place", pa.int64()),
+        ("seq", pa.int64()),
+        ("earlier", pa.bool_()),
+        ("time", pa.timestamp("us")),
+        ("wins", pa.bool_()),
+    ]
+)
 _WEIGHED = frozenset(("fact_key", "time", "cost_nano", *INPUT_METERS, *OUTPUT_METERS, *TEXT_ORDER))
 _USAGE_ROWS = (*(c for c in USAGE_COLUMNS if c.name not in LABELS), Column("labels", Kind.SMALL))
 _TABLES = {"usage_rows": _USAGE_ROWS, "charges": CHARGE_COLUMNS, "outcomes": OUTCOME_COLUMNS}
@@ -76,17 +85,20 @@ class DuckStore:
         self.path = path
         self._write = threading.RLock()
         self._labels: LabelBook | None = None
-        self._connection = duckdb.connect(":memory:")
-        place = str(path).replace("'", "''") if path else ":memory:"
-        options = "(RECOVERY_MODE NO_WAL_WRITES)" if path else ""
+        self._connection = _connect(path)
         try:
-            self._connection.execute(f"ATTACH '{place}' AS {_NAME} {options}")
-        except duckdb.Error as error:
+            self._prepare()
+        except BaseException:
             self._connection.close()
-            raise _store_error(error, f"cannot open the books {path}") from error
-        self._connection.execute("SET checkpoint_threshold = '1TB'")  # only when we say so: see `checkpoint`
-        self._connection.execute(f"USE {_NAME}")
-        self._prepare()
+            raise
+
+    def reopen(self) -> None:
+        """Go back to the last checkpoint, as after a crash: the engine trusts a file no more that it failed to write."""
+        with self._write:
+            self._connection.close()
+            self._labels = None
+            self._connection = _connect(self.path)
+            self._prepare()
 
     # ---- reading -----------------------------------------------------------------------------------------------
 
@@ -96,14 +108,17 @@ class DuckStore:
         try:
             return cursor.sql(sql, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
-            raise _store_error(error, "a question to the books failed") from error
+            raise store_error(error, "a question to the books failed") from error
         finally:
             cursor.close()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A second connection to the same books, for reading and for temporary tables; the caller closes it."""
-        cursor = self._connection.cursor()
-        cursor.execute(f"USE {_NAME}")
+        try:
+            cursor = self._connection.cursor()
+            cursor.execute(f"USE {_NAME}")
+        except duckdb.Error as error:
+            raise store_error(error, "the books cannot be read") from error
         return cursor
 
     def scalar(self, sql: str, parameters: Sequence[object] = ()) -> int:
@@ -111,6 +126,8 @@ class DuckStore:
         cursor = self.cursor()
         try:
             rows = cursor.execute(sql, list(parameters)).fetchall()
+        except duckdb.Error as error:
+            raise store_error(error, "a question to the books failed") from error
         finally:
             cursor.close()
         return int(rows[0][0] or 0) if rows else 0
@@ -151,7 +168,7 @@ class DuckStore:
                 _roll_back(connection)
                 self._labels = None  # numbers given in this transaction were not written
                 if isinstance(error, duckdb.Error):
-                    raise _store_error(error, "the books could not be written") from error
+                    raise store_error(error, "the books could not be written") from error
                 raise
 
     def checkpoint(self) -> None:
@@ -160,7 +177,7 @@ class DuckStore:
             try:
                 self._connection.execute(f"CHECKPOINT {_NAME}")
             except duckdb.Error as error:
-                raise _store_error(error, "the books could not be written to disk") from error
+                raise store_error(error, "the books could not be written to disk") from error
 
     def close(self) -> None:
         """Write everything into the file and close it."""
@@ -195,8 +212,10 @@ class DuckStore:
         places = _places(usages.num_rows)
         keys = pa.table({"fact_key": _as_uuid(usages.column("fact_key")), "place": places})
         # Most batches hold nothing known, so only the keys are looked for before anything is weighed.
-        sql = f"SELECT n.place FROM usages u JOIN probe n ON u.fact_key = n.fact_key WHERE {within}"
+        sql = f"SELECT n.place FROM usage_rows u JOIN probe n ON u.fact_key = n.fact_key WHERE {within}"
         known = self._with_table("probe", keys, sql, parameters).column("place")
+        if not len(known):
+            return _KNOWN.empty_table()
         wanted = [c for c in USAGE_FACTS if c.name in _WEIGHED]
         probe = with_uuid_keys(usages.select([c.name for c in wanted]).take(known), wanted)
         sql = f"""
@@ -278,7 +297,7 @@ class DuckStore:
             cursor.register(name, table)
             return cursor.sql(sql, params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
-            raise _store_error(error, "a question to the books failed") from error
+            raise store_error(error, "a question to the books failed") from error
         finally:
             cursor.close()
 
@@ -327,6 +346,20 @@ class DuckStore:
                 self.set_meta(connection, schema_version=SCHEMA_VERSION)
 
 
+def _connect(path: Path | None) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(":memory:")
+    place = str(path).replace("'", "''") if path else ":memory:"
+    options = "(RECOVERY_MODE NO_WAL_WRITES)" if path else ""
+    try:
+        connection.execute(f"ATTACH '{place}' AS {_NAME} {options}")
+        connection.execute("SET checkpoint_threshold = '1TB'")  # only when we say so: see `checkpoint`
+        connection.execute(f"USE {_NAME}")
+    except duckdb.Error as error:
+        connection.close()
+        raise store_error(error, f"cannot open the books {path}") from error
+    return connection
+
+
 def with_uuid_keys(table: pa.Table, columns: Sequence[Column]) -> pa.Table:
     """The columns in order, 16-byte keys marked as UUID so that the engine stores them as numbers."""
     arrays = [_as_uuid(table.column(c.name)) if c.kind is Kind.KEY else table.column(c.name) for c in columns]
@@ -368,9 +401,10 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         return  # the engine has already ended the transaction itself
 
 
-def _store_error(error: duckdb.Error, what: str) -> StoreError:
+def store_error(error: duckdb.Error, what: str) -> StoreError:
+    """What the engine says, in our words: `what` could not be done."""
     text = str(error)
-    if "No space left" in text or "disk full" in text.lower():
+    if any(said in text for said in ("No space left", "File too large", "Disk quota exceeded")):
         return StoreFullError(f"{what}: the disk is full", hint="free some space; nothing acknowledged is lost")
     if "newer version" in text or "storage version" in text:
         return StoreVersionError(f"{what}: {text.splitlines()[0]}", hint="upgrade Outlay")
