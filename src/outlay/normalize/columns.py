@@ -50,6 +50,12 @@ def words(*texts: str) -> pa.StringArray:
     return pa.array(texts, pa.string())
 
 
+@lru_cache(maxsize=256)
+def constant(value: str | int) -> pa.Scalar:
+    """A value as kernels want it, made once: each time Arrow meets a plain one, it looks for an optional package."""
+    return pa.scalar(value)
+
+
 def silent(rows_count: int) -> Text:
     """A text column that says nothing on any row."""
     return Text(words(), np.full(rows_count, -1, np.int32))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from outlay.core.envelope import UNTAGGED, VALUE_CHARACTERS_MAX
-from outlay.normalize.columns import Mask, Text, silent, text_of, whole
+from outlay.normalize.columns import Mask, Text, constant, silent, text_of, whole
 from outlay.normalize.refusals import Refusals
 
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
@@ -30,7 +30,7 @@ def label(facts: pa.Table, name: str, refusals: Refusals) -> Text:
     if bad.any():
         concerned = np.append(bad, np.bool_(0))[text.codes]
         refusals.note(concerned, f"{name} refused: {_why(values, bad)}", _HINT)
-    empty = bad | np.asarray(pc.equal(values, ""))
+    empty = bad | np.asarray(pc.equal(values, constant("")))
     merged = values.dictionary_encode()
     places = np.where(empty, -1, np.asarray(merged.indices)).astype(np.int32)
     return Text(merged.dictionary, np.append(places, np.int32(-1))[text.codes])
@@ -68,10 +68,10 @@ def _objects(rows_count: int, rows: np.ndarray, key: Text, value: Text, kept: Ma
     keys = pa.array([f"{json.dumps(text)}:" for text in key.values.to_pylist()], pa.string())
     values = pa.array([json.dumps(text) for text in value.values.to_pylist()], pa.string())
     members = pc.binary_join_element_wise(
-        keys.take(pa.array(key.codes[kept])), values.take(pa.array(value.codes[kept])), ""
+        keys.take(pa.array(key.codes[kept])), values.take(pa.array(value.codes[kept])), constant("")
     )
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=rows_count))]).astype(np.int32)
-    joined = text_of(pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), members), ","))
+    joined = text_of(pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), members), constant(",")))
     objects = [_sorted_object(text) if text else "" for text in joined.values.to_pylist()]
     merged = pa.array(objects, pa.string()).dictionary_encode()
     return pa.DictionaryArray.from_arrays(merged.indices.take(pa.array(joined.codes)), merged.dictionary)
@@ -85,7 +85,7 @@ def _no_label(values: pa.StringArray) -> Mask:
     """Which values are too long or hold control characters."""
     if not len(values):
         return np.zeros(0, np.bool_)
-    long = pc.greater(pc.utf8_length(values), VALUE_CHARACTERS_MAX)
+    long = pc.greater(pc.utf8_length(values), constant(VALUE_CHARACTERS_MAX))
     return np.asarray(pc.or_(long, pc.match_substring_regex(values, _CONTROL)))
 
 

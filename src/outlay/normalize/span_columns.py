@@ -14,6 +14,7 @@ from outlay.normalize.aliases import RESOURCE, Concept, load
 from outlay.normalize.columns import Ints, Mask, whole
 
 _EXACT_INTEGERS = 2**53
+NO_TEXT = pa.scalar(None, pa.string())
 
 
 class SpanColumns:
@@ -101,7 +102,7 @@ def _as_text(column: pa.Array, *, quoted: bool) -> pa.Array:
         column = pc.utf8_trim(column, characters='"')
     empty = np.diff(np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, column.offset * 4)) == 0
     if int(empty.sum()) > column.null_count:
-        column = pc.if_else(pa.array(empty), None, column)
+        column = pc.if_else(pa.array(empty), NO_TEXT, column)
     return column
 
 

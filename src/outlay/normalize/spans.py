@@ -17,14 +17,12 @@ from outlay.core.errors import Problem
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.normalize.aliases import load
 from outlay.normalize.amounts import nanos_of
-from outlay.normalize.columns import Ints, Mask, key_bytes, words
-from outlay.normalize.span_columns import SpanColumns, first, known_counts, list_items, mapped
+from outlay.normalize.columns import Ints, Mask, constant, key_bytes, words
+from outlay.normalize.span_columns import NO_TEXT, SpanColumns, first, known_counts, list_items, mapped
 from outlay.normalize.span_details import places_of, tags_of, units_of
 from outlay.normalize.span_kinds import OPERATIONS, Kinds, kinds_of
 from outlay.normalize.span_outcomes import outcomes_of_spans
 from outlay.sources.facts import FACTS, KEY, OUTCOMES, Batch
-
-_NO_TEXT = pa.scalar(None, pa.string())
 
 SOURCE = "otlp"
 SIGNAL = "span"
@@ -147,7 +145,7 @@ def _names(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
     is_agent, is_tool = kinds.is_any(Operation.AGENT), kinds.is_any(Operation.TOOL)
     if is_agent.any() and (entity is not None or read.has("langfuse.observation.type")):
         own = [name] if read.has("langfuse.observation.type") else []
-        fallback = pc.if_else(pa.array(is_agent), first([*_optional(entity), *own]), _NO_TEXT)
+        fallback = pc.if_else(pa.array(is_agent), first([*_optional(entity), *own]), NO_TEXT)
         agent = first([*_optional(agent), fallback])
     tool = first([*_optional(read.text("tool_name")), *_optional(entity)])
     guardrail = read.text("guardrail_name")
@@ -169,16 +167,17 @@ def _course(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
         failed |= np.asarray(pc.match_substring_regex(finish, "(^|,)error(,|$)").fill_null(fill_value=False))
     level = read.text("level")
     if level is not None:
-        failed |= np.asarray(pc.equal(pc.utf8_upper(level), "ERROR").fill_null(fill_value=False))
+        failed |= np.asarray(pc.equal(pc.utf8_upper(level), constant("ERROR")).fill_null(fill_value=False))
     status = read.count("http_status")
     if status is not None:
-        refused = pc.greater_equal(status, _HTTP_ERROR_MIN).fill_null(fill_value=False)
+        refused = pc.greater_equal(status, constant(_HTTP_ERROR_MIN)).fill_null(fill_value=False)
         failed |= np.asarray(refused)
-        error = first([*_optional(error), pc.if_else(refused, status.cast(pa.string()), _NO_TEXT)])
+        error = first([*_optional(error), pc.if_else(refused, status.cast(pa.string()), NO_TEXT)])
     attempt = read.count("attempt")
     from_one = read.count("attempt_from_one")
     if from_one is not None:
-        attempt = first([*_optional(attempt), pc.max_element_wise(pc.subtract(from_one, 1), 0, skip_nulls=False)])
+        counted = pc.max_element_wise(pc.subtract(from_one, constant(1)), constant(0), skip_nulls=False)
+        attempt = first([*_optional(attempt), counted])
     found = {"failed": pa.array(failed), "error_type": error, "finish_reason": finish}
     if attempt is not None:
         values, known = known_counts(attempt)
@@ -203,7 +202,7 @@ def _basis(read: SpanColumns, tokens: dict[str, pa.Array]) -> dict[str, pa.Array
     found: dict[str, pa.Array] = {}
     rules = load().basis
     if "input_tokens" in tokens and (rows := _stated_by(read, "input_tokens", rules["exclusive"])).any():
-        found["basis"] = pc.if_else(pa.array(rows), "exclusive", _NO_TEXT)
+        found["basis"] = pc.if_else(pa.array(rows), constant("exclusive"), NO_TEXT)
     if (
         "output_tokens" in tokens
         and (rows := _stated_by(read, "output_tokens", rules["output_excludes_reasoning"])).any()
@@ -241,12 +240,12 @@ def _cost(read: SpanColumns) -> dict[str, pa.Array]:
     currency = read.text("currency")
     stated = pa.array(known)
     default, dollars = (
-        pc.if_else(stated, words(word)[0], _NO_TEXT) for word in (CostSource.EMITTER.value, DEFAULT_CURRENCY)
+        pc.if_else(stated, words(word)[0], NO_TEXT) for word in (CostSource.EMITTER.value, DEFAULT_CURRENCY)
     )
     return {
         "cost_nano": pa.array(nano, mask=~known),
-        "cost_source": pc.if_else(stated, first([*said, default]), _NO_TEXT),
-        "currency": pc.if_else(stated, first([*_optional(currency), dollars]), _NO_TEXT),
+        "cost_source": pc.if_else(stated, first([*said, default]), NO_TEXT),
+        "currency": pc.if_else(stated, first([*_optional(currency), dollars]), NO_TEXT),
     }
 
 
