@@ -49,6 +49,12 @@ def test_the_dearest_sessions_come_first_and_the_unpriced_last() -> None:
     assert len(list_sessions(company(), Query(), limit=2)) == 2
 
 
+def test_an_amount_without_a_currency_is_in_the_usual_one() -> None:
+    books = Books([usage(5, session_id="s", currency=""), usage(7, session_id="s", currency="USD")], [])
+    detail = session_detail(books, "s")
+    assert (detail.currencies, detail.cost_nano) == (("USD",), 12)
+
+
 def test_a_session_shows_its_steps_its_tree_and_its_end() -> None:
     detail = session_detail(company(), "main")
     assert (detail.cost_nano, detail.tree_cost_nano, detail.state) == (5, 12, SessionState.ENDED)

@@ -13,7 +13,7 @@ from outlay.core.centre import STRUCTURE, CostCentre, Operation
 from outlay.core.charge import PROVENANCES
 from outlay.core.errors import QueryError
 from outlay.core.meters import INPUT_METERS, METER_NAMES, OUTPUT_METERS
-from outlay.core.money import decimal_text
+from outlay.core.money import DEFAULT_CURRENCY, decimal_text
 from outlay.core.period import ns_of
 from outlay.core.session import NO_SESSION, SessionState
 from outlay.ledger.store import Reader
@@ -162,7 +162,7 @@ def session_detail(reader: Reader, session: str) -> SessionDetail:
     below = _below(parents, session)
     listed = usages[:USAGES_MAX]
     charges = _charges(reader, dialect, [row["seq"] for row in listed])
-    currencies = tuple(sorted({row["currency"] for row in counted if row["amount_nano"]}))
+    currencies = tuple(sorted({row["currency"] or DEFAULT_CURRENCY for row in counted if row["amount_nano"]}))
     own = _cost(counted) if len(currencies) < 2 else None
     return SessionDetail(
         session=session,
