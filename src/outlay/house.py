@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from outlay.core.errors import FormatError, InputError, Problem, StoreBusyError
-from outlay.ledger.checks import Check, check_books
+from outlay.ledger.checks import Check, check_books, last_seq
 from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.intake import Intake
 from outlay.ledger.journal import Journal
@@ -30,6 +31,7 @@ from outlay.sources.facts import Batch
 from outlay.sources.registry import ReadOptions, discover, read
 
 HOME_VARIABLE = "OUTLAY_HOME"
+_FRESH_BOOKS = "books.rebuild.duckdb"
 _LATEST = "SELECT strftime(max(time), '%Y-%m-%dT%H:%M:%SZ') AS at FROM usages"
 
 
@@ -74,6 +76,7 @@ class House:
         try:
             self.prices = PriceBook.load(self.prices_folder)
             self.journal = Journal(home / "journal")
+            (home / _FRESH_BOOKS).unlink(missing_ok=True)  # of a rebuild that never ended
             self.books = DuckBooks(home / "books.duckdb")
             self.clerk = Clerk(self.books, self.prices)
             self.intake = Intake(self.journal, self.clerk)
@@ -92,11 +95,10 @@ class House:
         return self.home / "prices"
 
     def close(self) -> None:
-        """Finish what was accepted and give the home free."""
-        self.intake.close()
-        self.books.close()
-        self.journal.close()
-        self._lock.release()
+        """Finish what was accepted and give the home free, whatever fails on the way."""
+        with ExitStack() as last:
+            for step in (self._lock.release, self.journal.close, self.books.close, self.intake.close):
+                last.callback(step)
 
     def __enter__(self) -> Self:
         return self
@@ -163,8 +165,9 @@ class House:
 
     def doctor(self) -> list[Check]:
         """Check the books, the journal and the prices."""
+        through, settled = self.journal.last_number, last_seq(self.books)
         self.intake.settle()
-        return check_books(self.books, self.journal, self.home)
+        return check_books(self.books, self.journal, self.home, through, settled)
 
     # ---- again -----------------------------------------------------------------------------------------------------
 
@@ -188,7 +191,7 @@ class House:
         """Compute the books once more from the journal, compare, and put the new file in place."""
         self.intake.settle()
         step = (lambda done, total: progress(Progress(done, total, "journal entries"))) if progress else None
-        path, fresh = self.home / "books.duckdb", self.home / "books.rebuild.duckdb"
+        path, fresh = self.home / "books.duckdb", self.home / _FRESH_BOOKS
         with self.intake.paused():
             fresh.unlink(missing_ok=True)
             new = DuckBooks(fresh)

@@ -28,6 +28,12 @@ SELECT count(*) FROM (
 """
 _ORPHANS = "SELECT count(*) FROM charges c ANTI JOIN usages u USING (seq)"
 _REPEATS = "SELECT count(*) - count(DISTINCT fact_key) FROM usages"
+_COUNTED = """
+SELECT max(value) FILTER (name = 'received') AS received, max(value) FILTER (name = 'posted') AS posted,
+       max(value) FILTER (name = 'duplicates') AS duplicates, max(value) FILTER (name = 'refused') AS refused,
+       (SELECT count(*) FROM usages) + (SELECT count(*) FROM outcomes) AS held
+FROM meta
+"""
 _COVERAGE = f"""
 SELECT count(*) FILTER (bears) AS usages, count(*) FILTER (unpriced_meters > 0) AS unpriced,
        count(*) FILTER (zone_assumed) AS zoneless,
@@ -46,55 +52,67 @@ class Check:
     hint: str = ""
 
 
-def check_books(books: Books, journal: Journal, home: Path) -> list[Check]:
-    """Every check of the books and the journal."""
-    checks: list[Callable[[], Check]] = [
-        lambda: _journal(journal),
-        lambda: _posted(books, journal),
-        lambda: _parked(books),
-        lambda: _sums(books),
-        lambda: _lines(books),
-        lambda: _repeats(books),
-        lambda: _counters(books),
-        lambda: _unpriced(books),
-        lambda: _attributed(books),
-        lambda: _room(home),
-    ]
-    return [_guarded(check) for check in checks]
+def check_books(books: Books, journal: Journal, home: Path, through: int, settled: int) -> list[Check]:
+    """Every check of the books and the journal; what came in while they run is not held against them.
+
+    The books should hold the journal up to the entry `through`, and be settled up to the seq `settled`.
+    """
+    checks: dict[str, Callable[[], Check]] = {
+        "journal": lambda: _journal(journal, through),
+        "posted": lambda: _posted(books, through),
+        "settled": lambda: _settled(books, settled),
+        "parked": lambda: _parked(books),
+        "sums": lambda: _sums(books),
+        "lines": lambda: _lines(books),
+        "repeats": lambda: _repeats(books),
+        "counters": lambda: _counters(books),
+        "prices known": lambda: _unpriced(books),
+        "attributed": lambda: _attributed(books),
+        "room": lambda: _room(home),
+    }
+    return [_guarded(name, check) for name, check in checks.items()]
 
 
-def _guarded(check: Callable[[], Check]) -> Check:
+def last_seq(books: Books) -> int:
+    """The highest number of a row in the books."""
+    return max(books.scalar(f"SELECT max(seq) FROM {table}") for table in ("usages", "outcomes"))
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except OutlayError as error:
-        return Check("books", ok=False, text=error.message, hint=error.hint)
+        return Check(name, ok=False, text=error.message, hint=error.hint)
 
 
-def _journal(journal: Journal) -> Check:
-    try:
-        entries = sum(1 for _ in journal.read())
-    except OutlayError as error:
-        return Check("journal", ok=False, text=error.message, hint=error.hint)
+def _journal(journal: Journal, through: int) -> Check:
+    first = last = entries = 0
+    for entry in journal.read():
+        first, last, entries = first or entry.number, entry.number, entries + 1
     torn = len(list(journal.folder.glob("*.torn")))
     text = f"{entries} entries readable, {journal.size_bytes:,} bytes"
     text += f", {torn} torn ends moved aside" if torn else ""
-    return Check("journal", entries == journal.last_number or _begins_late(journal, entries), text)
+    # Old files may have been moved away on purpose: then the first number is above 1.
+    missing = max(last, through) - entries - (first - 1 if entries else 0)
+    if missing:
+        return Check("journal", ok=False, text=f"{text}; {missing} are missing", hint="restore them from a backup")
+    return Check("journal", ok=True, text=text)
 
 
-def _begins_late(journal: Journal, entries: int) -> bool:
-    """Old files may have been moved away on purpose: then the first number is above 1."""
-    first = next(iter(journal.read())).number if entries else 1
-    return journal.last_number - first + 1 == entries
-
-
-def _posted(books: Books, journal: Journal) -> Check:
-    behind = journal.last_number - books.meta("posted_through")
+def _posted(books: Books, through: int) -> Check:
+    behind = through - books.meta("posted_through")
     return Check(
         "posted",
         behind <= 0,
         "the books hold every journal entry" if behind <= 0 else f"{behind} journal entries are not in the books yet",
         "" if behind <= 0 else "they are posted when Outlay opens the books; if it persists: outlay rebuild",
     )
+
+
+def _settled(books: Books, through: int) -> Check:
+    behind = through - books.meta("settled_through")
+    text = "relatives have been looked at everywhere" if behind <= 0 else f"{behind} rows wait for their relatives"
+    return Check("settled", behind <= 0, text, "" if behind <= 0 else "see the server's log; outlay rebuild")
 
 
 def _parked(books: Books) -> Check:
@@ -123,11 +141,16 @@ def _repeats(books: Books) -> Check:
 
 
 def _counters(books: Books) -> Check:
-    received, posted = books.meta("received"), books.meta("posted")
-    duplicates, refused = books.meta("duplicates"), books.meta("refused")
-    well = received == posted + duplicates + refused
+    row = books.rows(_COUNTED).to_pylist()[0]
+    received, posted, duplicates, refused = (row[name] or 0 for name in ("received", "posted", "duplicates", "refused"))
     text = f"received {received:,} = posted {posted:,} + duplicates {duplicates:,} + refused {refused:,}"
-    return Check("counters", well, text)
+    if received != posted + duplicates + refused:
+        return Check("counters", ok=False, text=f"not true: {text}", hint="outlay rebuild")
+    if posted != row["held"]:
+        return Check(
+            "counters", ok=False, text=f"{posted:,} were posted, {row['held']:,} are here", hint="outlay rebuild"
+        )
+    return Check("counters", ok=True, text=text)
 
 
 def _unpriced(books: Books) -> Check:

@@ -93,12 +93,20 @@ class DuckStore:
             raise
 
     def reopen(self) -> None:
-        """Go back to the last checkpoint, as after a crash: the engine trusts a file no more that it failed to write."""
+        """Go back to the last checkpoint, as after a crash: the engine gives up a file it failed to write."""
         with self._write:
             self._connection.close()
             self._labels = None
             self._connection = _connect(self.path)
             self._prepare()
+
+    def is_usable(self) -> bool:
+        """False once the engine has given the file up; see `reopen`."""
+        try:
+            self.meta("schema_version")
+        except StoreError:
+            return False
+        return True
 
     # ---- reading -----------------------------------------------------------------------------------------------
 

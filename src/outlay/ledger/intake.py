@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import shutil
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -19,7 +20,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError, StoreError
+from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError, StoreError, StoreFullError
 from outlay.ledger.journal import Entry, EntryKind, Journal
 from outlay.ledger.posting import Clerk, PostReport
 from outlay.ledger.settling import settle
@@ -45,7 +46,12 @@ SETTLE_SHARE = 10
 
 CHECKPOINT_ROWS = 400_000
 """Rows posted between two checkpoints of the books: what a crash makes the next start post again from the journal."""
+CHECKPOINT_BYTES_MIN = 1024 * 1024
+ROW_BYTES_MAX = 512
+"""What a usage and its cost lines take on disk at most; measured are some 150 bytes."""
 CHECKPOINT_IDLE_S = 5
+RETRY_S = 1
+"""How long the clerk waits when the books cannot be written; a checkpoint that failed waits CHECKPOINT_IDLE_S."""
 
 _log = logging.getLogger("outlay.intake")
 
@@ -101,6 +107,9 @@ class Intake:
         self._settle_pause: float = SETTLE_PAUSE_S
         self._unsettled = True
         self._unwritten_rows = 0
+        self._checkpoint_after = time.monotonic()
+        self._closing = threading.Event()
+        self._gave_up = False
         self.catch_up()
         self._scribe = threading.Thread(target=self._write, name="outlay-scribe", daemon=True)
         self._clerk_thread = threading.Thread(target=self._post, name="outlay-clerk", daemon=True)
@@ -163,25 +172,35 @@ class Intake:
         """Batches that are durable but not yet in the books, and bodies not yet durable."""
         return self._postings.qsize() + self._bodies.qsize()
 
-    def catch_up(self) -> int:
-        """Post what the journal holds beyond the books, as after a crash; returns how many entries."""
+    def catch_up(self, through: int | None = None) -> int:
+        """Post what the journal holds beyond the books, as after a crash; returns how many entries.
+
+        `through` is the last entry to post, all of them if left out.
+        """
         entries = 0
         for entry in self.journal.read(self.clerk.books.meta("posted_through")):
+            if through is not None and entry.number > through:
+                break
             try:
                 post_entry(self.clerk, entry)
             except StoreError:
                 raise
-            except Exception:  # noqa: BLE001 - a batch that cannot be posted is parked, the next ones go on
-                _log.exception("entry %d of the journal could not be posted", entry.number)
-                self.clerk.park(entry.number, PostReport(received=entry.table.num_rows))
+            except Exception as error:  # noqa: BLE001 - a batch that cannot be posted is parked, the next ones go on
+                self._park(entry.number, PostReport(received=entry.table.num_rows), error)
             entries += 1
+            self._unwritten_rows += entry.table.num_rows
         if entries:
             settle(self.clerk.books)
-            self.clerk.books.checkpoint()
+            if through is None:
+                self._checkpoint()
         return entries
 
     def close(self) -> None:
-        """Finish what was accepted, settle, and stop both threads."""
+        """Finish what was accepted, settle, and stop both threads.
+
+        While the books cannot be written it is not waited for: the journal has it, and the next start posts it.
+        """
+        self._closing.set()
         self._bodies.put(None)
         self._scribe.join()
         self.settle()
@@ -194,7 +213,8 @@ class Intake:
         while (body := self._bodies.get()) is not None:
             group, stop = self._group(body)
             for encoding in ("protobuf", "json"):
-                same = [one for one in group if one.encoding == encoding]
+                # Whoever went away before this moment was promised nothing; from now on nobody can withdraw.
+                same = [one for one in group if one.encoding == encoding and one.answer.set_running_or_notify_cancel()]
                 if same:
                     self._write_group(same, encoding)
             with self._state.lock:
@@ -228,8 +248,12 @@ class Intake:
                 if decoded.spans.num_rows:
                     self._postings.put(_Posting(number, EntryKind.SPANS, decoded.spans, now, before))
         except Exception as error:  # noqa: BLE001 - whatever happens, every sender gets an answer
+            if len(group) > 1 and not isinstance(error, OutlayError):
+                for one in group:  # one of them is to blame, the others are not
+                    self._write_group([one], encoding)
+                return
             if not isinstance(error, OutlayError):
-                _log.exception("a group of bodies could not be taken in")
+                _log.exception("a body could not be taken in")
             for one in group:
                 one.answer.set_exception(error)
             return
@@ -256,7 +280,7 @@ class Intake:
                     group, held = self._gather(first)
                     self._post_spans(group)
                 self._settle_if_due()
-                if self._unwritten_rows >= CHECKPOINT_ROWS:
+                if self._unwritten_rows >= CHECKPOINT_ROWS and time.monotonic() >= self._checkpoint_after:
                     self._checkpoint()
 
     def _next_posting(self) -> _Posting | None:
@@ -297,24 +321,24 @@ class Intake:
             self._settle_now()
             posting.answer.set_result(PostReport())
             return
-        while True:
+        while not self._gave_up:
             try:
                 report = self._post_batch(posting)
-                self._unsettled, self._state.trouble = True, ""
+                self._posted()
                 if not posting.answer.done():
                     posting.answer.set_result(report)
                 return
             except StoreError as error:
-                self._state.trouble = error.message
                 if not posting.answer.done():
                     posting.answer.set_exception(error)
-                time.sleep(1)
+                self._wait_for_room(error)
             except Exception as error:  # noqa: BLE001 - parked, and its caller is told
-                _log.exception("entry %d of the journal could not be posted", posting.number)
-                self.clerk.park(posting.number, posting.before)
+                self._park(posting.number, posting.before, error)
                 if not posting.answer.done():
                     posting.answer.set_exception(error)
                 return
+        if not posting.answer.done():
+            posting.answer.set_exception(StoreError("the books are closed", hint="it is durable; start Outlay again"))
 
     def _post_batch(self, posting: _Posting) -> PostReport:
         facts, outcomes, report = posting.table, posting.outcomes, posting.before
@@ -327,47 +351,91 @@ class Intake:
         before = PostReport()
         for one in group:
             before.add(one.before)
-        while True:
+        while not self._gave_up:
             try:
                 facts, outcomes, report = _of_spans([one.table for one in group if one.table is not None], before)
                 last = group[-1]
                 self.clerk.post(facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns)
                 self._unwritten_rows += facts.num_rows
-                self._unsettled, self._state.trouble = True, ""
+                self._posted()
                 return
             except StoreError as error:
-                self._state.trouble = error.message
-                _log.warning("posting waits: %s", error.message)
-                time.sleep(1)
-            except Exception:  # noqa: BLE001 - a batch that cannot be posted is parked, the next ones go on
+                self._wait_for_room(error)
+            except Exception as error:  # noqa: BLE001 - a batch that cannot be posted is parked, the next ones go on
                 if len(group) == 1:
-                    _log.exception("entry %d of the journal could not be posted", group[0].number)
-                    self.clerk.park(group[0].number, group[0].before)
+                    self._park(group[0].number, group[0].before, error)
                     return
                 for one in group:
                     self._post_spans([one])
                 return
+
+    def _posted(self) -> None:
+        self._unsettled, self._state.trouble = True, ""
+
+    def _wait_for_room(self, error: StoreError) -> None:
+        """Wait a moment before the next try. At the end of the process give up for good: no entry is jumped over."""
+        self._state.trouble = error.message
+        _log.warning("posting waits: %s", error.message)
+        self._gave_up = self._closing.wait(RETRY_S)
+
+    def _park(self, number: int, before: PostReport, error: Exception) -> None:
+        """Step over an entry that cannot be posted; it stays in the journal and `outlay doctor` names it."""
+        _log.error("entry %d of the journal could not be posted", number, exc_info=error)
+        lost = before.received - before.duplicates - before.refused
+        report = PostReport(before.received, duplicates=before.duplicates, refused=before.refused + lost)
+        while not self._gave_up:
+            try:
+                self.clerk.park(number, report)
+                return
+            except StoreError as full:
+                self._wait_for_room(full)
 
     def _settle_if_due(self) -> None:
         if self._unsettled and time.monotonic() - self._settled_at >= self._settle_pause:
             self._settle_now()
 
     def _checkpoint(self) -> None:
+        books = self.clerk.books
         try:
-            self.clerk.books.checkpoint()
+            self._check_room()
+            books.checkpoint()
             self._unwritten_rows, self._state.trouble = 0, ""
         except StoreError as error:
             self._state.trouble = error.message
             _log.warning("the books cannot be written to disk: %s", error.message)
+            self._checkpoint_after = time.monotonic() + CHECKPOINT_IDLE_S
+            if not books.is_usable():
+                self._go_back()
+
+    def _check_room(self) -> None:
+        """Raise StoreFullError before the engine finds out: a checkpoint that fails costs it its trust in the file."""
+        free = shutil.disk_usage(self.journal.folder).free
+        if free < CHECKPOINT_BYTES_MIN + self._unwritten_rows * ROW_BYTES_MAX:
+            raise StoreFullError(
+                f"{free // 1024**2} MiB of room are too few to write the books", hint="free some space"
+            )
+
+    def _go_back(self) -> None:
+        """Take the books as the last checkpoint left them and post again, in memory, what came after it."""
+        through = self.clerk.through
+        while not self._gave_up:
+            try:
+                self.clerk.books.reopen()
+                self.clerk.take_books(self.clerk.books)
+                self._unwritten_rows = 0
+                self.catch_up(through)
+                return
+            except StoreError as error:
+                self._wait_for_room(error)
 
     def _settle_now(self) -> None:
         began = time.monotonic()
         try:
             settle(self.clerk.books)
             self._unsettled = False
-        except StoreError as error:
-            self._state.trouble = error.message
-            _log.warning("settling waits: %s", error.message)
+        except Exception as error:  # noqa: BLE001 - posting must go on whatever relatives there are
+            self._state.trouble = error.message if isinstance(error, OutlayError) else f"settling failed: {error!r}"
+            _log.warning("settling waits: %s", self._state.trouble, exc_info=not isinstance(error, StoreError))
         self._settled_at = time.monotonic()
         self._settle_pause = max(SETTLE_PAUSE_S, SETTLE_SHARE * (self._settled_at - began))
 

@@ -67,7 +67,7 @@ class Charger(Protocol):
 
 
 class Clerk:
-    """Posts batches into the books; used by one thread at a time."""
+    """Posts batches into the books; used by one thread at a time. `through` is the last entry it posted or parked."""
 
     def __init__(self, books: Books, prices: Charger) -> None:
         self.prices = prices
@@ -78,6 +78,7 @@ class Clerk:
         self.books = books
         self._seq = 1 + max(books.scalar(f"SELECT max(seq) FROM {table}") for table in ("usages", "outcomes"))
         self._line = 1 + books.scalar("SELECT max(line) FROM charges")
+        self.through = books.meta("posted_through")
 
     def post(
         self,
@@ -103,6 +104,7 @@ class Clerk:
             if outcomes is not None and outcomes.num_rows:
                 self._append_outcomes(transaction, outcomes, report)
             self._count(transaction, report, through)
+        self.through = through
         return report
 
     def park(self, number: int, before: PostReport) -> None:
@@ -110,6 +112,7 @@ class Clerk:
         with self.books.writing() as transaction:
             self.books.park(transaction, number)
             self._count(transaction, before, number)
+        self.through = number
 
     def replace(self, transaction: Transaction, charged: Charged, seqs: pa.Array, kept: pa.Table) -> None:
         """Give usages new cost lines: reverse the old ones, post the new, keep everything in `kept` as it was.

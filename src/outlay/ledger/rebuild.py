@@ -6,16 +6,20 @@ total by day and cost centre to the last unit, and puts the new file in the plac
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from outlay.core.errors import StoreError
 from outlay.ledger.intake import post_entry
 from outlay.ledger.journal import Journal
-from outlay.ledger.posting import Charger, Clerk
+from outlay.ledger.posting import Charger, Clerk, PostReport
 from outlay.ledger.settling import settle
 from outlay.ledger.store import Books
 
 DIFFERENCES_MAX = 20
+
+_log = logging.getLogger("outlay.rebuild")
 
 _FIGURES = """
 SELECT strftime(time, '%Y-%m-%d') AS day, centre, team, model, counted, count(*) AS usages,
@@ -47,23 +51,52 @@ class RebuildReport:
 def rebuild(
     journal: Journal, old: Books, new: Books, prices: Charger, progress: Callable[[int, int], None] | None
 ) -> RebuildReport:
-    """Fill empty books from the journal and compare them with the old ones; `progress` gets (entry, last entry)."""
+    """Fill empty books from the journal and compare them with the old ones; `progress` gets (entry, last entry).
+
+    Only what the old books hold is read: what is accepted meanwhile is posted afterwards, into the new ones.
+    """
     clerk, report = Clerk(new, prices), RebuildReport()
-    last = journal.last_number
+    last = old.meta("posted_through")
+    parked = set(old.rows("SELECT number FROM parked").column("number").to_pylist())
+    tried_again = 0
     for entry in journal.read():
-        post_entry(clerk, entry)
+        if entry.number > last:
+            break
+        tried_again += entry.table.num_rows if entry.number in parked else 0
+        try:
+            post_entry(clerk, entry)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - parked, as intake does; the next ones go on
+            _log.exception("entry %d of the journal could not be posted", entry.number)
+            rows = entry.table.num_rows
+            clerk.park(entry.number, PostReport(received=rows, refused=rows))
+            tried_again -= rows
         report.entries += 1
         if progress:
             progress(entry.number, last)
     settle(new)
-    refused = old.meta("refused") - new.meta("refused")
-    with new.writing() as transaction:
-        # What was refused at the door never reached the journal; the counters go on telling of it.
-        new.set_meta(transaction, refused=new.meta("refused") + refused, received=new.meta("received") + refused)
+    _carry_over(old, new, tried_again)
     report.usages = new.scalar("SELECT count(*) FROM usages")
     report.outcomes = new.scalar("SELECT count(*) FROM outcomes")
     report.differences = differences(old, new)
     return report
+
+
+def _carry_over(old: Books, new: Books, tried_again: int) -> None:
+    """Go on counting what was refused or repeated at the door and so never reached the journal.
+
+    `tried_again` reports were refused before, because their entries were parked, and are not any more.
+    """
+    refused = max(0, old.meta("refused") - tried_again - new.meta("refused"))
+    repeated = max(0, old.meta("duplicates") - new.meta("duplicates"))
+    with new.writing() as transaction:
+        new.set_meta(
+            transaction,
+            refused=new.meta("refused") + refused,
+            duplicates=new.meta("duplicates") + repeated,
+            received=new.meta("received") + refused + repeated,
+        )
 
 
 def differences(old: Books, new: Books) -> list[str]:

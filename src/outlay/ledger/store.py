@@ -68,6 +68,14 @@ class Books(Reader, Protocol):
         """Write everything posted so far to disk."""
         ...
 
+    def is_usable(self) -> bool:
+        """False once the engine has given its file up, as after a checkpoint that failed."""
+        ...
+
+    def reopen(self) -> None:
+        """Go back to what the last checkpoint wrote, as after a crash."""
+        ...
+
     def close(self) -> None:
         """Write everything to disk and let go of it."""
         ...
