@@ -19,12 +19,12 @@ class Books:
 
     home: Path
 
-    def command(self, *words: str) -> dict[str, Any]:
-        """The object a command prints with `--json`; AssertionError with what it said where it fails."""
+    def command(self, *words: str, code: int = 0) -> dict[str, Any]:
+        """The object a command prints with `--json`; AssertionError with what it said where it ends otherwise."""
         said, told = io.StringIO(), io.StringIO()
         with redirect_stdout(said), redirect_stderr(told):
-            code = run([*words, "--home", str(self.home), "--json"])
-        assert code == 0, told.getvalue()
+            ended = run([*words, "--home", str(self.home), "--json"])
+        assert ended == code, told.getvalue()
         return json.loads(said.getvalue())
 
     def load(self, *paths: Path, options: tuple[str, ...] = ()) -> dict[str, Any]:
