@@ -276,5 +276,3 @@ def _keys(numbers: Numbers, salt: int) -> pa.Array:
     words[:, 0] = (numbers.astype(np.uint64) + np.uint64(salt)) * np.uint64(0x9E3779B97F4A7C15)
     words[:, 1] = (words[:, 0] ^ (words[:, 0] >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
     return pa.Array.from_buffers(pa.binary(16), len(numbers), [None, pa.py_buffer(words.tobytes())])
-
-

@@ -128,17 +128,26 @@ def book_rows() -> st.SearchStrategy[tuple[list[dict[str, object]], list[dict[st
 _SPAN_KEYS = (
     *("gen_ai.operation.name", "gen_ai.usage.input_tokens", "gen_ai.usage.cost", "gen_ai.response.finish_reasons"),
     *("outlay.team", "outlay.tag.squad", "session.id", "error.type", "exception.type", "metadata", "tag.tags"),
-    *("langfuse.observation.usage_details", "mlflow.llm.cost", "evaluations.0.evaluation.name", "acme.tokens", "vcs.ref"),
+    *(
+        "langfuse.observation.usage_details",
+        "mlflow.llm.cost",
+        "evaluations.0.evaluation.name",
+        "acme.tokens",
+        "vcs.ref",
+    ),
     *("gen_ai.input.messages", "http.request.body", "input.value", "some.usage", ""),
 )
 _JSON_TEXTS = (
-    *('{"input": 3, "output": 4.5, "service_tier": "flex", "note": "x"}', '{"team": "risk", "nested": {"a": 1}, "n": null}'),
+    *(
+        '{"input": 3, "output": 4.5, "service_tier": "flex", "note": "x"}',
+        '{"team": "risk", "nested": {"a": 1}, "n": null}',
+    ),
     *("[1, 2]", "{", "7", '"text"', "", '["a", "b"]', '{"input_cost": 0.25}'),
 )
 
 
 def attribute_values() -> st.SearchStrategy[object]:
-    """What an attribute may hold on the wire: every type, nested ones, JSON text, absent values and texts that are too long."""
+    """What an attribute may hold on the wire: every type, nested, JSON text, absent values, texts that are too long."""
     texts = st.text(max_size=12) | st.sampled_from(_JSON_TEXTS) | st.sampled_from(["x" * 300, "é" * 600, "y" * 2000])
     numbers = st.integers(-(2**63), 2**63 - 1) | st.floats(width=64)
     plain = texts | numbers | st.booleans() | st.none() | st.binary(max_size=4)
@@ -200,7 +209,7 @@ def otlp_requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
 
 
 def recorded_numbers() -> st.SearchStrategy[float]:
-    """Costs as software writes them into a double: everyday ones, ties of the rounding, and anything up to the odd extreme."""
+    """Costs as software writes them into a double: everyday ones, ties of the rounding, and every extreme."""
     decimals = st.decimals(-1_000_000, 1_000_000, places=10).map(float) | st.decimals(0, 1, places=12).map(float)
     ties = st.integers(-(10**9), 10**9).map(lambda half: (2 * half + 1) / (2 * 10**9))
     return decimals | ties | st.floats()
@@ -275,7 +284,7 @@ def spend_rows(draw: st.DrawFn) -> list[dict[str, str]]:
     ]
 
 
-# ---- facts of a small company, for the books --------------------------------------------------------------------------
+# ---- facts of a small company, for the books -------------------------------------------------------------------------
 
 _EPOCH_NS = 1_793_000_000 * 1_000_000_000  # October 2026
 _TEAMS = st.sampled_from([None, None, "onboarding", "support", "größe <b>"])
