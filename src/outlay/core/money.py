@@ -39,14 +39,16 @@ class Money:
         return f"{decimal_text(self.nano)} {self.currency}"
 
 
-def _whole(value: Decimal, what: str) -> int:
+def _whole(value: Decimal, factor: Decimal, per: int, what: str) -> int:
+    """Value × factor ÷ per as a whole number, half to even. Raises ValueError for what is infinite or beyond measure."""
     with localcontext() as context:
         context.prec = 60
         if not value.is_finite():
             raise ValueError(f"{what} must be a finite number, not {value}")
         try:
-            return int(value.quantize(_ONE, rounding=ROUND_HALF_EVEN))
-        except InvalidOperation as error:
+            scaled = value * factor / per  # exact: Decimal
+            return int(scaled.quantize(_ONE, rounding=ROUND_HALF_EVEN))
+        except ArithmeticError as error:
             raise ValueError(f"{what} is out of range: {value}") from error
 
 
@@ -67,9 +69,7 @@ def to_decimal(value: object) -> Decimal:
 
 def nano_of(value: object) -> int:
     """Nano-units of an amount written in whole currency units (`"0.0125"` → 12_500_000); half to even."""
-    with localcontext() as context:
-        context.prec = 60
-        nano = _whole(to_decimal(value) * _NANO_DECIMAL, "an amount")
+    nano = _whole(to_decimal(value), _NANO_DECIMAL, 1, "an amount")
     if abs(nano) > AMOUNT_NANO_MAX:
         raise ValueError(f"amount out of range: {value!r}")
     return nano
@@ -77,9 +77,7 @@ def nano_of(value: object) -> int:
 
 def pico_of(value: object, per: int = 1) -> int:
     """Pico-units per unit of a price written per `per` units (`pico_of("2.5", 1_000_000)` → 2_500_000)."""
-    with localcontext() as context:
-        context.prec = 60
-        return _whole(to_decimal(value) * _PICO_DECIMAL / per, "a rate")  # exact: Decimal
+    return _whole(to_decimal(value), _PICO_DECIMAL, per, "a rate")
 
 
 def amount_nano(quantity: int, rate_pico: int) -> int:

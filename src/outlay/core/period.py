@@ -47,9 +47,10 @@ def moment_of(ns: int) -> datetime:
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
-    """A moment a person typed: `2026-11-01`, `2026-11`, `2026-11-01T08:00Z`, `24h`, `30d`, `12w`, `today`, `now`.
+    """A moment a person typed.
 
-    A time without a zone is read as UTC. Raises ValueError with the valid forms.
+    Valid: `2026-11-01`, `2026-11`, `2026`, `2026-11-01T08:00Z`, `24h`, `30d`, `12w`, `today`, `now`. A time without a
+    zone is read as UTC. Raises ValueError with the valid forms.
     """
     word = text.strip()
     named = {"now": now, "today": now.replace(hour=0, minute=0, second=0, microsecond=0)}
@@ -57,8 +58,10 @@ def parse_moment(text: str, now: datetime) -> datetime:
         return named[word.lower()]
     if back := _LOOK_BACK.match(word.lower()):
         return now - timedelta(hours=int(back[1]) * _HOURS[back[2]])
+    rest = "-01-01" if re.fullmatch(r"\d{4}", word) else "-01" if re.fullmatch(r"\d{4}-\d{2}", word) else ""
     try:
-        moment = datetime.fromisoformat(f"{word}-01" if re.fullmatch(r"\d{4}-\d{2}", word) else word)
+        moment = datetime.fromisoformat(word + rest)
     except ValueError as error:
-        raise ValueError(f"not a time: {text!r}; valid: 2026-11-01, 2026-11, 2026-11-01T08:00Z, 24h, 30d, today") from error
+        valid = "2026-11-01, 2026-11, 2026, 2026-11-01T08:00Z, 24h, 30d, today"
+        raise ValueError(f"not a time: {text!r}; valid: {valid}") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
