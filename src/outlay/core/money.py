@@ -40,7 +40,7 @@ class Money:
 
 
 def _whole(value: Decimal, factor: Decimal, per: int, what: str) -> int:
-    """Value × factor ÷ per as a whole number, half to even. Raises ValueError for what is infinite or beyond measure."""
+    """Value × factor ÷ per as a whole number, half to even. Raises ValueError for what has no such number."""
     with localcontext() as context:
         context.prec = 60
         if not value.is_finite():
