@@ -42,6 +42,9 @@ class FakeIntake:
     at_once: bool = True
     bodies: list[tuple[bytes, str]] = field(default_factory=list)
 
+    def problems(self) -> list[Any]:
+        return []
+
     def submit(self, body: bytes, encoding: str) -> Future[Receipt]:
         if self.error is not None and self.at_once:
             raise self.error

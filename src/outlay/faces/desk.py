@@ -213,7 +213,7 @@ class HouseDesk:
 
     def counters(self) -> Reply:
         """See Desk."""
-        return reply({}, (), self._house.counters())
+        return reply({}, (), self._house.counters(), _told(plain(self._house.intake.problems())))
 
 
 def catalogue() -> Reply:

@@ -12,6 +12,7 @@ import queue
 import shutil
 import threading
 import time
+from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ import pyarrow as pa
 
 from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError, StoreError, StoreFullError
 from outlay.ledger.journal import Entry, EntryKind, Journal
-from outlay.ledger.posting import Clerk, PostReport
+from outlay.ledger.posting import PROBLEMS_MAX, Clerk, PostReport
 from outlay.ledger.settling import settle
 from outlay.normalize.spans import facts_of_spans
 from outlay.sources.facts import Batch
@@ -43,6 +44,9 @@ WAITING_POSTINGS_MAX = 64
 SETTLE_PAUSE_S = 0.5  # not money: seconds
 SETTLE_SHARE = 10
 """Settling takes at most one part in this many of the clerk's time, however large the books are."""
+
+PROBLEMS_LOGGED_MAX = 5
+"""Of one posting; the others are counted."""
 
 CHECKPOINT_ROWS = 400_000
 """Rows posted between two checkpoints of the books: what a crash makes the next start post again from the journal."""
@@ -108,6 +112,7 @@ class Intake:
         self._unsettled = True
         self._unwritten_rows = 0
         self._checkpoint_after = time.monotonic()
+        self._problems: deque[Problem] = deque(maxlen=PROBLEMS_MAX)
         self._closing = threading.Event()
         self._gave_up = False
         self.catch_up()
@@ -169,8 +174,12 @@ class Intake:
             yield
 
     def waiting(self) -> int:
-        """Batches that are durable but not yet in the books, and bodies not yet durable."""
-        return self._postings.qsize() + self._bodies.qsize()
+        """Journal entries that are not yet in the books, and bodies not yet durable."""
+        return self.journal.last_number - self.clerk.through + self._bodies.qsize()
+
+    def problems(self) -> list[Problem]:
+        """The latest reports through the OTLP door that were refused or repaired, since this process began."""
+        return list(self._problems)
 
     def catch_up(self, through: int | None = None) -> int:
         """Post what the journal holds beyond the books, as after a crash; returns how many entries.
@@ -241,6 +250,7 @@ class Intake:
             before = PostReport(
                 received=sum(body.received for body in decoded.bodies),
                 refused=sum(body.refused for body in decoded.bodies),
+                problems=[problem for body in decoded.bodies for problem in body.problems],
             )
             now = time.time_ns()
             with self._order:
@@ -355,7 +365,10 @@ class Intake:
             try:
                 facts, outcomes, report = _of_spans([one.table for one in group if one.table is not None], before)
                 last = group[-1]
-                self.clerk.post(facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns)
+                done = self.clerk.post(
+                    facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns
+                )
+                self._list(done.problems)
                 self._unwritten_rows += facts.num_rows
                 self._posted()
                 return
@@ -368,6 +381,14 @@ class Intake:
                 for one in group:
                     self._post_spans([one])
                 return
+
+    def _list(self, problems: Sequence[Problem]) -> None:
+        """Keep and log what could not be told to its sender, who was answered before it was found."""
+        self._problems.extend(problems)
+        for problem in problems[:PROBLEMS_LOGGED_MAX]:
+            _log.warning("%s: %s", problem.where, problem.what)
+        if len(problems) > PROBLEMS_LOGGED_MAX:
+            _log.warning("and %d more such problems", len(problems) - PROBLEMS_LOGGED_MAX)
 
     def _posted(self) -> None:
         self._unsettled, self._state.trouble = True, ""
@@ -460,7 +481,7 @@ def _of_spans(spans: Sequence[pa.Table], before: PostReport) -> tuple[pa.Table, 
     together = spans[0] if len(spans) == 1 else joined(spans)
     batch = facts_of_spans(together)
     facts, outcomes = batch.facts, batch.outcomes
-    report = PostReport(problems=list(before.problems))
+    report = PostReport()
     report.add(before)
     report.received += outcomes.num_rows
     report.refused += together.num_rows - facts.num_rows

@@ -73,5 +73,10 @@ ENDPOINTS = (
         body=Body("an empty object", schema={"type": "object", "additionalProperties": False}),
     ),
     Endpoint("GET", "/api/v1/doctor", "One line a check: journal, sums, prices, coverage", _doctor),
-    Endpoint("GET", "/api/v1/counters", "What came in and what became of it", _counters),
+    Endpoint(
+        "GET",
+        "/api/v1/counters",
+        "What came in and what became of it, and the latest spans that were refused",
+        _counters,
+    ),
 )
