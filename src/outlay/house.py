@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from outlay.core.errors import FormatError, InputError, Problem, StoreBusyError
+from outlay.core.period import NS_PER_US, moment_of
 from outlay.ledger.checks import Check, check_books, last_seq
 from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.intake import Intake
@@ -32,7 +33,6 @@ from outlay.sources.registry import ReadOptions, discover, read
 
 HOME_VARIABLE = "OUTLAY_HOME"
 _FRESH_BOOKS = "books.rebuild.duckdb"
-_LATEST = "SELECT strftime(max(time), '%Y-%m-%dT%H:%M:%SZ') AS at FROM usages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,8 @@ class House:
         held = self.books.metas()
         counted: dict[str, int | str] = {name: held.get(name, 0) for name in (*COUNTERS, "usages_posted")}
         counted["waiting"] = self.intake.waiting()
-        counted["metered_through"] = self.books.rows(_LATEST).column("at")[0].as_py() or ""
+        latest = held.get("latest_us", 0)
+        counted["metered_through"] = moment_of(latest * NS_PER_US).strftime("%Y-%m-%dT%H:%M:%SZ") if latest else ""
         counted["trouble"] = self.intake.trouble
         return counted
 

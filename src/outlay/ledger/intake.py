@@ -36,10 +36,10 @@ WAITING_BYTES_MAX = 256 * 1024 * 1024
 
 GROUP_BODIES_MAX = 16
 GROUP_BYTES_MAX = 16 * 1024 * 1024
-POST_ROWS_MAX = 32_768
+POST_ROWS_MAX = 65_536
 """Rows of one posting: larger groups cost less a row, smaller ones are seen sooner."""
 
-LINGER_S = 0.1  # not money: seconds that the first batch of a posting waits for others
+LINGER_S = 0.4  # not money: seconds that the first batch of a posting waits for others
 WAITING_POSTINGS_MAX = 64
 SETTLE_PAUSE_S = 0.5  # not money: seconds
 SETTLE_SHARE = 10

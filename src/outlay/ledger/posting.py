@@ -76,6 +76,7 @@ class Clerk:
     def take_books(self, books: Books) -> None:
         """Go on with these books, as after a rebuild."""
         self.books = books
+        self._latest_us = 0
         self._seq = 1 + max(books.scalar(f"SELECT max(seq) FROM {table}") for table in ("usages", "outcomes"))
         self._line = 1 + books.scalar("SELECT max(line) FROM charges")
         self.through = books.meta("posted_through")
@@ -178,6 +179,7 @@ class Clerk:
             stated = stated_mask(usages)
         else:
             stated, usages = usages.column("stated"), usages.drop_columns(["stated"])
+        self._latest_us = max(self._latest_us, pc.max(usages.column("time").cast(pa.int64())).as_py())
         charged = self.prices.charge(usages)
         rows = charged.usages.append_column("stated", stated)
         count = rows.num_rows
@@ -218,7 +220,8 @@ class Clerk:
         held = self.books.metas()
         totals = {name: getattr(report, name) + held.get(name, 0) for name in COUNTERS}
         usages = report.usages + held.get("usages_posted", 0)
-        self.books.set_meta(transaction, **totals, usages_posted=usages, posted_through=through)
+        latest = max(self._latest_us, held.get("latest_us", 0))
+        self.books.set_meta(transaction, **totals, usages_posted=usages, latest_us=latest, posted_through=through)
 
 
 def outcome_rows(outcomes: pa.Table) -> pa.Table:
