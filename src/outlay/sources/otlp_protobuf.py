@@ -31,6 +31,7 @@ from outlay.sources.otlp_columns import (
 )
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import array_text, event_of, map_text
+from outlay.sources.otlp_pairs import ARRAY, BOOL, CHILDREN, DOUBLE, INTEGER, MAP, TEXT, Pairs, read_pairs
 
 _TYPES = {
     "string": FieldDescriptorProto.TYPE_STRING,
@@ -48,25 +49,23 @@ _MESSAGES = {
     "Status": "code 3 int32",
     "Span": (
         "trace_id 1 bytes, span_id 2 bytes, parent_span_id 4 bytes, name 5 string, kind 6 int32, start 7 fixed64, "
-        "end 8 fixed64, attributes 9 Pair*, events 11 bytes*, status 15 Status"
+        "end 8 fixed64, attributes 9 bytes*, events 11 bytes*, status 15 Status"
     ),
     "Scope": "name 1 string, version 2 string",
     "ScopeSpans": "scope 1 Scope, spans 2 Span*",
-    "Resource": "attributes 1 Pair*",
+    "Resource": "attributes 1 bytes*",
     "ResourceSpans": "resource 1 Resource, scope_spans 2 ScopeSpans*",
     "Request": "resource_spans 1 ResourceSpans*",
 }
 """name → fields as `name number type`; `?` can be absent, `*` repeats."""
 
-_TEXT, _BOOL, _INTEGER, _DOUBLE, _ARRAY, _MAP = 1, 2, 3, 4, 5, 6
-_CHILDREN = {"s": _TEXT, "b": _BOOL, "i": _INTEGER, "d": _DOUBLE, "array": _ARRAY, "map": _MAP}
-
 
 @cache
-def _handler() -> Any:
+def _reader(message_name: str) -> Any:
+    """The ptars reader of one of the messages above."""
     file = FileDescriptorProto(name="outlay_otlp.proto", package="outlay_otlp", syntax="proto3")
-    for message_name, fields in _MESSAGES.items():
-        message = file.message_type.add(name=message_name)
+    for each, fields in _MESSAGES.items():
+        message = file.message_type.add(name=each)
         for text in fields.split(", "):
             name, number, kind = text.split()
             type_name = kind.rstrip("?*")
@@ -81,14 +80,14 @@ def _handler() -> Any:
                 message.oneof_decl.add(name=f"_{name}")
     pool = DescriptorPool()
     pool.Add(file)
-    request = pool.FindMessageTypeByName("outlay_otlp.Request")
-    return ptars.HandlerPool([request.file]).get_for_message(request)
+    wanted = pool.FindMessageTypeByName(f"outlay_otlp.{message_name}")
+    return ptars.HandlerPool([wanted.file]).get_for_message(wanted)
 
 
 def decode_protobuf(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
     """The spans of several requests. FormatError if any of them is not an OTLP trace request."""
     try:
-        batch = _handler().list_to_record_batch(list(bodies))
+        batch = _reader("Request").list_to_record_batch(list(bodies))
     except ValueError as error:
         raise FormatError(f"not an OTLP trace request: {error}") from error
     body_of_resource, resources = _flat(batch.column(0))
@@ -133,87 +132,65 @@ def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:
 
 
 def _attributes(
-    owner: np.ndarray, pairs: Any, admission: Admission, oversized: list[tuple[int, str]]
+    owner: np.ndarray, encoded: pa.BinaryArray, admission: Admission, oversized: list[tuple[int, str]]
 ) -> dict[str, Occurrences]:
     """Attributes by key. Cost grows with the number of distinct keys, not with that of spans."""
-    if len(pairs) == 0:
+    if len(encoded) == 0:
         return {}
-    keys = pairs.field("key").dictionary_encode()
-    names = keys.dictionary.to_pylist()
-    codes = keys.indices.to_numpy()
-    wanted = np.array([admission.verdict(name) is not Verdict.DROP for name in names], np.bool_)
-    values = pairs.field("value")
-    types = np.zeros(len(pairs), np.uint8)
-    for child, code in _CHILDREN.items():
-        types += _stated(values.field(child)) * np.uint8(code)
-    chosen = np.flatnonzero(wanted[codes] & (types > 0))
-    chosen = _short_texts(chosen, values, codes, names, owner, admission, oversized)
-    if len(chosen) == 0:
+    pairs = read_pairs(encoded, lambda name: admission.verdict(name) is not Verdict.DROP, _reader("Pair"))
+    if len(pairs.where) == 0:
         return {}
-    narrow = codes[chosen].astype(np.uint16 if len(names) <= 2**16 else np.int32)  # 16 bits are sorted by radix
-    order = chosen[np.argsort(narrow, kind="stable")]
-    sorted_codes = codes[order]
-    starts = np.flatnonzero(np.diff(sorted_codes, prepend=-1))
-    ends = [*starts[1:].tolist(), len(order)]
+    rows, kept = owner[pairs.where], _short_texts(owner, pairs, admission, oversized)
+    starts = np.flatnonzero(np.diff(pairs.codes, prepend=-1))
+    ends = [*starts[1:].tolist(), len(pairs.codes)]
     found: dict[str, Occurrences] = {}
     for start, end in zip(starts.tolist(), ends, strict=True):
-        places, name = order[start:end], names[sorted_codes[start]]
-        kinds = types[places]
+        places, name = start + np.flatnonzero(kept[start:end]), pairs.names[pairs.codes[start]]
+        kinds = pairs.types[places]
+        if len(places) == 0:
+            continue
         if (kinds == kinds[0]).all():
-            one_type = _one_type(int(kinds[0]), owner[places], places, values)
-            short = _short(one_type, name, admission, oversized) if kinds[0] >= _ARRAY else one_type
+            one_type = _one_type(int(kinds[0]), rows[places], places, pairs.values)
+            short = _short(one_type, name, admission, oversized) if kinds[0] >= ARRAY else one_type
             found |= {name: short} if len(short.rows) else {}
         else:
             collector = Collector(admission, oversized=oversized)
-            for row, value in zip(owner[places].tolist(), _plain(places, kinds, values), strict=True):
+            for row, value in zip(rows[places].tolist(), _plain(places, kinds, pairs.values), strict=True):
                 collector.add(row, name, value)
             found |= collector.occurrences()
     return found
 
 
-def _stated(array: pa.Array) -> np.ndarray:
-    """1 where an array has a value, 0 where it is null."""
-    if array.null_count in {0, len(array)}:
-        return np.full(len(array), array.null_count == 0, np.uint8)
-    return np.unpackbits(np.frombuffer(array.buffers()[0], np.uint8), count=len(array), bitorder="little")
-
-
-def _short_texts(
-    chosen: np.ndarray,
-    values: Any,
-    codes: np.ndarray,
-    names: list[str],
-    owner: np.ndarray,
-    admission: Admission,
-    oversized: list[tuple[int, str]],
-) -> np.ndarray:
-    """The chosen attributes without the texts that are too long to be kept; those are listed in `oversized`."""
-    lengths = np.diff(np.frombuffer(values.field("s").buffers()[1], np.int32, len(values) + 1))[chosen]
-    suspects = np.flatnonzero(lengths > TEXT_BYTES_MAX)
-    long: list[int] = []
-    for place in suspects.tolist():
-        name = names[codes[chosen[place]]]
+def _short_texts(owner: np.ndarray, pairs: Pairs, admission: Admission, oversized: list[tuple[int, str]]) -> np.ndarray:
+    """Which attributes are no texts that are too long to be kept; those that are get listed in `oversized`."""
+    texts = pairs.values["s"]
+    kept = np.ones(len(texts), np.bool_)
+    if texts.null_count == len(texts):
+        return kept
+    lengths = np.diff(np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4))
+    for place in np.flatnonzero(lengths > TEXT_BYTES_MAX).tolist():
+        name = pairs.names[pairs.codes[place]]
         if lengths[place] > text_bytes_max(admission, name):
-            oversized.append((int(owner[chosen[place]]), name))
-            long.append(place)
-    return np.delete(chosen, long) if long else chosen
+            oversized.append((int(owner[pairs.where[place]]), name))
+            kept[place] = False
+    return kept
 
 
-def _one_type(kind: int, rows: np.ndarray, places: np.ndarray, values: Any) -> Occurrences:
-    if kind == _INTEGER:
-        return Occurrences(rows, places, _numbers(values.field("i"), np.int64))
-    if kind == _DOUBLE:
-        return Occurrences(rows, places, _numbers(values.field("d"), np.float64))
-    if kind in {_TEXT, _BOOL}:
-        return Occurrences(rows, places, values.field("s" if kind == _TEXT else "b"))
+def _one_type(kind: int, rows: np.ndarray, places: np.ndarray, values: dict[str, pa.Array]) -> Occurrences:
+    if kind == INTEGER:
+        return Occurrences(rows, places, _numbers(values["i"], np.int64))
+    if kind == DOUBLE:
+        return Occurrences(rows, places, _numbers(values["d"], np.float64))
+    if kind in {TEXT, BOOL}:
+        return Occurrences(rows, places, values["s" if kind == TEXT else "b"])
     codes, texts = _json_texts(kind, places, values)
     return Occurrences(rows, codes, pa.array(texts, pa.string()))
 
 
-def _json_texts(kind: int, places: np.ndarray, values: Any) -> tuple[np.ndarray, list[str]]:
+def _json_texts(kind: int, places: np.ndarray, values: dict[str, pa.Array]) -> tuple[np.ndarray, list[str]]:
     """Arrays or maps as JSON text, each different one read once: the distinct texts, and which stands at each place."""
-    child, read = ("array", array_text) if kind == _ARRAY else ("map", map_text)
-    encoded = values.field(child).take(pa.array(places)).dictionary_encode()
+    child, read = ("array", array_text) if kind == ARRAY else ("map", map_text)
+    encoded = values[child].take(pa.array(places)).dictionary_encode()
     return encoded.indices.to_numpy().astype(np.int64), [read(body) for body in encoded.dictionary.to_pylist()]
 
 
@@ -225,18 +202,18 @@ def _short(found: Occurrences, name: str, admission: Admission, oversized: list[
     return Occurrences(found.rows[~long], found.places[~long], found.source)
 
 
-def _plain(places: np.ndarray, kinds: np.ndarray, values: Any) -> list[Value]:
+def _plain(places: np.ndarray, kinds: np.ndarray, values: dict[str, pa.Array]) -> list[Value]:
     """Values of mixed type, arrays and maps as JSON text."""
     said: list[Value] = [""] * len(places)
-    for child, kind in _CHILDREN.items():
+    for child, kind in CHILDREN.items():
         where = np.flatnonzero(kinds == kind)
         if len(where) == 0:
             continue
-        if kind in {_ARRAY, _MAP}:
+        if kind in {ARRAY, MAP}:
             codes, texts = _json_texts(kind, places[where], values)
             plain: list[Value] = [texts[code] for code in codes.tolist()]
         else:
-            plain = values.field(child).take(pa.array(places[where])).to_pylist()
+            plain = values[child].take(pa.array(places[where])).to_pylist()
         for place, value in zip(where.tolist(), plain, strict=True):
             said[place] = value
     return said

@@ -1,0 +1,191 @@
+"""Attributes as they stand on the wire (KeyValue messages of OTLP protobuf), read by the column.
+
+Every SDK writes an attribute in one plain form: the key, the length of the value, one value. That form is read here
+with a few operations over all attributes of a batch at once, and only the values of wanted keys are looked at. Whatever
+else protobuf allows (fields in another order, repeated or unknown) sends the batch to the general reader, ptars, which
+also says what is no KeyValue at all. OTLP's AnyValue is recursive, which Arrow cannot be: an array or a map is
+therefore declared as bytes, which has the same form on the wire, and read later, where it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from outlay.core.errors import FormatError
+
+TEXT, BOOL, INTEGER, DOUBLE, ARRAY, MAP = 1, 2, 3, 4, 5, 6
+CHILDREN = {"s": TEXT, "b": BOOL, "i": INTEGER, "d": DOUBLE, "array": ARRAY, "map": MAP}
+"""The fields of a value by name, with the number of its type."""
+
+_KEY_TAG, _VALUE_TAG = 0x0A, 0x12
+_TYPE_OF_TAG = np.zeros(256, np.uint8)
+_TYPE_OF_TAG[[0x0A, 0x10, 0x18, 0x21, 0x2A, 0x32]] = (TEXT, BOOL, INTEGER, DOUBLE, ARRAY, MAP)
+_LENGTH_BITS_MAX = 28
+_INTEGER_BYTES_MAX = 10
+_DOUBLE_BYTES = 8
+_INLINE_BYTES_MAX = 12  # so short a text stands in its Arrow view itself
+_INLINE_MASKS = np.array([[0xFF] * n + [0] * (_INLINE_BYTES_MAX - n) for n in range(13)], np.uint8).view("<u4")
+
+Wanted = Callable[[str], bool]
+Int64s = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class _NotPlainError(Exception):
+    """An attribute is written in another form than the plain one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The attributes that have a value and a wanted key, sorted by key, in order of appearance within a key.
+
+    `where` numbers them among all; `codes` name their keys in `names`, `types` their types; each child of `values` is
+    as long as they are and holds the values of its type.
+    """
+
+    names: list[str]
+    where: Int64s
+    codes: np.ndarray
+    types: np.ndarray
+    values: dict[str, pa.Array]
+
+
+def read_pairs(encoded: pa.BinaryArray, wanted: Wanted, general: Any) -> Pairs:
+    """The attributes in `encoded`; `general` is the ptars reader of KeyValue. FormatError if one of them is none."""
+    try:
+        return _plain(encoded, wanted)
+    except (_NotPlainError, UnicodeDecodeError, pa.ArrowInvalid):
+        return _general(encoded, wanted, general)
+
+
+def _plain(encoded: pa.BinaryArray, wanted: Wanted) -> Pairs:
+    _, offset_buffer, buffer = encoded.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32, len(encoded) + 1, encoded.offset * 4).astype(np.int64)
+    starts, ends = offsets[:-1], offsets[1:]
+    data = np.frombuffer(buffer, np.uint8)
+    _require(ends - starts >= 4)
+    key_length = data[starts + 1]
+    _require((data[starts] == _KEY_TAG) & (key_length < 128))
+    value_tag = starts + 2 + key_length
+    _require(value_tag + 1 < ends)
+    _require(data[value_tag] == _VALUE_TAG)
+    length, begin = _lengths(data, value_tag + 1, ends)
+    _require(begin + length == ends)
+    keys = _views(buffer, starts + 2, key_length.astype(np.int64)).dictionary_encode()
+    names, codes = [key.decode() for key in keys.dictionary.to_pylist()], keys.indices.to_numpy()
+    chosen = _by_key(np.flatnonzero(_asked(names, wanted)[codes] & (length > 0)), codes, len(names))
+    begin, end = begin[chosen], ends[chosen]
+    types = _TYPE_OF_TAG[data[begin]]
+    _require(types > 0)
+    return Pairs(names, chosen, codes[chosen], types, _values(buffer, types, begin + 1, end))
+
+
+def _values(buffer: pa.Buffer, types: np.ndarray, begin: Int64s, end: Int64s) -> dict[str, pa.Array]:
+    """The children of values that stand between `begin` (behind the tag) and `end`."""
+    data, count = np.frombuffer(buffer, np.uint8), len(types)
+    sized = np.flatnonzero((types == TEXT) | (types >= ARRAY))
+    _require(begin[sized] < end[sized])
+    lengths, first = _lengths(data, begin[sized], end[sized])
+    _require(first + lengths == end[sized])
+    values: dict[str, pa.Array] = {}
+    for child, kind, form in (("s", TEXT, pa.string()), ("array", ARRAY, pa.binary()), ("map", MAP, pa.binary())):
+        here = types[sized] == kind
+        places, sizes = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        places[sized[here]], sizes[sized[here]] = first[here], lengths[here]
+        values[child] = _views(buffer, places, sizes).cast(form) if here.any() else pa.nulls(count, form)
+    integers, doubles = np.zeros(count, np.int64), np.zeros(count, np.float64)
+    rows = np.flatnonzero(types == INTEGER)
+    integers[rows] = _integers(data, begin[rows], end[rows])
+    rows = np.flatnonzero(types == DOUBLE)
+    _require(end[rows] - begin[rows] == _DOUBLE_BYTES)
+    if len(rows):
+        doubles[rows] = np.ndarray(len(data) - _DOUBLE_BYTES + 1, "<f8", data, 0, (1,))[begin[rows]]
+    rows = np.flatnonzero(types == BOOL)
+    _require(end[rows] - begin[rows] == 1)
+    flags = np.zeros(count, np.uint8)
+    flags[rows] = data[begin[rows]]
+    _require(flags <= 1)
+    return values | {"b": pa.array(flags == 1), "i": pa.array(integers), "d": pa.array(doubles)}
+
+
+def _require(plain: np.ndarray) -> None:
+    if not plain.all():
+        raise _NotPlainError
+
+
+def _lengths(data: np.ndarray, places: Int64s, ends: Int64s) -> tuple[Int64s, Int64s]:
+    """The lengths that stand at `places`, and where that begins of which they are the length."""
+    lead = data[places]
+    lengths, begin = (lead & 0x7F).astype(np.int64), places + 1
+    more, bits = np.flatnonzero(lead > 0x7F), 7
+    while len(more):
+        _require(begin[more] < ends[more])
+        if bits == _LENGTH_BITS_MAX:
+            raise _NotPlainError
+        following = data[begin[more]]
+        lengths[more] |= (following & 0x7F).astype(np.int64) << bits
+        begin[more] += 1
+        more, bits = more[following > 0x7F], bits + 7
+    return lengths, begin
+
+
+def _integers(data: np.ndarray, begin: Int64s, end: Int64s) -> Int64s:
+    """The 64-bit varints that fill the places from `begin` to `end`."""
+    digits = end - begin
+    _require((digits >= 1) & (digits <= _INTEGER_BYTES_MAX))
+    numbers, left = np.zeros(len(digits), np.uint64), np.arange(len(digits))
+    for place in range(int(digits.max(initial=0))):
+        digit = data[begin[left] + place]
+        is_last = digits[left] == place + 1
+        _require((digit < 0x80) == is_last)
+        numbers[left] |= (digit & np.uint8(0x7F)).astype(np.uint64) << np.uint64(7 * place)
+        left = left[~is_last]
+    return numbers.view(np.int64)
+
+
+def _views(buffer: pa.Buffer, places: Int64s, lengths: Int64s) -> pa.BinaryViewArray:
+    """Byte strings that lie anywhere in a buffer, as an array that points to them."""
+    if buffer.size >= 2**31:
+        raise _NotPlainError
+    words = np.ndarray(max(buffer.size - 3, 0), "<u4", buffer, 0, (1,))
+    views = np.zeros((len(places), 4), "<u4")
+    views[:, 0] = lengths
+    long = np.flatnonzero(lengths > _INLINE_BYTES_MAX)
+    views[long, 1], views[long, 3] = words[places[long]], places[long]
+    inside = (lengths > 0) & (lengths <= _INLINE_BYTES_MAX)
+    short = np.flatnonzero(inside & (places + _INLINE_BYTES_MAX <= buffer.size))
+    for word in range(3):
+        views[short, word + 1] = words[places[short] + 4 * word] & _INLINE_MASKS[lengths[short], word]
+    for row in np.flatnonzero(inside & (places + _INLINE_BYTES_MAX > buffer.size)).tolist():  # at the very end
+        text = bytes(buffer[places[row] : places[row] + lengths[row]])
+        views[row, 1:] = np.frombuffer(text.ljust(_INLINE_BYTES_MAX, b"\0"), "<u4")
+    return pa.Array.from_buffers(pa.binary_view(), len(views), [None, pa.py_buffer(views), buffer])
+
+
+def _asked(names: list[str], wanted: Wanted) -> np.ndarray:
+    return np.array([wanted(name) for name in names], np.bool_)
+
+
+def _by_key(chosen: Int64s, codes: np.ndarray, keys_count: int) -> Int64s:
+    narrow = codes[chosen].astype(np.uint16 if keys_count <= 2**16 else np.int32)  # 16 bits are sorted by radix
+    return chosen[np.argsort(narrow, kind="stable")]
+
+
+def _general(encoded: pa.BinaryArray, wanted: Wanted, reader: Any) -> Pairs:
+    try:
+        batch = reader.array_to_record_batch(encoded)
+    except ValueError as error:
+        raise FormatError(f"not an OTLP trace request: {error}") from error
+    keys, values = batch.column(0).dictionary_encode(), batch.column(1)
+    names, codes = keys.dictionary.to_pylist(), keys.indices.to_numpy()
+    types = np.zeros(len(codes), np.uint8)
+    for child, kind in CHILDREN.items():
+        types = np.maximum(types, np.asarray(values.field(child).is_valid()) * np.uint8(kind))
+    chosen = _by_key(np.flatnonzero(_asked(names, wanted)[codes] & (types > 0)), codes, len(names))
+    places = pa.array(chosen)
+    children = {child: values.field(child).take(places) for child in CHILDREN}
+    return Pairs(names, chosen, codes[chosen], types[chosen], children)
