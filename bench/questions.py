@@ -26,7 +26,7 @@ QUESTIONS: dict[str, dict[str, list[str]]] = {
     "by model, a year": {"measures": ["cost", "input_tokens", "output_tokens"], "by": ["model"]},
     "dearest customers": {"measures": ["cost"], "by": ["customer"], "top": ["10"], "since": ["90d"]},
     "dearest sessions": {"measures": ["cost"], "by": ["session"], "top": ["20"], "since": ["30d"]},
-    "one team by feature, a year": {"measures": ["cost"], "by": ["feature"], "where": ["team=team-03"]},
+    "one team by feature, a year": {"measures": ["cost"], "by": ["feature"], "where": ["team=risk"]},
     "cost per completed task by feature": {
         "measures": ["cost_per_completed_task"],
         "by": ["feature"],

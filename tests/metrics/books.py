@@ -14,6 +14,7 @@ import pyarrow as pa
 from outlay.core.charge import PROVENANCE_CODE
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import METER_CODE, TOKEN_METERS
+from outlay.ledger.labels import LABELS
 from outlay.metrics.answer import Answer, ask
 from outlay.metrics.query import parse_query
 from outlay.normalize.usages import USAGES
@@ -116,7 +117,8 @@ class Books:
             {**row, "seq": place, "usage_key": _key(f"u{place}"), "fact_key": _key(f"f{place}")}
             for place, row in enumerate(usages)
         ]
-        self._create("usages", USAGE_TABLE, numbered)
+        self._create("stated_usages", USAGE_TABLE, numbered)
+        self._label()
         self._create("charges", CHARGE_TABLE, [line for row in numbered for line in charges_of(row)])
         self._create("outcomes", OUTCOME_TABLE, list(outcomes))
 
@@ -125,6 +127,18 @@ class Books:
         self.connection.register("arrived", table)
         self.connection.execute(f"CREATE TABLE {name} AS SELECT * FROM arrived")
         self.connection.unregister("arrived")
+
+    def _label(self) -> None:
+        """Lays usages out as the ledger does: rows, the labels they share, and both as `usages`."""
+        texts = ", ".join(f'"{name}"' for name in LABELS)
+        distinct = f"SELECT DISTINCT {texts} FROM stated_usages"
+        numbered = (
+            f"SELECT u.* EXCLUDE ({texts}), l.number AS labels FROM stated_usages u JOIN labels l USING ({texts})"
+        )
+        joined = "SELECT r.*, l.* EXCLUDE (number) FROM usage_rows r JOIN labels l ON r.labels = l.number"
+        self.connection.execute(f"CREATE TABLE labels AS SELECT row_number() OVER () AS number, * FROM ({distinct})")
+        self.connection.execute(f"CREATE TABLE usage_rows AS {numbered}")
+        self.connection.execute(f"CREATE VIEW usages AS {joined}")
 
     def rows(self, sql: str, parameters: Sequence[object]) -> pa.Table:
         """The answer to one statement."""

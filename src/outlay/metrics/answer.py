@@ -9,7 +9,7 @@ from typing import Any
 from outlay.core.errors import QueryError
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.ledger.store import Reader
-from outlay.metrics.coverage import coverage_of, currencies_of, tokens_lack_prices
+from outlay.metrics.coverage import coverage_of, tokens_lack_prices
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.expressions import Aggregate, value_of
@@ -65,9 +65,8 @@ def ask(reader: Reader, query: Query, currency: str = DEFAULT_CURRENCY) -> Answe
     `currency` is the one that amounts without a word are in.
     """
     plan = plan_of(check(query))
-    currencies = currencies_of(reader, query, currency)
-    coverage = {**coverage_of(reader, query, currencies), "tasks_not_split_by": list(plan.unsplit)}
-    split = len(currencies) > 1 and any(_is_money(item) for item in plan.measures)
+    coverage = {**coverage_of(reader, query, currency), "tasks_not_split_by": list(plan.unsplit)}
+    split = len(coverage["currencies"]) > 1 and any(_is_money(item) for item in plan.measures)
     plan = plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage))
     rendered = render(plan, dialect_named(reader.dialect))
     found = reader.rows(rendered.sql, rendered.parameters).to_pylist()

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from outlay.core.errors import StoreError
 from outlay.core.period import Grain
+from outlay.ledger.labels import LABELS
+
+_LABELS = frozenset(LABELS)
 
 
 class Dialect(Protocol):
@@ -13,6 +16,10 @@ class Dialect(Protocol):
 
     def placeholder(self, number: int) -> str:
         """The place of the bound value of that number, counted from 1."""
+        ...
+
+    def usages(self, columns: frozenset[str]) -> str:
+        """The narrowest table that holds these columns of usages, `labels` among them."""
         ...
 
     def bucket(self, grain: Grain, time: str) -> str:
@@ -74,6 +81,13 @@ class DuckDB:
     def placeholder(self, number: int) -> str:
         """`$1`."""
         return f"${number}"
+
+    def usages(self, columns: frozenset[str]) -> str:
+        """The rows alone where nothing is read of their labels: the join costs as much as reading two columns."""
+        texts = ", ".join(f'l."{name}"' for name in sorted(columns & _LABELS))
+        return (
+            f"(SELECT r.*, {texts} FROM usage_rows r JOIN labels l ON r.labels = l.number)" if texts else "usage_rows"
+        )
 
     def bucket(self, grain: Grain, time: str) -> str:
         """`date_trunc` starts weeks on Monday; on a TIMESTAMP it gives a TIMESTAMP only after the cast."""

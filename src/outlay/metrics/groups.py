@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from outlay.core.period import Grain
@@ -26,6 +27,8 @@ from outlay.metrics.parts import (
     usage_value,
 )
 from outlay.metrics.plan import Plan
+
+_USAGE_COLUMN = re.compile(rf'\b{USAGE}\."?(\w+)')
 
 _GENERATIONS_MAX = 32
 """Sessions start sessions start sessions; relations that run in a circle end here."""
@@ -77,11 +80,12 @@ def work_tables(dialect: Dialect, plan: Plan) -> list[str]:
         f"SELECT line.session_id, {above}, line.generation + 1 FROM line JOIN links ON links.session_id = line.above "
         f"{fresh} AND line.generation < {_GENERATIONS_MAX}"
     )
+    rows = dialect.usages(frozenset(("session_id", "parent_session_id")))
     inherited = f"SELECT line.session_id, {facts} FROM line JOIN own ON own.session_id = line.above GROUP BY 1"
     return [
         f"{TASKS} AS ({by_task})",
         f"own AS (SELECT session_id, {facts} FROM ({listed}) AS t GROUP BY session_id)",
-        "links AS (SELECT DISTINCT session_id, parent_session_id FROM usages WHERE parent_session_id <> '')",
+        f"links AS (SELECT DISTINCT session_id, parent_session_id FROM {rows} WHERE parent_session_id <> '')",
         f"line AS ({climb})",
         f"{RUNS} AS (SELECT * FROM own UNION ALL {inherited})",
     ]
@@ -90,11 +94,14 @@ def work_tables(dialect: Dialect, plan: Plan) -> list[str]:
 # ---- usages ---------------------------------------------------------------------------------------------------------
 
 
-def usage_source(plan: Plan) -> str:
-    """Usages, joined with what the plan needs beside them; charges alone where nothing else is asked for."""
+def usage_source(plan: Plan, dialect: Dialect, read: Iterable[str]) -> str:
+    """Usages, joined with what the plan needs beside them; charges alone where nothing else is asked for.
+
+    `read` is what the statement says of usages: the narrowest table that holds those columns is taken.
+    """
     if plan.charges_alone:
         return f"charges AS {CHARGES}"
-    source = f"usages AS {USAGE}"
+    source = f"{dialect.usages(frozenset(_USAGE_COLUMN.findall(' '.join(read))))} AS {USAGE}"
     if plan.with_charges:
         source += f" JOIN charges AS {CHARGES} ON {CHARGES}.seq = {USAGE}.seq"
     if plan.with_work:
@@ -108,7 +115,8 @@ def usage_conditions(statement: Statement, plan: Plan) -> list[str]:
     filters = [filter_condition(statement, one, item, usage_value(statement, one)) for one, item in plan.filters]
     only_counted = plan.query.counted_only and not plan.with_superseded
     if plan.charges_alone:
-        counted = [f"{CHARGES}.seq NOT IN (SELECT seq FROM usages WHERE NOT counted)"] if only_counted else []
+        rows = statement.dialect.usages(frozenset(("seq", "counted")))
+        counted = [f"{CHARGES}.seq NOT IN (SELECT seq FROM {rows} WHERE NOT counted)"] if only_counted else []
         return [*counted, *period_conditions(statement, plan, CHARGES), *filters]
     wheres = [f"{USAGE}.counted"] if only_counted else []
     wheres += period_conditions(statement, plan, USAGE)
@@ -134,7 +142,8 @@ def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     ]
     selected = [*keys, *sums, *_session_parts(statement, plan, guard=guard)] or ["count(*) AS n"]
     groups = [str(place + 1) for place in range(len(keys))]
-    rows = select(selected, usage_source(plan), usage_conditions(statement, plan), groups)
+    wheres = usage_conditions(statement, plan)
+    rows = select(selected, usage_source(plan, statement.dialect, [*selected, *wheres]), wheres, groups)
     names = [*bucket_name(plan), *key_names(plan)]
     again = [f"sum(a{place}) AS a{place}" for place in range(len(sums))]
     if plan.session_sums:

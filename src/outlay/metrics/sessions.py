@@ -123,7 +123,8 @@ def list_sessions(reader: Reader, query: Query, *, limit: int = 100) -> list[Ses
     tables = work_tables(statement.dialect, plan)
     columns = ", ".join([f"{USAGE}.session_id AS session", *_session_columns(statement)])
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
-    tables.append(f"runs AS (SELECT {columns} FROM {usage_source(plan)} WHERE {' AND '.join(wheres)} GROUP BY 1)")
+    source = usage_source(plan, statement.dialect, [columns, *wheres])
+    tables.append(f"runs AS (SELECT {columns} FROM {source} WHERE {' AND '.join(wheres)} GROUP BY 1)")
     tables.append(
         "ended AS (SELECT DISTINCT " + statement.dialect.elements("session_ids") + " AS session FROM outcomes)"
     )
@@ -142,7 +143,8 @@ def peak_sessions(reader: Reader, query: Query) -> int:
     tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect, plan))} " if plan.with_work else ""
     first, last = _first(statement.dialect), _last(statement.dialect)
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
-    source = f"{usage_source(plan)} WHERE {' AND '.join(wheres)} GROUP BY {USAGE}.session_id"
+    usages = usage_source(plan, statement.dialect, [first, last, *wheres])
+    source = f"{usages} WHERE {' AND '.join(wheres)} GROUP BY {USAGE}.session_id"
     table = reader.rows(f"{tables}SELECT {first} AS first, {last} AS last FROM {source}", statement.parameters)
     starts = np.sort(table.column("first").to_numpy())
     ends = np.sort(table.column("last").to_numpy())
