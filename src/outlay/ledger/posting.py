@@ -173,13 +173,13 @@ class Clerk:
     def _append_usages(self, transaction: Transaction, usages: pa.Table | None, seqs: pa.Array | None) -> None:
         if usages is None or not usages.num_rows:
             return
+        self._latest_us = max(self._latest_us, pc.max(usages.column("time").cast(pa.int64())).as_py())
         if seqs is None:
             first, self._seq = self._seq, self._seq + usages.num_rows
             seqs = pa.array(np.arange(first, self._seq))
             stated = stated_mask(usages)
         else:
             stated, usages = usages.column("stated"), usages.drop_columns(["stated"])
-        self._latest_us = max(self._latest_us, pc.max(usages.column("time").cast(pa.int64())).as_py())
         charged = self.prices.charge(usages)
         rows = charged.usages.append_column("stated", stated)
         count = rows.num_rows
