@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,7 @@ DEFAULT_PORT = 4318
 """Where every OpenTelemetry SDK sends OTLP over HTTP when nobody says otherwise."""
 
 _BACKLOG = 2048
+_COLLECT_AFTER = 50_000  # objects; batches are few large arrays, which no collection frees sooner
 _GRACE_S = 10
 _KEEP_ALIVE_S = 75  # exporters send every few seconds; a new connection a batch would cost more than the batch
 
@@ -68,6 +70,8 @@ def serve(
         timeout_graceful_shutdown=_GRACE_S,
     )
     owner = Owner(url, os.getpid(), own_key)
+    gc.freeze()  # what was loaded to start lives as long as the server: no collection need look at it again
+    gc.set_threshold(_COLLECT_AFTER)
 
     def started() -> None:
         announce(house.home, owner)

@@ -36,12 +36,13 @@ WAITING_BYTES_MAX = 256 * 1024 * 1024
 
 GROUP_BODIES_MAX = 16
 GROUP_BYTES_MAX = 16 * 1024 * 1024
+GATHER_S = 0.004  # not money: seconds that bodies of several senders wait for each other
 POST_ROWS_MAX = 65_536
 """Rows of one posting: larger groups cost less a row, smaller ones are seen sooner."""
 
 LINGER_S = 0.4  # not money: seconds that the first batch of a posting waits for others
 WAITING_POSTINGS_MAX = 64
-SETTLE_PAUSE_S = 0.5  # not money: seconds
+SETTLE_PAUSE_S = 1  # a trace that is still being told is not looked at again for every line
 SETTLE_SHARE = 10
 """Settling takes at most one part in this many of the clerk's time, however large the books are."""
 
@@ -111,6 +112,7 @@ class Intake:
         self._settle_pause: float = SETTLE_PAUSE_S
         self._unsettled = True
         self._unwritten_rows = 0
+        self._crowded = False
         self._checkpoint_after = time.monotonic()
         self._problems: deque[Problem] = deque(maxlen=PROBLEMS_MAX)
         self._closing = threading.Event()
@@ -232,16 +234,20 @@ class Intake:
                 return
 
     def _group(self, first: _Body) -> tuple[list[_Body], bool]:
+        """The bodies to decode together; where several senders are at work, the first waits a moment for the rest."""
         group, size = [first], len(first.data)
+        until = time.monotonic() + (GATHER_S if self._crowded else 0)
         while len(group) < GROUP_BODIES_MAX and size < GROUP_BYTES_MAX:
             try:
-                body = self._bodies.get_nowait()
+                left = until - time.monotonic()
+                body = self._bodies.get(timeout=left) if left > 0 else self._bodies.get_nowait()
             except queue.Empty:
                 break
             if body is None:
                 return group, True
             group.append(body)
             size += len(body.data)
+        self._crowded = len(group) > 1
         return group, False
 
     def _write_group(self, group: Sequence[_Body], encoding: Encoding) -> None:
