@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal
 
+from outlay.core.money import decimal_text
+
 MINUS = "\N{MINUS SIGN}"
 THIN_SPACE = "\N{THIN SPACE}"
 
@@ -29,6 +31,11 @@ def money(text: str, currency: str = "USD") -> str:
     if rounded >= _HUNDRED:
         rounded = rounded.quantize(_ONE)
     return ("" if amount >= 0 else MINUS) + _with_sign(f"{rounded:,f}", currency)
+
+
+def nano(amount_nano: int, currency: str = "USD") -> str:
+    """Whole nano-units in the same form: 9_841_200_000 → `$9.84`."""
+    return money(decimal_text(amount_nano), currency)
 
 
 def rate(text: str, unit: str, currency: str = "USD") -> str:

@@ -23,6 +23,7 @@ from outlay.metrics.outcomes import OutcomeRow, outcomes_of_session
 from outlay.metrics.parts import USAGE, Statement
 from outlay.metrics.plan import plan_of_usages
 from outlay.metrics.query import Query
+from outlay.metrics.why import Reason, reasons_of, usual_cost_nano
 
 USAGES_MAX = 10_000
 """A longer session is cut: its figures still cover all of it, and `usages_left_out` says how many are not listed."""
@@ -45,7 +46,10 @@ class ChargeRow:
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """One step of a session, in order of time; `depth` counts the steps around it, 0 is the outermost."""
+    """One step of a session, in order of time; `depth` counts the steps around it, 0 is the outermost.
+
+    A step `bears` where quantities or cost are its own; the others only hold steps together.
+    """
 
     id: str
     depth: int
@@ -60,6 +64,7 @@ class UsageRow:
     failed: bool
     error_type: str
     reason: str
+    bears: bool
     counted: bool
     why_not_counted: str
     input_tokens: int
@@ -74,7 +79,8 @@ class SessionDetail:
     """A session with everything under it. `cost_nano` is its own known cost; `unpriced_usages` says what it lacks.
 
     Amounts of several currencies are never added: the costs are then None and `cost_by_centre` is empty.
-    `tree_cost_nano` adds the known cost of the sessions it started, and of those they started.
+    `tree_cost_nano` adds the known cost of the sessions it started, and of those they started. `usual_cost_nano` is
+    what a session of this feature cost on average in the thirty days before it began; `reasons` say where it went.
     """
 
     session: str
@@ -93,6 +99,8 @@ class SessionDetail:
     outcomes: tuple[OutcomeRow, ...]
     usages: tuple[UsageRow, ...]
     usages_left_out: int
+    usual_cost_nano: int | None
+    reasons: tuple[Reason, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,25 +174,30 @@ def session_detail(reader: Reader, session: str) -> SessionDetail:
     charges = _charges(reader, dialect, [row["seq"] for row in listed])
     currencies = tuple(sorted({row["currency"] or DEFAULT_CURRENCY for row in counted if row["amount_nano"]}))
     own = _cost(counted) if len(currencies) < 2 else None
+    under = _cost_of(reader, dialect, below)
+    first_seen_ns = min(_ns(row["time"]) for row in usages)
+    last_seen_ns = max(_ns(row["time"]) + (row["duration_ms"] or 0) * 1_000_000 for row in usages)
+    envelope = _envelope(counted or usages)
+    steps = _steps(listed, charges)
     return SessionDetail(
         session=session,
         state=_state(_facts_of(counted), has_outcome=bool(outcomes)),
         parent_session=parents.get(session, ""),
         root_session=_root(parents, session),
         child_sessions=tuple(sorted(child for child, parent in parents.items() if parent == session)),
-        envelope={
-            key: counted[0][key] if counted else usages[0][key] for key in ("team", "feature", "agent", "environment")
-        },
-        first_seen_ns=min(_ns(row["time"]) for row in usages),
-        last_seen_ns=max(_ns(row["time"]) + (row["duration_ms"] or 0) * 1_000_000 for row in usages),
+        envelope=envelope,
+        first_seen_ns=first_seen_ns,
+        last_seen_ns=last_seen_ns,
         cost_nano=own,
-        tree_cost_nano=_known([own, _cost_of(reader, dialect, below)]) if len(currencies) < 2 else None,
+        tree_cost_nano=_known([own, under]) if len(currencies) < 2 else None,
         cost_by_centre=_by_centre(counted) if len(currencies) < 2 else {},
         currencies=currencies,
         unpriced_usages=sum(row["unpriced_meters"] > 0 for row in counted),
         outcomes=tuple(outcomes),
-        usages=_steps(listed, charges),
+        usages=steps,
         usages_left_out=len(usages) - len(listed),
+        usual_cost_nano=usual_cost_nano(reader, envelope["feature"], first_seen_ns),
+        reasons=reasons_of(steps, own, under or 0),
     )
 
 
@@ -278,6 +291,10 @@ _DETAIL = (
 )
 
 
+def _envelope(usages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {key: usages[0][key] for key in ("team", "feature", "agent", "environment")}
+
+
 def _usages(reader: Reader, dialect: Dialect, session: str) -> list[dict[str, Any]]:
     statement = Statement(dialect)
     keys = {"fact": "fact_key", "parent": "parent_key"}
@@ -333,6 +350,7 @@ _SAME = (
     "failed",
     "error_type",
     "reason",
+    "bears",
     "counted",
     "why_not_counted",
     "input_tokens",

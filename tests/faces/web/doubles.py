@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from outlay.core.errors import QueryError
 from outlay.core.period import Grain, ns_of
 from outlay.metrics.answer import Answer
 from outlay.metrics.query import Query
+from outlay.metrics.sessions import SessionDetail
 
 NOW = datetime(2026, 11, 23, 14, 52, tzinfo=UTC)
 
@@ -30,6 +32,10 @@ def work(days_ago: float, cost: str, centre: str = "inference", **facts: Any) ->
         "model_tier": "mid" if centre == "inference" else "",
         "outcome": "done",
         "task": "",
+        "agent": "kyc-agent",
+        "customer": "(untagged)",
+        "user": "(none)",
+        "model": "gpt-5.4",
     }
     return row | facts
 
@@ -81,6 +87,7 @@ MEASURES: dict[str, Callable[[Rows], str | int | None]] = {
     "outcome_value": lambda rows: str(146 * _tasks(rows, "done")),
     "sessions": lambda rows: len({row["session"] for row in rows}),
     "session_seconds": lambda rows: str(2_280 * len({row["session"] for row in rows})),
+    "cost_per_session": lambda rows: _ratio(_cost(rows), len({row["session"] for row in rows})),
     "usages": len,
     "retries": lambda rows: sum(row["centre"] == "retries" for row in rows),
     "total_tokens": lambda rows: 1_000_000 * len(rows),
@@ -112,6 +119,10 @@ class Miniature:
             else []
         )
         return Answer({}, _ranked(told, query), _measured(query, rows), self._coverage(rows))
+
+    def session(self, session_id: str) -> SessionDetail:
+        """See Books."""
+        raise QueryError(f'no session is called "{session_id}"', hint="outlay sessions lists them")
 
     def counters(self) -> Mapping[str, int | str]:
         """See Books."""

@@ -99,21 +99,40 @@ def test_the_numbers_on_the_page_are_the_api_s(browser: Any, address: str) -> No
     assert said == []
 
 
+def place(address: str, name: str) -> str:
+    """The address of a page; that of one session, or of two, needs sessions that are there."""
+    if name in {"/", "/sessions"}:
+        return address + name
+    dearest = [row["session"] for row in asked(address, "/api/v1/sessions?top=2")["rows"]][:2]
+    return (
+        f"{address}/sessions/{dearest[0]}"
+        if name == "/sessions/…"
+        else f"{address}/compare?a={dearest[0]}&b={dearest[1]}"
+    )
+
+
+PAGES = ("/", "/sessions", "/sessions/…", "/compare")
+
+
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 768, 1440])
-def test_nothing_overflows_and_the_console_is_silent(browser: Any, address: str, theme: str, width: int) -> None:
-    page, said = opened(browser, address, theme=theme, width=width)
+def test_nothing_overflows_and_the_console_is_silent(
+    browser: Any, address: str, theme: str, width: int, name: str
+) -> None:
+    page, said = opened(browser, place(address, name), theme=theme, width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width + OVERFLOW_PX_MAX
     assert said == []
 
 
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_there_is_no_barrier(browser: Any, address: str, theme: str) -> None:
+def test_there_is_no_barrier(browser: Any, address: str, theme: str, name: str) -> None:
     context = browser.new_context(
         color_scheme=theme, bypass_csp=True
     )  # the policy rightly keeps an injected script out
     page = context.new_page()
-    page.goto(address)
+    page.goto(place(address, name))
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     assert len(found["passes"]) > 20
@@ -156,6 +175,23 @@ def test_the_focus_can_be_seen_and_a_bar_tells_its_figures(browser: Any, address
     assert tip.is_visible()
     assert "Inference $" in tip.inner_text()
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_a_session_s_page_says_what_the_api_says(browser: Any, address: str) -> None:
+    dearest = asked(address, "/api/v1/sessions?top=1")["rows"][0]
+    page, said = opened(browser, f"{address}/sessions/{dearest['session']}")
+    numbers = dict(
+        zip(
+            [text.inner_text() for text in page.query_selector_all(".number h2")],
+            [text.inner_text() for text in page.query_selector_all(".number .value b")],
+            strict=True,
+        )
+    )
+    assert numbers["Full cost"] == formats.money(dearest["cost"])
+    assert numbers["Steps"] == formats.count(dearest["usages"])
+    page.click("details summary >> nth=0")
+    assert page.locator("details li >> nth=0").is_visible()
+    assert said == []
 
 
 def test_it_prints_on_white_without_its_controls(browser: Any, address: str) -> None:

@@ -23,7 +23,7 @@ ENTRIES: dict[str, Entry] = {
     "import": Entry(f"{_HERE}.imports:import_", "Read files of any known format into the books."),
     "spend": Entry(f"{_HERE}.spend:spend", "What was spent, by whatever you want to split it by."),
     "sessions": Entry(f"{_HERE}.sessions:sessions", "The dearest sessions, or one of them."),
-    "session": Entry(f"{_HERE}.sessions:session", "One session, usage by usage."),
+    "session": Entry(f"{_HERE}.sessions:session", "One session, usage by usage, and why it cost what it cost."),
     "outcomes": Entry(f"{_HERE}.outcomes:outcomes", "Tasks that came to an end, and what a completed one cost."),
     "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, import, check."),
     "reprice": Entry(f"{_HERE}.reprice:reprice", "Value a period again at today's price book."),

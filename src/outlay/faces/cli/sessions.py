@@ -10,6 +10,7 @@ from outlay.faces.cli.books import open_desk
 from outlay.faces.cli.coverage import coverage_line, session_line
 from outlay.faces.cli.options import Context, asked, current, question, shared
 from outlay.faces.cli.output import show
+from outlay.faces.reasons import why_dear
 
 _COLUMNS = ("time", "operation", "centre", "name", "model", "input_tokens", "output_tokens", "cost", "remark")
 
@@ -42,7 +43,7 @@ def sessions(session_id: str | None, **options: Any) -> None:
 @click.argument("session_id", metavar="ID")
 @shared
 def session(session_id: str) -> None:
-    """One session, usage by usage."""
+    """One session, usage by usage, and why it cost what it cost."""
     _show_session(current(), session_id)
 
 
@@ -53,7 +54,8 @@ def _show_session(context: Context, session_id: str) -> None:
         show(context, reply)
         return
     rows = [_step(row) for row in reply["rows"]]
-    show(context, {**reply, "rows": rows}, columns=_COLUMNS, title=session_line(reply), footer=coverage_line(reply))
+    footer = " ".join([*why_dear(reply["total"]), coverage_line(reply)])
+    show(context, {**reply, "rows": rows}, columns=_COLUMNS, title=session_line(reply), footer=footer)
 
 
 def _step(row: dict[str, Any]) -> dict[str, Any]:

@@ -82,9 +82,14 @@ class Choice:
         """From the start of the first bucket up to now."""
         return Period(ns_of(self.buckets[0]), ns_of(self.now))
 
+    @property
+    def said(self) -> dict[str, str]:
+        """The choice in the words of an address; what was not chosen is empty."""
+        return {"period": self.window.name, **{name: getattr(self, name) for name in FILTERS}}
+
     def address(self, **changes: str) -> str:
         """The address of this page with some of the choices changed; an empty one falls away."""
-        said = {"period": self.window.name, **{name: getattr(self, name) for name in FILTERS}, **changes}
+        said = {**self.said, **changes}
         return "/?" + urlencode({name: value for name, value in said.items() if value})
 
 

@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from outlay.core.period import Grain, Period
 from outlay.faces.web.choice import Choice
 from outlay.metrics.answer import Answer
+from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Order, Query
+from outlay.metrics.sessions import SessionDetail
 
 SESSIONS_SHOWN = 8
 FEATURES_SHOWN = 15
@@ -47,9 +49,22 @@ class Books(Protocol):
         """The answer to a question."""
         ...
 
+    def session(self, session_id: str) -> SessionDetail:
+        """One session with its steps; QueryError where there is none of that id."""
+        ...
+
     def counters(self) -> Mapping[str, int | str]:
         """What came in, and `metered_through`, the time of the latest fact."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFigures:
+    """The first sessions by some measure, what they were, and their cost by centre."""
+
+    ranked: Answer
+    facts: Answer
+    centres: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +86,16 @@ class Figures:
     feature_trend: Answer
     tiers: Answer
     tiers_before: Answer
-    sessions: Answer
-    session_facts: Answer
-    session_centres: Answer
+    sessions: SessionFigures
     options: Mapping[str, Sequence[str]]
     counters: Mapping[str, int | str]
 
 
 def collect(books: Books, choice: Choice) -> Figures:
     """Ask everything. The same moment ends every question, so that the figures belong together."""
-    asks = _Asking(books, choice)
-    by_cost = Order("cost")
+    asks = Asking(books, choice)
     feature = ("cost", "tasks_completed", "completion_rate", "cost_per_completed_task", "retry_cost")
     team = ("cost", "sessions", "tasks_completed", "cost_per_completed_task", "hidden_share")
-    sessions = asks(("cost", "usages", "retries", "session_seconds"), ("session",), top=SESSIONS_SHOWN)
-    shown = tuple(str(row["session"]) for row in sessions.rows if row["session"] != "(other)")
-    these = (Filter("session", shown),) if shown else ()
     return Figures(
         choice=choice,
         now=asks(HEADLINE),
@@ -105,15 +114,13 @@ def collect(books: Books, choice: Choice) -> Figures:
         ),
         tiers=asks(("inference_cost",), ("model_tier",)),
         tiers_before=asks(("inference_cost",), ("model_tier",), period=choice.before),
-        sessions=sessions,
-        session_facts=asks(("cost",), ("session", "feature", "team", "outcome"), order=by_cost, where=these),
-        session_centres=asks(("cost",), ("session", "centre"), where=these),
+        sessions=session_figures(asks, SESSIONS_SHOWN),
         options={name: asks.options(name) for name in ("team", "environment")},
         counters=books.counters(),
     )
 
 
-class _Asking:
+class Asking:
     """Asks with the choice's filters, and its window where no other period is named."""
 
     def __init__(self, books: Books, choice: Choice) -> None:
@@ -130,6 +137,7 @@ class _Asking:
         order: Order | None = None,
         where: tuple[Filter, ...] = (),
     ) -> Answer:
+        """The answer to one question within the choice."""
         filters = (*self._choice.where, *where)
         return self._books.ask(Query(measures, by, grain, filters, period or self._choice.period, top=top, order=order))
 
@@ -139,6 +147,20 @@ class _Asking:
             Query(("cost",), (dimension,), top=OPTIONS_MAX, order=Order(dimension, descending=False))
         )
         return tuple(str(row[dimension]) for row in answer.rows if row[dimension] != "(other)")
+
+
+def session_figures(
+    asks: Asking, top: int, order: Order | None = None, where: tuple[Filter, ...] = ()
+) -> SessionFigures:
+    """The first `top` sessions in an order, the dearest where none is named."""
+    ranked = asks(("cost", "usages", "retries", "session_seconds"), ("session",), top=top, order=order, where=where)
+    shown = tuple(str(row["session"]) for row in ranked.rows if row["session"] != OTHER)
+    these = (Filter("session", shown),) if shown else ()
+    return SessionFigures(
+        ranked=ranked,
+        facts=asks(("cost",), ("session", "feature", "team", "outcome"), order=Order("cost"), where=these),
+        centres=asks(("cost",), ("session", "centre"), where=these),
+    )
 
 
 def bucket_of(row: Row) -> datetime:

@@ -13,14 +13,18 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from outlay import __version__
-from outlay.core.errors import OutlayError
+from outlay.core.errors import OutlayError, QueryError
 from outlay.faces.web.choice import parse_choice
+from outlay.faces.web.compare import compare_page
 from outlay.faces.web.figures import Books, collect
-from outlay.faces.web.view import page_of
+from outlay.faces.web.session import session_address, session_page
+from outlay.faces.web.sessions import parse_listing, sessions_page
+from outlay.faces.web.view import CENTRES, page_of
+from outlay.metrics.sessions import SessionDetail
 
 ASSETS = {
     "outlay.css": "text/css; charset=utf-8",
@@ -33,15 +37,27 @@ log = logging.getLogger("outlay.web")
 
 
 def routes(books: Books) -> list[BaseRoute]:
-    """The page at `/` and the files it needs, over open books."""
+    """The pages and the files they need, over open books."""
 
-    async def page(request: Request) -> Response:
-        return await run_in_threadpool(_answer, books, dict(request.query_params))
+    def at(answer: Callable[[Books, Request, datetime], Response]) -> Callable[[Request], Awaitable[Response]]:
+        async def page(request: Request) -> Response:
+            return await run_in_threadpool(_shown, answer, books, request)
 
+        return page
+
+    pages = [
+        Route(path, at(answer), methods=["GET"])
+        for path, answer in (
+            ("/", _overview),
+            ("/sessions", _sessions),
+            ("/sessions/{id:path}", _session),
+            ("/compare", _compare),
+        )
+    ]
     files = [
         Route(path, _file(name, kind), methods=["GET"]) for name, kind in ASSETS.items() for path in (asset_path(name),)
     ]
-    return [Route("/", page, methods=["GET"]), *files]
+    return [*pages, *files]
 
 
 @cache
@@ -77,15 +93,50 @@ def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def _answer(books: Books, parameters: dict[str, str]) -> Response:
+def _shown(answer: Callable[[Books, Request, datetime], Response], books: Books, request: Request) -> Response:
     now = datetime.now(UTC)
     try:
-        page = page_of(collect(books, parse_choice(parameters, now)))
+        return answer(books, request, now)
     except OutlayError as error:
         if error.status >= 500:
             log.exception("page: %s", error.message)
-        return _html("error.html", error.status, error=error, since=f"{now:%H:%M:%S}")
-    return _html("page.html", 200, **page)
+        return _html("error.html", error.status, here="", error=error, since=f"{now:%H:%M:%S}")
+
+
+def _overview(books: Books, request: Request, now: datetime) -> Response:
+    page = page_of(collect(books, parse_choice(request.query_params, now)))
+    return _html("page.html", 200, here="/", **page)
+
+
+def _sessions(books: Books, request: Request, now: datetime) -> Response:
+    asked = request.query_params.get("id", "").strip()
+    if asked:
+        return RedirectResponse(session_address(asked), 303)
+    listing = parse_listing(request.query_params, parse_choice(request.query_params, now))
+    return _html("sessions.html", 200, here="/sessions", **sessions_page(books, listing, CENTRES))
+
+
+def _session(books: Books, request: Request, _: datetime) -> Response:
+    first = request.query_params.get("from", "")
+    detail = _found(books, request.path_params["id"])
+    told = session_page(detail, CENTRES, int(first) if first.isdecimal() and len(first) < 10 else 0)
+    return _html("session.html", 200, here="/sessions", **told)
+
+
+def _compare(books: Books, request: Request, _: datetime) -> Response:
+    one, other = (request.query_params.get(name, "").strip() for name in ("a", "b"))
+    if not one or not other:
+        return _html("compare.html", 200, here="/sessions", sides=(), a=one, b=other)
+    told = compare_page(_found(books, one), _found(books, other), CENTRES)
+    return _html("compare.html", 200, here="/sessions", a=one, b=other, **told)
+
+
+def _found(books: Books, session: str) -> SessionDetail:
+    try:
+        return books.session(session)
+    except QueryError as error:
+        error.status = 404  # nothing is wrong with the address: there is no such session
+        raise
 
 
 def _html(template: str, status: int, **told: object) -> Response:

@@ -13,7 +13,7 @@ from outlay.core.outcome import OutcomeStatus
 from outlay.faces import formats
 from outlay.faces.web import charts
 from outlay.faces.web.changes import change_of, decimal_of
-from outlay.faces.web.figures import Figures, Row, bucket_of
+from outlay.faces.web.figures import Figures, Row, SessionFigures, bucket_of
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.measures import UNKNOWN
@@ -36,12 +36,12 @@ def teams(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
             "team": row["team"],
             "href": "" if row["team"] == OTHER else figures.choice.address(team=str(row["team"])),
             "bar": charts.scaled_stack(parts[_key(row, ("team",))], whole, str(row["team"])),
-            "cost": _money(row.get("cost")),
+            "cost": money(row.get("cost")),
             "share": _part(row.get("cost"), total),
             "change": change_of(row.get("cost"), before.get(_key(row, ("team",)), {}).get("cost")),
-            "sessions": _count(row.get("sessions")),
-            "hidden": _share(row.get("hidden_share")),
-            "completed": _count(row.get("tasks_completed")),
+            "sessions": count(row.get("sessions")),
+            "hidden": share(row.get("hidden_share")),
+            "completed": count(row.get("tasks_completed")),
             "per_task": _per_task(row),
         }
         for row in figures.teams.rows
@@ -72,9 +72,9 @@ def features(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
                 "feature": row["feature"],
                 "team": "" if other or row["team"] == row["feature"] else row["team"],
                 "href": "" if other else figures.choice.address(feature=str(row["feature"])),
-                "cost": _money(row.get("cost")),
-                "completed": _count(row.get("tasks_completed")),
-                "completion": _share(row.get("completion_rate")),
+                "cost": money(row.get("cost")),
+                "completed": count(row.get("tasks_completed")),
+                "completion": share(row.get("completion_rate")),
                 "bar": charts.micro_stack(parts[key], str(row["feature"])),
                 "spark": charts.sparkline(values, moved.tone if moved else "plain", words),
                 "per_task": _per_task(row),
@@ -104,12 +104,12 @@ def tiers(figures: Figures) -> dict[str, Any]:
     return {"rows": rows, "key": charts.key({_kind(name): word for name, word in TIERS.items() if name in seen})}
 
 
-def sessions(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
-    """The dearest sessions."""
-    facts = {_key(row, ("session",)): row for row in reversed(figures.session_facts.rows)}
-    parts = _parts(figures.session_centres.rows, ("session",), "centre", centres)
+def sessions(found: SessionFigures, centres: Centres) -> list[dict[str, Any]]:
+    """A row a session, in the order in which they were ranked."""
+    facts = {_key(row, ("session",)): row for row in reversed(found.facts.rows)}
+    parts = _parts(found.centres.rows, ("session",), "centre", centres)
     rows: list[dict[str, Any]] = []
-    for row in figures.sessions.rows:
+    for row in found.ranked.rows:
         key = _key(row, ("session",))
         if row["session"] == OTHER:
             continue
@@ -119,19 +119,24 @@ def sessions(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
         rows.append(
             {
                 "session": row["session"],
-                "href": "/api/v1/sessions/" + quote(str(row["session"]), safe=""),
+                "href": "/sessions/" + quote(str(row["session"]), safe=""),
                 "feature": fact.get("feature", UNKNOWN),
                 "team": "" if fact.get("team") == fact.get("feature") else fact.get("team", ""),
                 "alive": formats.duration(str(alive)) if alive is not None else UNKNOWN,
-                "steps": _count(row.get("usages")),
-                "retries": _count(row.get("retries")),
+                "steps": count(row.get("usages")),
+                "retries": count(row.get("retries")),
                 "bar": charts.micro_stack(parts[key], str(row["session"])),
-                "cost": _money(row.get("cost")),
+                "cost": money(row.get("cost")),
                 "outcome": outcome,
-                "tone": _STATES.get(outcome, "plain"),
+                "tone": outcome_tone(outcome),
             }
         )
     return rows
+
+
+def outcome_tone(outcome: str) -> str:
+    """The colour of a verdict: good, bad, warn, or plain where none was reported."""
+    return _STATES.get(outcome, "plain")
 
 
 def frontier(answer: Answer) -> str | None:
@@ -182,11 +187,13 @@ def _key(row: Row, by: Key) -> Key:
     return tuple(str(row[name]) for name in by)
 
 
-def _money(value: object) -> str:
+def money(value: object) -> str:
+    """An amount as a person reads it."""
     return UNPRICED if decimal_of(value) is None else formats.money(str(value))
 
 
-def _share(value: object) -> str:
+def share(value: object) -> str:
+    """A ratio in per cent."""
     return UNKNOWN if decimal_of(value) is None else formats.share(str(value))
 
 
@@ -195,9 +202,10 @@ def _part(value: object, whole: object) -> str:
     return UNKNOWN if part is None or not total else formats.share(str(part / total))
 
 
-def _count(value: object) -> str:
+def count(value: object) -> str:
+    """A whole number."""
     return formats.count(value) if isinstance(value, int) else UNKNOWN
 
 
 def _per_task(row: Row) -> str:
-    return _money(row.get("cost_per_completed_task")) if row.get("tasks_completed") else "no task"
+    return money(row.get("cost_per_completed_task")) if row.get("tasks_completed") else "no task"

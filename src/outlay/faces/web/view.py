@@ -17,6 +17,7 @@ from outlay.faces.web import charts, tables, trends
 from outlay.faces.web.changes import Change, change_of, decimal_of
 from outlay.faces.web.choice import WINDOWS, Choice
 from outlay.faces.web.figures import Figures
+from outlay.faces.web.tables import count, money, share
 from outlay.metrics.measures import UNKNOWN
 
 CENTRES: Mapping[str, str] = {
@@ -44,21 +45,6 @@ class Number:
     against: str
 
 
-def money(value: object) -> str:
-    """An amount as a person reads it."""
-    return UNPRICED if decimal_of(value) is None else formats.money(str(value))
-
-
-def share(value: object) -> str:
-    """A ratio in per cent."""
-    return UNKNOWN if decimal_of(value) is None else formats.share(str(value))
-
-
-def count(value: object) -> str:
-    """A whole number."""
-    return formats.count(value) if isinstance(value, int) else UNKNOWN
-
-
 def page_of(figures: Figures) -> dict[str, Any]:
     """What the template of the page needs."""
     choice, total = figures.choice, figures.now.total
@@ -78,7 +64,7 @@ def page_of(figures: Figures) -> dict[str, Any]:
         "teams": tables.teams(figures, CENTRES),
         "features": tables.features(figures, CENTRES),
         "tiers": tables.tiers(figures),
-        "sessions": tables.sessions(figures, CENTRES),
+        "sessions": tables.sessions(figures.sessions, CENTRES),
         "total": {
             "cost": money(total.get("cost")),
             "sessions": count(total.get("sessions")),
