@@ -5,10 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from outlay.normalize.spans import facts_of_spans
@@ -79,15 +83,42 @@ def request(
     return made
 
 
-def json_of(made: ExportTraceServiceRequest) -> bytes:
+def log(event: str, attributes: Mapping[str, object] | None = None, **changes: object) -> LogRecord:
+    """A log record as Claude Code writes it: its event in the body, and without its prefix in an attribute."""
+    fields: dict[str, object] = {"time_unix_nano": START_NS + 10**9, "body": value_of(event)}
+    said = {"event.name": event.removeprefix("claude_code.")} | dict(attributes or {})
+    return LogRecord(**(fields | changes), attributes=pairs_of(said))
+
+
+def logs_request(
+    records: Sequence[LogRecord],
+    resource: Mapping[str, object] | None = None,
+    scope: tuple[str, str] = ("com.anthropic.claude_code.events", "2.1.330"),
+) -> ExportLogsServiceRequest:
+    """A request of log records with one resource and one scope."""
+    made = ExportLogsServiceRequest()
+    of_resource = made.resource_logs.add()
+    of_resource.resource.attributes.extend(pairs_of(resource or {}))
+    of_scope = of_resource.scope_logs.add()
+    of_scope.scope.name, of_scope.scope.version = scope
+    of_scope.log_records.extend(records)
+    return made
+
+
+def json_of(made: Message) -> bytes:
     """OTLP/JSON, whose ids are hex and whose enums are numbers, where protobuf's own JSON has base64 and names."""
-    told = MessageToDict(made, use_integers_for_enums=True)
-    for of_resource in told.get("resourceSpans", ()):
-        for of_scope in of_resource.get("scopeSpans", ()):
-            for one in of_scope.get("spans", ()):
-                for key in {"traceId", "spanId", "parentSpanId"} & one.keys():
-                    one[key] = base64.b64decode(one[key]).hex()
-    return json.dumps(told).encode()
+    return json.dumps(_with_hex_ids(MessageToDict(made, use_integers_for_enums=True))).encode()
+
+
+def _with_hex_ids(told: Any) -> Any:
+    if isinstance(told, list):
+        return [_with_hex_ids(item) for item in told]
+    if not isinstance(told, dict):
+        return told
+    return {
+        key: base64.b64decode(value).hex() if key in {"traceId", "spanId", "parentSpanId"} else _with_hex_ids(value)
+        for key, value in told.items()
+    }
 
 
 def facts_said(
@@ -96,7 +127,7 @@ def facts_said(
     """The facts and outcomes of one span that nothing is wrong with."""
     decoded = decode([request([span(1, attributes, **changes)], resource).SerializeToString()], "protobuf")
     assert not decoded.bodies[0].problems
-    return facts_of_spans(decoded.spans)
+    return facts_of_spans(decoded.rows)
 
 
 def fact_of(

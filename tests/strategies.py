@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from otlp_wire import pairs_of
+from otlp_wire import pairs_of, value_of
 from outlay.core.money import AMOUNT_NANO_MAX
 
 
@@ -205,6 +206,37 @@ def otlp_requests(draw: st.DrawFn) -> ExportTraceServiceRequest:
                 one.attributes.extend(pairs_of(draw(attributes())))
                 for name, said in draw(_events()):
                     one.events.add(name=name, attributes=pairs_of(said))
+    return made
+
+
+_EVENTS = (
+    *("api_request", "claude_code.api_request", "codex.sse_event", "gemini_cli.api_response", "user_prompt"),
+    *("gen_ai.evaluation.result", "gen_ai.client.inference.operation.details", "something else", ""),
+)
+
+
+@st.composite
+def otlp_logs_requests(draw: st.DrawFn) -> ExportLogsServiceRequest:
+    """A well-formed log request of any shape: events known and unknown, told by attribute, field or body."""
+    made = ExportLogsServiceRequest()
+    events = st.sampled_from(_EVENTS)
+    for _ in range(draw(st.integers(0, 2))):
+        of_resource = made.resource_logs.add()
+        of_resource.resource.attributes.extend(pairs_of(draw(attributes())))
+        for _ in range(draw(st.integers(0, 2))):
+            of_scope = of_resource.scope_logs.add()
+            of_scope.scope.name = draw(st.sampled_from(["com.anthropic.claude_code.events", "codex", ""]))
+            for _ in range(draw(st.integers(0, 4))):
+                one = of_scope.log_records.add(
+                    trace_id=draw(_ids(16)),
+                    span_id=draw(_ids(8)),
+                    event_name=draw(events),
+                    time_unix_nano=draw(_moments_ns()),
+                    observed_time_unix_nano=draw(_moments_ns()),
+                    body=value_of(draw(events | attribute_values())),
+                )
+                said = draw(attributes()) | draw(st.fixed_dictionaries({}, optional={"event.name": events}))
+                one.attributes.extend(pairs_of(said))
     return made
 
 

@@ -41,11 +41,13 @@ class FakeIntake:
     error: BaseException | None = None
     at_once: bool = True
     bodies: list[tuple[bytes, str]] = field(default_factory=list)
+    signals: list[str] = field(default_factory=list)
 
     def problems(self) -> list[Any]:
         return []
 
-    def submit(self, body: bytes, encoding: str) -> Future[Receipt]:
+    def submit(self, body: bytes, encoding: str, signal: str = "traces") -> Future[Receipt]:
+        self.signals.append(signal)
         if self.error is not None and self.at_once:
             raise self.error
         self.bodies.append((body, encoding))

@@ -187,6 +187,40 @@ class TestOneSignal:
         ]
         assert counted(*rows) == {"log", "elsewhere", "nowhere"}
 
+    def test_spans_of_a_session_are_not_added_to_its_logs(self) -> None:
+        told: dict[str, Any] = {"session_id": "run", "origin": "claude-code", "model_served": "claude-opus-5", **CALL}
+        rows: list[dict[str, Any]] = [
+            {"fact_id": "log", "signal": "log", **told, "model_served": "claude-opus-5[1m]"},
+            {"fact_id": "span", **told},
+            {"fact_id": "failed", **told, "failed": True, "input_tokens": None, "output_tokens": None},
+            {"fact_id": "another model", **told, "model_served": "claude-haiku-4-5"},
+            {"fact_id": "another service", **told, "origin": "tests"},
+            {"fact_id": "another session", **told, "session_id": "other"},
+            {"fact_id": "a tool", **told, "operation": "tool", "cost_nano": 5},
+        ]
+        assert set(resolved(*rows)) - counted(*rows) == {"span"}
+        assert resolved(*rows)["span"]["why_not_counted"] == "span of a session that is counted by its logs"
+        failure = rows[2] | {"fact_id": "log of it", "signal": "log"}
+        assert set(resolved(*rows, failure)) - counted(*rows, failure) == {"span", "failed"}
+
+    def test_answers_with_ids_are_paired_one_by_one(self) -> None:
+        told: dict[str, Any] = {"session_id": "run", "origin": "claude-code", "model_served": "claude-opus-5", **CALL}
+        rows: list[dict[str, Any]] = [
+            {"fact_id": "log", "signal": "log", "response_id": ANSWER, **told},
+            {"fact_id": "span", "response_id": ANSWER, **told},
+            {"fact_id": "its log was lost", "response_id": OTHER, **told},
+            {"fact_id": "nameless", **told},
+        ]
+        assert counted(*rows) == {"log", "its log was lost"}
+
+    def test_a_record_inside_a_call_is_that_call(self) -> None:
+        rows: list[dict[str, Any]] = [
+            span("outer", **CALL),
+            span("record", "outer", signal="log", **CALL),
+            span("another call", **CALL),
+        ]
+        assert counted(*rows) == {"record", "another call"}
+
     def test_calls_without_tokens_do_not_silence_the_metric(self) -> None:
         rows = [
             {"fact_id": "metric", "signal": "metric", "session_id": "run", **CALL},

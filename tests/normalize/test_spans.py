@@ -35,7 +35,7 @@ def outcomes(*spans: object) -> list[dict[str, object]]:
 
 @given(st.lists(otlp_requests(), max_size=2))
 def test_any_spans_become_facts_of_the_right_shape(requests: list) -> None:
-    spans = decode([made.SerializeToString() for made in requests], "protobuf").spans
+    spans = decode([made.SerializeToString() for made in requests], "protobuf").rows
     found = facts_of_spans(spans)
     assert conform(found.facts, FACTS).cast(FACTS).schema == FACTS
     assert conform(found.outcomes, OUTCOMES).cast(OUTCOMES).schema == OUTCOMES
@@ -48,7 +48,7 @@ def test_any_spans_become_facts_of_the_right_shape(requests: list) -> None:
 
 
 def test_no_spans_are_no_facts() -> None:
-    found = facts_of_spans(decode([], "protobuf").spans)
+    found = facts_of_spans(decode([], "protobuf").rows)
     assert (found.facts.schema, found.outcomes.schema, found.received) == (FACTS, OUTCOMES, 0)
 
 
@@ -343,7 +343,7 @@ def test_traffic_adds_up_to_what_was_sent(shared: Path, monkeypatch: pytest.Monk
     requests = [traffic.request(256) for _ in range(8)]
     for made in requests:
         totals.add(made)
-    found = facts_of_spans(decode([made.SerializeToString() for made in requests], "protobuf").spans)
+    found = facts_of_spans(decode([made.SerializeToString() for made in requests], "protobuf").rows)
     rows = found.facts.select(
         ["operation", "provider", "model_served", "input_tokens", "cache_read_tokens", "output_tokens"]
     ).to_pylist()

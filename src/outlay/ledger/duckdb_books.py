@@ -27,6 +27,7 @@ _TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
 
 _UNSETTLED_TREES = f"""
 WITH touched AS (SELECT DISTINCT tree_key FROM usage_rows WHERE {_TOUCHED} AND tree_key IS NOT NULL),
+logs AS (SELECT number FROM labels WHERE signal = 'log'),
 mine AS MATERIALIZED (
     SELECT u.tree_key, u.fact_key, u.parent_key, u.labels, u.bears, u.aggregate, u.counted, u.stated,
            u.inherited, u.attempt, u.failed, u.time
@@ -34,7 +35,7 @@ mine AS MATERIALIZED (
 uneven AS (
     SELECT tree_key FROM mine GROUP BY tree_key
     HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(aggregate) OR bool_or(NOT counted)
-        OR bool_or(inherited <> 0)),
+        OR bool_or(inherited <> 0) OR (bool_or(labels IN (FROM logs)) AND bool_or(labels NOT IN (FROM logs)))),
 nested AS (
     SELECT DISTINCT c.tree_key FROM mine c JOIN mine p ON c.parent_key = p.fact_key JOIN labels l ON l.number = p.labels
     WHERE p.bears AND l.operation IN ('chat', 'embedding', 'retrieval', 'rerank', 'guardrail', 'evaluation')),
@@ -50,11 +51,13 @@ SELECT tree_key FROM uneven UNION SELECT tree_key FROM nested UNION SELECT tree_
 
 _UNSETTLED_SESSIONS = f"""
 WITH touched AS (SELECT DISTINCT session_id FROM usage_rows WHERE {_TOUCHED} AND (stated & {_SESSION_BIT}) <> 0),
-metrics AS (SELECT number FROM labels WHERE signal = 'metric')
+metrics AS (SELECT number FROM labels WHERE signal = 'metric'),
+logs AS (SELECT number FROM labels WHERE signal = 'log')
 SELECT session_id FROM usage_rows u SEMI JOIN touched USING (session_id)
 GROUP BY session_id
 HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(inherited <> 0)
     OR (bool_or(labels IN (FROM metrics)) AND bool_or(labels NOT IN (FROM metrics)))
+    OR (bool_or(labels IN (FROM logs)) AND bool_or(labels NOT IN (FROM logs)))
 """
 
 _SAME_ANSWER = f"""
@@ -94,7 +97,19 @@ def _own(name: str) -> str:
     return f'CASE WHEN (stated & {bit}) <> 0 THEN "{name}" ELSE {empty} END AS "{name}"'
 
 
-_PLAIN = ("time", "operation", "signal", "bears", "aggregate", "attempt", "failed", "provider", "model", "cost_nano")
+_PLAIN = (
+    "time",
+    "operation",
+    "signal",
+    "origin",
+    "bears",
+    "aggregate",
+    "attempt",
+    "failed",
+    "provider",
+    "model",
+    "cost_nano",
+)
 _KEYS = tuple(Column(name, Kind.KEY) for name in ("usage_key", "fact_key", "parent_key", "tree_key"))
 _RELATIVES = f"""
 SELECT {", ".join(f"{c.name}::BLOB AS {c.name}" for c in _KEYS)}, {", ".join(_PLAIN)}, task_id, seq,

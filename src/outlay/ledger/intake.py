@@ -17,7 +17,6 @@ from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
 
 import pyarrow as pa
 
@@ -25,11 +24,8 @@ from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError
 from outlay.ledger.journal import Entry, EntryKind, Journal
 from outlay.ledger.posting import PROBLEMS_MAX, Clerk, PostReport
 from outlay.ledger.settling import settle
-from outlay.normalize.spans import facts_of_spans
+from outlay.ledger.signals import RAW, WAYS, Encoding, Signal, facts_of_raw
 from outlay.sources.facts import Batch
-from outlay.sources.otlp import decode, joined
-
-Encoding = Literal["protobuf", "json"]
 
 WAITING_BYTES_MAX = 256 * 1024 * 1024
 """Bodies that wait for the journal; beyond this a sender is asked to come back, instead of memory growing."""
@@ -63,7 +59,7 @@ _log = logging.getLogger("outlay.intake")
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What is durable of one body: `received` spans, of which `refused` were not taken, with the first problems."""
+    """What is durable of one body: `received` rows, of which `refused` were not taken, with the first problems."""
 
     received: int
     refused: int
@@ -74,6 +70,7 @@ class Receipt:
 class _Body:
     data: bytes
     encoding: Encoding
+    signal: Signal
     answer: Future[Receipt]
 
 
@@ -128,8 +125,8 @@ class Intake:
         """What keeps the clerk from posting at present; empty while all is well."""
         return self._state.trouble
 
-    def submit(self, body: bytes, encoding: Encoding) -> Future[Receipt]:
-        """Accept one OTLP trace body; the future resolves when its spans are durable.
+    def submit(self, body: bytes, encoding: Encoding, signal: Signal = "traces") -> Future[Receipt]:
+        """Accept one OTLP body; the future resolves when what it tells is durable.
 
         Raises StoreBusyError when too much waits already. The future fails with FormatError for a malformed body and
         with StoreFullError when the disk is full.
@@ -142,7 +139,7 @@ class Intake:
                 )
             self._state.waiting_bytes += len(body)
         answer: Future[Receipt] = Future()
-        self._bodies.put(_Body(body, encoding, answer))
+        self._bodies.put(_Body(body, encoding, signal, answer))
         return answer
 
     def take(self, batch: Batch) -> Future[PostReport]:
@@ -153,11 +150,12 @@ class Intake:
         answer: Future[PostReport] = Future()
         now = time.time_ns()
         with self._order:
-            entries = [(EntryKind.SPANS, batch.spans)] if batch.spans is not None else []
-            entries += [(EntryKind.FACTS, batch.facts), (EntryKind.OUTCOMES, batch.outcomes)]
+            raw = [(EntryKind.SPANS, batch.spans), (EntryKind.LOGS, batch.logs)]
+            told = next(((kind, table) for kind, table in raw if table is not None and table.num_rows), None)
+            entries = [told] if told else [(EntryKind.FACTS, batch.facts), (EntryKind.OUTCOMES, batch.outcomes)]
             number = self.journal.append([(kind, table) for kind, table in entries if table.num_rows], now)
-            if batch.spans is not None and batch.spans.num_rows:
-                posting = _Posting(number, EntryKind.SPANS, batch.spans, now, before, None, answer)
+            if told:
+                posting = _Posting(number, *told, now, before, None, answer)
             else:
                 posting = _Posting(number, EntryKind.FACTS, batch.facts, now, before, batch.outcomes, answer)
             self._postings.put(posting)
@@ -223,11 +221,13 @@ class Intake:
     def _write(self) -> None:
         while (body := self._bodies.get()) is not None:
             group, stop = self._group(body)
-            for encoding in ("protobuf", "json"):
-                # Whoever went away before this moment was promised nothing; from now on nobody can withdraw.
-                same = [one for one in group if one.encoding == encoding and one.answer.set_running_or_notify_cancel()]
-                if same:
-                    self._write_group(same, encoding)
+            # Whoever went away before this moment was promised nothing; from now on nobody can withdraw.
+            wanted = [one for one in group if one.answer.set_running_or_notify_cancel()]
+            alike: dict[tuple[Signal, Encoding], list[_Body]] = {}
+            for one in wanted:
+                alike.setdefault((one.signal, one.encoding), []).append(one)
+            for (signal, encoding), bodies in alike.items():
+                self._write_group(bodies, signal, encoding)
             with self._state.lock:
                 self._state.waiting_bytes -= sum(len(one.data) for one in group)
             if stop:
@@ -250,9 +250,10 @@ class Intake:
         self._crowded = len(group) > 1
         return group, False
 
-    def _write_group(self, group: Sequence[_Body], encoding: Encoding) -> None:
+    def _write_group(self, group: Sequence[_Body], signal: Signal, encoding: Encoding) -> None:
+        way = WAYS[signal]
         try:
-            decoded = decode([one.data for one in group], encoding)
+            decoded = way.decode([one.data for one in group], encoding)
             before = PostReport(
                 received=sum(body.received for body in decoded.bodies),
                 refused=sum(body.refused for body in decoded.bodies),
@@ -260,13 +261,13 @@ class Intake:
             )
             now = time.time_ns()
             with self._order:
-                number = self.journal.append([(EntryKind.SPANS, decoded.spans)], now)
-                if decoded.spans.num_rows:
-                    self._postings.put(_Posting(number, EntryKind.SPANS, decoded.spans, now, before))
+                number = self.journal.append([(way.kind, decoded.rows)], now)
+                if decoded.rows.num_rows:
+                    self._postings.put(_Posting(number, way.kind, decoded.rows, now, before))
         except Exception as error:  # noqa: BLE001 - whatever happens, every sender gets an answer
             if len(group) > 1 and not isinstance(error, OutlayError):
                 for one in group:  # one of them is to blame, the others are not
-                    self._write_group([one], encoding)
+                    self._write_group([one], signal, encoding)
                 return
             if not isinstance(error, OutlayError):
                 _log.exception("a body could not be taken in")
@@ -276,7 +277,7 @@ class Intake:
         for one, report in zip(group, decoded.bodies, strict=True):
             if report.malformed:
                 what = report.problems[0].what if report.problems else "the body is not OTLP"
-                one.answer.set_exception(FormatError(what, hint="send ExportTraceServiceRequest as protobuf or JSON"))
+                one.answer.set_exception(FormatError(what, hint=f"send {way.request} as protobuf or JSON"))
             else:
                 one.answer.set_result(Receipt(report.received, report.refused, tuple(report.problems)))
 
@@ -294,7 +295,7 @@ class Intake:
                     self._post_one(first)
                 else:
                     group, held = self._gather(first)
-                    self._post_spans(group)
+                    self._post_raw(group)
                 self._settle_if_due()
                 if self._unwritten_rows >= CHECKPOINT_ROWS and time.monotonic() >= self._checkpoint_after:
                     self._checkpoint()
@@ -324,7 +325,7 @@ class Intake:
             if following is None:
                 self._postings.put(None)
                 return group, None
-            if following.answer is not None:
+            if following.answer is not None or following.kind is not first.kind:
                 return group, following
             group.append(following)
             rows += _rows(following)
@@ -358,18 +359,19 @@ class Intake:
 
     def _post_batch(self, posting: _Posting) -> PostReport:
         facts, outcomes, report = posting.table, posting.outcomes, posting.before
-        if posting.kind is EntryKind.SPANS and posting.table is not None:
-            facts, outcomes, report = _of_spans([posting.table], posting.before)
+        if posting.kind in RAW and posting.table is not None:
+            facts, outcomes, report = facts_of_raw(posting.kind, [posting.table], posting.before)
         self._unwritten_rows += _rows(posting)
         return self.clerk.post(facts, outcomes, through=posting.number, before=report, accepted_ns=posting.accepted_ns)
 
-    def _post_spans(self, group: list[_Posting]) -> None:
+    def _post_raw(self, group: list[_Posting]) -> None:
         before = PostReport()
         for one in group:
             before.add(one.before)
         while not self._gave_up:
             try:
-                facts, outcomes, report = _of_spans([one.table for one in group if one.table is not None], before)
+                tables = [one.table for one in group if one.table is not None]
+                facts, outcomes, report = facts_of_raw(group[0].kind, tables, before)
                 last = group[-1]
                 done = self.clerk.post(
                     facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns
@@ -385,7 +387,7 @@ class Intake:
                     self._park(group[0].number, group[0].before, error)
                     return
                 for one in group:
-                    self._post_spans([one])
+                    self._post_raw([one])
                 return
 
     def _list(self, problems: Sequence[Problem]) -> None:
@@ -471,8 +473,8 @@ def post_entry(clerk: Clerk, entry: Entry) -> PostReport:
     """Post one entry read back from the journal."""
     before = PostReport(received=entry.table.num_rows)
     facts, outcomes = entry.table, None
-    if entry.kind is EntryKind.SPANS:
-        facts, outcomes, before = _of_spans([entry.table], before)
+    if entry.kind in RAW:
+        facts, outcomes, before = facts_of_raw(entry.kind, [entry.table], before)
     elif entry.kind is EntryKind.OUTCOMES:
         facts, outcomes = None, entry.table
     return clerk.post(facts, outcomes, through=entry.number, before=before, accepted_ns=entry.accepted_ns)
@@ -480,16 +482,3 @@ def post_entry(clerk: Clerk, entry: Entry) -> PostReport:
 
 def _rows(posting: _Posting) -> int:
     return posting.table.num_rows if posting.table is not None else 0
-
-
-def _of_spans(spans: Sequence[pa.Table], before: PostReport) -> tuple[pa.Table, pa.Table, PostReport]:
-    """Facts and outcomes of journalled spans; an outcome that stands on a span is received beside it."""
-    together = spans[0] if len(spans) == 1 else joined(spans)
-    batch = facts_of_spans(together)
-    facts, outcomes = batch.facts, batch.outcomes
-    report = PostReport()
-    report.add(before)
-    report.received += outcomes.num_rows
-    report.refused += together.num_rows - facts.num_rows
-    report.problems.extend(batch.problems)
-    return facts, outcomes, report

@@ -38,6 +38,7 @@ class EntryKind(IntEnum):
     SPANS = 1
     FACTS = 2
     OUTCOMES = 3
+    LOGS = 4
 
 
 @dataclass(frozen=True, slots=True)

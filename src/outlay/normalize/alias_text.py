@@ -17,13 +17,14 @@ _DOOR_HEAD = """\
 """
 
 _PAGE_HEAD = """\
-# What Outlay understands in a span
+# What Outlay understands in a span or a log record
 
 Generated from the alias tables of version {version}; do not edit by hand. Inside a row the first name found wins, left
 to right. A name in *italics* is deprecated or legacy, and read all the same. `attribute#member` is a member of an
 attribute that holds a JSON object, a final `*` stands for everything that begins so. Anything that is not listed here
 is dropped before it is kept anywhere, message contents first of all; only numbers whose name speaks of usage, tokens,
-cost, units or price stay beside the span.
+cost, units or price stay beside the span. Of log records those come in whose event (attribute `event.name`, the own
+name of the record, or a body that is nothing else) stands in a row of `event.name` below; their bodies never do.
 
 Conventions: {conventions}.
 """
@@ -45,7 +46,11 @@ def door_text(aliases: Aliases) -> str:
     ]
     lines += ["", *_listed("prefixes", (key[:-1] for key in keys if key[-1] == "*" and "#" not in key))]
     forms = (f"{form}.{member}" for form in aliases.evaluation_forms for member in aliases.evaluation_members)
-    lines += ["", *_listed("numbered", sorted(forms)), "", "[json]"]
+    lines += ["", *_listed("numbered", sorted(forms))]
+    lines += ["", *_listed("events", sorted({event for kind in aliases.kinds for event in kind.events}))]
+    lines += ["", "[event_scopes]"]
+    lines += [f'"{kind.scope}" = "{kind.prefix}"' for kind in aliases.kinds if kind.scope]
+    lines += ["", "[json]"]
     lines += [
         f'"{attribute}" = {_quoted(["*"] if "*" in members else sorted(set(members)))}'
         for attribute, members in json_keys.items()
@@ -79,7 +84,9 @@ def _page(aliases: Aliases) -> Iterator[str]:
             head = ""
     yield "\n## Kind of step\n\n| convention | attribute | value → operation |\n|---|---|---|"
     for kind in aliases.kinds:
-        values = ", ".join(f"`{kind.prefix}{word}` → {step.operation}" for word, step in kind.values.items())
+        values = ", ".join(
+            f"`{kind.prefix}{word}` → {step.operation}{_ONLY[step.only]}" for word, step in kind.values.items()
+        )
         by_name = " or the name of the span" if kind.by_name else ""
         yield f"| {aliases.conventions[kind.convention]} | {names(kind.keys)}{by_name} | {values} |"
     yield "\n## Cost stated by the emitter\n\n| convention | read from, added up |\n|---|---|"
@@ -103,6 +110,13 @@ def _page(aliases: Aliases) -> Iterator[str]:
     yield "\n## Refused on purpose\n\n| name | why |\n|---|---|"
     yield from (f"| `{key}` | {why} |" for key, why in aliases.refused.items())
 
+
+_ONLY = {
+    "": "",
+    "usage": " (where it states usage)",
+    "failed": " (where it failed)",
+    "never": " (as a log record: passed over)",
+}
 
 _EVALUATIONS = """
 An evaluation (event `gen_ai.evaluation.result`, or the numbered attributes {forms}) says how a task ended only if its

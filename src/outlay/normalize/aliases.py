@@ -18,6 +18,9 @@ from outlay.core.outcome import OutcomeStatus
 RESOURCE = "resource."
 """What stands before the name of a column that a resource said, not the span."""
 
+EVENT_NAME = "event.name"
+"""The attribute that names a log event."""
+
 
 @dataclass(frozen=True, slots=True)
 class Concept:
@@ -33,11 +36,15 @@ class Concept:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a kind of span means: its operation, whether its figures count at all, and whether it says failure."""
+    """What a kind of span means: its operation, whether its figures count at all, and whether it says failure.
+
+    `only` names the log records that are such a step: those with `usage`, the `failed`, `never` any; empty means all.
+    """
 
     operation: str
     usage: bool = True
     failed: bool = False
+    only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,15 @@ class KindTable:
     prefix: str
     by_name: bool
     first_word: bool
+    scope: str = ""
+    provider: str = ""
+    basis: str = ""
+    reasoning: str = ""
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The log events that this table lists, under their whole names."""
+        return tuple(self.prefix + word for word in self.values) if EVENT_NAME in self.keys else ()
 
     def find(self, value: str, *, is_name: bool = False) -> Step | None:
         """The step a value stands for; None where this convention does not know it."""
@@ -97,6 +113,7 @@ class Aliases:
     evaluation_names: frozenset[str]
     evaluation_forms: tuple[str, ...]
     evaluation_members: tuple[str, ...]
+    identity: tuple[str, ...]
     legacy: frozenset[str]
 
     def spellings(self) -> Iterator[str]:
@@ -152,6 +169,7 @@ def parse(text: str) -> Aliases:
         evaluation_names=frozenset(map(plain, data["evaluations"]["names"])),
         evaluation_forms=tuple(data["evaluations"]["forms"]),
         evaluation_members=tuple(data["evaluations"]["members"]),
+        identity=tuple(data["identity"]["keys"]),
         legacy=frozenset(data["legacy"]["keys"]),
     )
 
@@ -182,4 +200,8 @@ def _kind(row: Mapping[str, Any]) -> KindTable:
         row.get("prefix", ""),
         bool(row.get("name")),
         bool(row.get("first_word")),
+        row.get("scope", ""),
+        row.get("provider", ""),
+        row.get("basis", ""),
+        row.get("reasoning", ""),
     )

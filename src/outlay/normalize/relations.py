@@ -36,6 +36,7 @@ SIGNALS = ("log", "span", "metric", "file")
 OUTER = "outer span of the same call"
 BELOW = "repeats what is below it"
 OTHER_SIGNAL = "metric of a session that is counted by its calls"
+LOGGED = "span of a session that is counted by its logs"
 SAME_ANSWER = "same answer as "
 
 _TEXT = pa.string()
@@ -50,6 +51,7 @@ ROWS = pa.schema(
         pa.field("time", pa.timestamp("us"), nullable=False),
         pa.field("operation", _TEXT, nullable=False),
         ("signal", _TEXT),
+        ("origin", _TEXT),
         ("bears", pa.bool_()),
         ("aggregate", pa.bool_()),
         ("attempt", pa.int32()),
@@ -120,7 +122,7 @@ def resolve(rows: pa.Table) -> pa.Table:
     by_time = np.argsort(known.time, kind="stable")
     inherited = inherit(known.table, Kin(forest, known.tree, known.usage, by_time))
 
-    why = _why_not_counted(known, forest, inherited.session)
+    why = _why_not_counted(known, forest, _circles(inherited.session, known.tree), inherited.session)
     counted = why.codes == 0
     reason = _reasons(known, counted)
     wasted = reason.stated() & ~IS_STRUCTURE[known.operation]
@@ -177,16 +179,22 @@ def _read(rows: pa.Table) -> _Rows:
     )
 
 
-def _why_not_counted(rows: _Rows, forest: Forest, session: Ints) -> Text:
+def _circles(session: Ints, tree: Ints) -> Ints:
+    """The session of each row, else its tree: one number a circle, -1 for neither."""
+    return np.where(session >= 0, session, np.where(tree >= 0, tree + session.max(initial=-1) + 1, -1))
+
+
+def _why_not_counted(rows: _Rows, forest: Forest, circle: Ints, session: Ints) -> Text:
     """For every row why its money stands elsewhere, code 0 (empty) where it stands here."""
     outer = _outer_calls(rows, forest)
     kept = _kept_reports(rows, outer)
     repeated = kept != np.arange(len(kept))
     codes = np.zeros(len(kept), np.int32)
     codes[_metrics_beside_calls(rows, session)] = 3
+    codes[_spans_beside_logs(rows, forest, circle)] = 4
     codes[_aggregates_of_calls(rows, forest)] = 2
     codes[outer] = 1
-    values = ["", OUTER, BELOW, OTHER_SIGNAL]
+    values = ["", OUTER, BELOW, OTHER_SIGNAL, LOGGED]
     twins = np.flatnonzero(repeated)
     if len(twins):
         instead, which = np.unique(kept[twins], return_inverse=True)
@@ -253,6 +261,42 @@ def _metrics_beside_calls(rows: _Rows, session: Ints) -> Mask:
     called[session[~metric & rows.bears & (rows.input + rows.output > 0)]] = True
     called[-1] = False
     return metric & called[session]
+
+
+def _spans_beside_logs(rows: _Rows, forest: Forest, circle: Ints) -> Mask:
+    """Spans of calls that their service told in logs as well, where nothing says which record is whose.
+
+    The provider's id of an answer pairs the two exactly, and so does a record written inside the span. Where one side
+    has no id, the logs of a session, service and model stand for its spans: both are complete, and a log says more.
+    """
+    calls = np.isin(rows.operation, _MODEL_CALLS) & (rows.bears | rows.failed) & (circle >= 0)
+    logs = calls & (rows.rank == SIGNALS.index("log"))
+    logs &= forest.above(calls.astype(np.int64)) != 1
+    spans = calls & (rows.rank == SIGNALS.index("span"))
+    if not logs.any() or not spans.any():
+        return np.zeros(len(calls), np.bool_)
+    named = (key_bytes(whole(rows.table, "usage_key")) != key_bytes(whole(rows.table, "fact_key"))).any(axis=1)
+    group = _groups_of(circle, _groups(whole(rows.table, "origin")), _model_groups(rows), rows.failed.astype(np.int64))
+    any_log, nameless_log = np.zeros((2, int(group.max()) + 1), np.bool_)
+    any_log[group[logs]] = True
+    nameless_log[group[logs & ~named]] = True
+    return spans & any_log[group] & (~named | nameless_log[group])
+
+
+def _groups_of(*parts: Ints) -> Ints:
+    """One number a distinct combination."""
+    combined = np.zeros(len(parts[0]), np.int64)
+    for part in parts:
+        combined = np.unique(combined * (int(part.max(initial=-1)) + 2) + part + 1, return_inverse=True)[1].reshape(-1)
+    return combined
+
+
+def _model_groups(rows: _Rows) -> Ints:
+    """One number a model; the label of its window, which one signal writes and another leaves out, is no part of it."""
+    model = text_of(whole(rows.table, "model"))
+    names = [value.partition("[")[0].lower() for value in model.values.to_pylist()]
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return np.asarray([*(places[name] for name in names), -1], np.int64)[model.codes]
 
 
 def _reasons(rows: _Rows, counted: Mask) -> Text:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from outlay.normalize.aliases import RESOURCE, Concept, load
 from outlay.normalize.columns import Ints, Mask, whole
+from outlay.sources.otlp_records import column_of
 
 _EXACT_INTEGERS = 2**53
 NO_TEXT = pa.scalar(None, pa.string())
@@ -147,7 +148,7 @@ class _Plan:
         self.tags = tuple((tag, tuple(columns)) for tag, columns in tags.items() if columns)
 
     def _present(self, concept: Concept) -> tuple[str, ...]:
-        own = [key for key in concept.keys if key in self.names]
+        own = [column for key in concept.keys if (column := column_of(key)) in self.names]
         return (*own, *(RESOURCE + key for key in concept.keys if concept.resource and RESOURCE + key in self.names))
 
 

@@ -43,18 +43,21 @@ def facts_of_spans(spans: pa.Table) -> Batch:
     if not spans.num_rows:
         return Batch(FACTS.empty_table(), OUTCOMES.empty_table())
     read = SpanColumns(spans)
+    return facts_of_columns(read, SIGNAL, _identity(read))
+
+
+def facts_of_columns(read: SpanColumns, signal: str, identity: dict[str, pa.Array]) -> Batch:
+    """Facts and outcomes of spans, or of records that were brought into their shape; `identity` holds their keys."""
     problems: list[Problem] = []
     tokens = {name: column for name in _TOKENS if (column := read.count(name)) is not None}
     _add_cache_writes(tokens)
     kinds = kinds_of(read, _any_stated(read, tokens.values()), _any_stated(read, _optional(read.text("tool_name"))))
     columns: dict[str, pa.Array | None] = {name: read.text(name) for name in _TEXTS}
     provider, region = places_of(read)
-    columns |= (
-        _identity(read) | _names(read, kinds) | _course(read, kinds) | _cost(read) | tokens | _basis(read, tokens)
-    )
+    columns |= identity | _names(read, kinds) | _course(read, kinds) | _cost(read) | tokens | _basis(read, tokens)
     columns |= {
         "source": _constant(read, SOURCE),
-        "signal": _constant(read, SIGNAL),
+        "signal": _constant(read, signal),
         "start_ns": read.raw("start_ns"),
         "end_ns": read.raw("end_ns"),
         "scope_name": read.raw("scope_name"),
@@ -108,10 +111,16 @@ def _identity(read: SpanColumns) -> dict[str, pa.Array]:
     parents = read.raw("parent_span_id")
     has_parent = np.asarray(parents.is_valid())
     return {
-        "fact_key": _key(trace ^ _mixed(_span_ids(read.raw("span_id")))),
-        "parent_key": _key(trace ^ _mixed(_span_ids(parents)), has_parent),
+        "fact_key": key_array(trace ^ _mixed(_span_ids(read.raw("span_id")))),
+        "parent_key": key_array(trace ^ _mixed(_span_ids(parents)), has_parent),
         "tree_key": read.raw("trace_id").cast(KEY),
     }
+
+
+def span_keys(trace_id: pa.Array, span_id: pa.Array) -> pa.Array:
+    """The keys of spans by their ids; null where either is."""
+    known = np.asarray(pc.and_(trace_id.is_valid(), span_id.is_valid()))
+    return key_array(key_bytes(trace_id).view("<u8") ^ _mixed(_span_ids(span_id)), known)
 
 
 def _span_ids(column: pa.Array) -> np.ndarray:
@@ -130,7 +139,8 @@ def _mixed(ids: np.ndarray) -> np.ndarray:
     return np.stack(words, axis=1)
 
 
-def _key(words: np.ndarray, valid: Mask | None = None) -> pa.Array:
+def key_array(words: np.ndarray, valid: Mask | None = None) -> pa.Array:
+    """16-byte keys from two words a row; null where not valid."""
     bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little").tobytes())
     return pa.FixedSizeBinaryArray.from_buffers(KEY, len(words), [bits, pa.py_buffer(words.tobytes())])
 
@@ -173,6 +183,9 @@ def _course(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
         refused = pc.greater_equal(status, constant(_HTTP_ERROR_MIN)).fill_null(fill_value=False)
         failed |= np.asarray(refused)
         error = first([*_optional(error), pc.if_else(refused, status.cast(pa.string()), NO_TEXT)])
+    success = read.text("success")
+    if success is not None:
+        failed |= np.asarray(pc.equal(pc.utf8_lower(success), constant("false")).fill_null(fill_value=False))
     attempt = read.count("attempt")
     from_one = read.count("attempt_from_one")
     if from_one is not None:
@@ -249,4 +262,4 @@ def _cost(read: SpanColumns) -> dict[str, pa.Array]:
     }
 
 
-__all__ = ["OPERATIONS", "SIGNAL", "SOURCE", "facts_of_spans"]
+__all__ = ["OPERATIONS", "SIGNAL", "SOURCE", "facts_of_columns", "facts_of_spans", "key_array", "span_keys"]

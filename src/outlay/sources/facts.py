@@ -114,8 +114,8 @@ class Batch:
     """What a source hands on: facts, outcomes and what it had to refuse.
 
     `received` counts what the source saw as one fact or one outcome, refused ones included, so that
-    received = facts + spans + outcomes + repeats + refused. `repeats` are reports of a fact that the same file tells
-    again. `spans` holds raw OTLP spans which `normalize/` turns into facts.
+    received = facts + spans + logs + outcomes + repeats + refused. `repeats` are reports of a fact that the same file
+    tells again. `spans` and `logs` hold raw OTLP rows which `normalize/` turns into facts.
     """
 
     facts: pa.Table
@@ -124,12 +124,13 @@ class Batch:
     repeats: int = 0
     problems: list[Problem] = field(default_factory=list[Problem])
     spans: pa.Table | None = None
+    logs: pa.Table | None = None
 
     @property
     def refused(self) -> int:
         """How many reports were refused; each has a Problem."""
-        spans = 0 if self.spans is None else self.spans.num_rows
-        return self.received - self.repeats - self.facts.num_rows - self.outcomes.num_rows - spans
+        raw = sum(table.num_rows for table in (self.spans, self.logs) if table is not None)
+        return self.received - self.repeats - self.facts.num_rows - self.outcomes.num_rows - raw
 
 
 def keys_of(texts: Iterable[str | None]) -> pa.Array:

@@ -7,7 +7,6 @@ times refuses only itself, and everything that no alias table knows is dropped b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -16,46 +15,28 @@ import pyarrow.compute as pc
 from outlay.core.errors import FormatError, Problem
 from outlay.sources.otlp_columns import ERROR_TYPE, EVALUATIONS, EXCEPTION_TYPE, RawSpans, admitted
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission
+from outlay.sources.otlp_records import (
+    MESSAGE_CHARACTERS_MAX,
+    PROBLEMS_MAX,
+    RESOURCE,
+    TIME_NS_MAX,
+    TIME_NS_MIN,
+    BodyReport,
+    Decoded,
+    column_of,
+)
 
-PROBLEMS_MAX = 100
-"""How many problems of one call are listed; all are counted."""
-
-START_NS_MIN = 946_684_800 * 10**9  # 2000-01-01
-START_NS_MAX = 4_102_444_800 * 10**9  # 2100-01-01
 _NAME_CHARACTERS_MAX = 256
-_MESSAGE_CHARACTERS_MAX = 300
-"""A parser names the place it choked on in fewer."""
 _TRACE_BYTES, _SPAN_BYTES = 16, 8
-
-RESOURCE = "resource."
-"""What stands before the column of an attribute that the resource said, not the span."""
-
-
-@dataclass(slots=True)
-class BodyReport:
-    """What became of one body: spans received, spans refused, and why; `malformed` refuses the body as a whole."""
-
-    received: int = 0
-    refused: int = 0
-    problems: list[Problem] = field(default_factory=list[Problem])
-    malformed: bool = False
-
-
-@dataclass(slots=True)
-class Decoded:
-    """The spans of all bodies, and a report on each body.
-
-    `spans` has the columns trace_id (16 bytes), span_id (8), parent_span_id (8 or null), name, kind, start_ns, end_ns
-    (or null), status_code, scope_name, scope_version, body (its number), evaluations (or null), then one column for
-    each known attribute that occurs, under its key, and under `resource.` + key for those of the resource.
-    """
-
-    spans: pa.Table
-    bodies: list[BodyReport]
 
 
 def decode(bodies: Sequence[bytes], encoding: str) -> Decoded:
-    """Decode trace requests; `encoding` is `protobuf` or `json`. Nothing in a body raises."""
+    """Decode trace requests; `encoding` is `protobuf` or `json`. Nothing in a body raises.
+
+    The rows have trace_id (16 bytes), span_id (8), parent_span_id (8 or null), name, kind, start_ns, end_ns (or null),
+    status_code, scope_name, scope_version, body (its number), evaluations (or null), then one column for each known
+    attribute that occurs, under its key, and under `resource.` + key for those of the resource.
+    """
     admission = Admission()
     reports = [BodyReport() for _ in bodies]
     raw = _read(_decoder(encoding), bodies, admission, reports, b"{}" if encoding == "json" else b"")
@@ -125,7 +106,7 @@ def _read(
             except FormatError as error:
                 report.malformed = True
                 report.problems.append(
-                    Problem("body", error.message[:_MESSAGE_CHARACTERS_MAX], "send ExportTraceServiceRequest")
+                    Problem("body", error.message[:MESSAGE_CHARACTERS_MAX], "send ExportTraceServiceRequest")
                 )
                 good.append(empty)
         return decoder(good, admission)
@@ -136,7 +117,7 @@ def _bad(raw: RawSpans) -> np.ndarray:
     _, has_trace = _fixed(raw.trace_id, _TRACE_BYTES)
     _, has_span = _fixed(raw.span_id, _SPAN_BYTES)
     start, end = raw.start_ns, raw.end_ns
-    out_of_time = (start < START_NS_MIN) | (start > START_NS_MAX) | (end > START_NS_MAX)
+    out_of_time = (start < TIME_NS_MIN) | (start > TIME_NS_MAX) | (end > TIME_NS_MAX)
     backwards = (end != 0) & (end < start)
     return np.select([~has_trace, ~has_span, out_of_time, backwards], [1, 2, 3, 4], 0)
 
@@ -197,7 +178,7 @@ def _table(raw: RawSpans, admission: Admission) -> pa.Table:
         "evaluations": _evaluations(raw),
     }
     for key, occurrences in admitted(raw.attributes, admission).items():
-        columns[key] = occurrences.column(length)
+        columns[column_of(key)] = occurrences.column(length)
     exceptions = _exceptions(raw)
     if exceptions is not None:
         said = columns.get(EXCEPTION_TYPE)

@@ -42,6 +42,18 @@ class Door:
     prefixes: tuple[str, ...]
     numbered: re.Pattern[str]
     members: Mapping[str, frozenset[str]]
+    events: frozenset[str] = frozenset()
+    event_scopes: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def event(self, stated: str | None, named: str | None, told: str | None, scope: str | None) -> str | None:
+        """The whole name of a known log event, from its attribute, its field, its body and its scope; else None."""
+        for name in (stated, named, told):
+            if name in self.events:
+                return name
+        for beginning, prefix in self.event_scopes.items():
+            if scope and scope.startswith(beginning) and f"{prefix}{stated or named}" in self.events:
+                return f"{prefix}{stated or named}"
+        return None
 
     def verdict(self, key: str) -> tuple[Verdict, bool]:
         """What happens to a key, and whether no table names it."""
@@ -66,6 +78,8 @@ def door() -> Door:
         tuple(data["prefixes"]),
         re.compile("|".join(numbered)),
         {key: frozenset(members) for key, members in data["json"].items()},
+        frozenset(data["events"]),
+        data["event_scopes"],
     )
 
 

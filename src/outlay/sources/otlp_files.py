@@ -92,7 +92,7 @@ def _decoded(
     ]
     found = [*problems, *found]
     problems.clear()
-    for start in range(0, max(decoded.spans.num_rows, 1), ROWS_MAX):
-        spans = decoded.spans.slice(start, ROWS_MAX)
+    for start in range(0, max(decoded.rows.num_rows, 1), ROWS_MAX):
+        spans = decoded.rows.slice(start, ROWS_MAX)
         yield Batch(FACTS.empty_table(), OUTCOMES.empty_table(), spans.num_rows + refused, problems=found, spans=spans)
         refused, found = 0, []

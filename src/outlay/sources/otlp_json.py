@@ -27,19 +27,21 @@ _SPAN_KINDS = {
 }
 
 
-class _Struct(msgspec.Struct, rename="camel", gc=False):
-    pass
+class Struct(msgspec.Struct, rename="camel", gc=False):
+    """A message of OTLP, whose fields are in camel case."""
 
 
-class _Array(_Struct):
-    values: list[_Any] | None = None
+class _Array(Struct):
+    values: list[AnyValue] | None = None
 
 
-class _Map(_Struct):
-    values: list[_Pair] | None = None
+class _Map(Struct):
+    values: list[Pair] | None = None
 
 
-class _Any(_Struct):
+class AnyValue(Struct):
+    """A value of an attribute."""
+
     string_value: str | None = None
     int_value: int | str | None = None
     double_value: float | str | None = None
@@ -48,21 +50,23 @@ class _Any(_Struct):
     kvlist_value: _Map | None = None
 
 
-class _Pair(_Struct):
+class Pair(Struct):
+    """An attribute."""
+
     key: str = ""
-    value: _Any | None = None
+    value: AnyValue | None = None
 
 
-class _Event(_Struct):
+class _Event(Struct):
     name: str | None = None
-    attributes: list[_Pair] | None = None
+    attributes: list[Pair] | None = None
 
 
-class _Status(_Struct):
+class _Status(Struct):
     code: int | str | None = None
 
 
-class _Span(_Struct):
+class _Span(Struct):
     trace_id: str | None = None
     span_id: str | None = None
     parent_span_id: str | None = None
@@ -70,31 +74,35 @@ class _Span(_Struct):
     kind: int | str | None = None
     start_time_unix_nano: int | str | None = None
     end_time_unix_nano: int | str | None = None
-    attributes: list[_Pair] | None = None
+    attributes: list[Pair] | None = None
     events: list[_Event] | None = None
     status: _Status | None = None
 
 
-class _Scope(_Struct):
+class Scope(Struct):
+    """An instrumentation scope."""
+
     name: str | None = None
     version: str | None = None
 
 
-class _ScopeSpans(_Struct):
-    scope: _Scope | None = None
+class _ScopeSpans(Struct):
+    scope: Scope | None = None
     spans: list[_Span] | None = None
 
 
-class _Resource(_Struct):
-    attributes: list[_Pair] | None = None
+class Resource(Struct):
+    """Who reports."""
+
+    attributes: list[Pair] | None = None
 
 
-class _ResourceSpans(_Struct):
-    resource: _Resource | None = None
+class _ResourceSpans(Struct):
+    resource: Resource | None = None
     scope_spans: list[_ScopeSpans] | None = None
 
 
-class _Request(_Struct):
+class _Request(Struct):
     resource_spans: list[_ResourceSpans] | None = None
 
 
@@ -113,27 +121,27 @@ def decode_json(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
     for body_number, body in enumerate(bodies):
         for resource_spans in _parsed(body).resource_spans or ():
             resource += 1
-            _collect(resources, resource, (resource_spans.resource and resource_spans.resource.attributes) or ())
+            collect(resources, resource, (resource_spans.resource and resource_spans.resource.attributes) or ())
             for scope_spans in resource_spans.scope_spans or ():
-                scope = scope_spans.scope or _Scope()
+                scope = scope_spans.scope or Scope()
                 scopes.append((scope.name or "", scope.version or ""))
                 found = scope_spans.spans or ()
                 for row, span in enumerate(found, len(spans)):
-                    _collect(collected, row, span.attributes or ())
+                    collect(collected, row, span.attributes or ())
                     if span.events:
                         _read_events(row, span.events, evaluations, exceptions)
                 spans.extend(found)
                 places.extend([(body_number, len(scopes) - 1, resource)] * len(found))
     place = np.array(places, np.int64).reshape(-1, 3)
     return RawSpans(
-        trace_id=_ids([span.trace_id or "" for span in spans], 16),
-        span_id=_ids([span.span_id or "" for span in spans], 8),
-        parent_span_id=_ids([span.parent_span_id or "" for span in spans], 8),
+        trace_id=ids([span.trace_id or "" for span in spans], 16),
+        span_id=ids([span.span_id or "" for span in spans], 8),
+        parent_span_id=ids([span.parent_span_id or "" for span in spans], 8),
         name=pa.array([span.name or "" for span in spans], pa.string()),
-        kind=_codes([span.kind for span in spans], _SPAN_KINDS),
-        start_ns=_times([span.start_time_unix_nano for span in spans]),
-        end_ns=_times([span.end_time_unix_nano for span in spans]),
-        status_code=_codes([span.status and span.status.code for span in spans], _STATUS_CODES),
+        kind=codes([span.kind for span in spans], _SPAN_KINDS),
+        start_ns=times([span.start_time_unix_nano for span in spans]),
+        end_ns=times([span.end_time_unix_nano for span in spans]),
+        status_code=codes([span.status and span.status.code for span in spans], _STATUS_CODES),
         body=place[:, 0],
         scope=place[:, 1],
         scopes=scopes,
@@ -154,7 +162,7 @@ def _parsed(body: bytes) -> _Request:
         raise FormatError(f"not OTLP JSON: {error}") from error
 
 
-def _ids(texts: list[str], width: int) -> pa.Array:
+def ids(texts: list[str], width: int) -> pa.Array:
     """The bytes of hex ids; no bytes, which no id has, where there is none."""
     try:
         data = bytes.fromhex("".join(texts))
@@ -173,29 +181,30 @@ def _id(text: str) -> bytes:
         return b""
 
 
-def _times(values: list[int | str | None]) -> np.ndarray:
+def times(values: list[int | str | None]) -> np.ndarray:
     """Nanoseconds; 0, which no span starts at, where it is no such number."""
-    numbers = [value if type(value) is int else _integer(value) or 0 for value in values]
+    numbers = [value if type(value) is int else integer(value) or 0 for value in values]
     return np.array([number if 0 <= number <= _UINT64_MAX else 0 for number in numbers], np.uint64)
 
 
-def _integer(value: object) -> int | None:
+def integer(value: object) -> int | None:
+    """A whole number, written as a number or as text; None where it is none."""
     try:
         return int(value) if isinstance(value, int | str) else None
     except ValueError:
         return None
 
 
-def _codes(values: list[int | str | None], names: dict[str, int]) -> np.ndarray:
+def codes(values: list[int | str | None], names: dict[str, int]) -> np.ndarray:
     """Enumerated values, written as numbers or by name; 0 where it is neither."""
-    codes = {
-        value: names[value] if isinstance(value, str) and value in names else _integer(value) for value in set(values)
+    numbers = {
+        value: names[value] if isinstance(value, str) and value in names else integer(value) for value in set(values)
     }
-    valid = {value: code if code is not None and 0 <= code < 2**31 else 0 for value, code in codes.items()}
+    valid = {value: code if code is not None and 0 <= code < 2**31 else 0 for value, code in numbers.items()}
     return np.array([valid[value] for value in values], np.int32)
 
 
-def _collect(collector: Collector, row: int, pairs: Sequence[_Pair]) -> None:
+def collect(collector: Collector, row: int, pairs: Sequence[Pair]) -> None:
     """The attributes of one row. Most of the time of the JSON door is spent here, hence the plain loop."""
     slots = collector.slots
     for pair in pairs:
@@ -206,7 +215,7 @@ def _collect(collector: Collector, row: int, pairs: Sequence[_Pair]) -> None:
         stated = pair.value
         value: Any = stated and stated.string_value
         if value is None:
-            value = _object(stated)
+            value = object_of(stated)
             if value is None:
                 continue
             if type(value) is list or type(value) is dict:
@@ -217,23 +226,23 @@ def _collect(collector: Collector, row: int, pairs: Sequence[_Pair]) -> None:
         slot.values.append(value)
 
 
-def _object(value: _Any | None) -> Any:
+def object_of(value: AnyValue | None) -> Any:
     """A value as plain Python; None where it is empty, bytes, or out of range."""
     if value is None:
         return None
     if value.string_value is not None:
         return value.string_value
     if value.int_value is not None:
-        number = _integer(value.int_value)
+        number = integer(value.int_value)
         return number if number is not None and _INT64_MIN <= number <= _INT64_MAX else None
     if value.double_value is not None:
         return _double(value.double_value)
     if value.bool_value is not None:
         return value.bool_value
     if value.array_value is not None:
-        return [_object(item) for item in value.array_value.values or ()]
+        return [object_of(item) for item in value.array_value.values or ()]
     if value.kvlist_value is not None:
-        return {pair.key: _object(pair.value) for pair in value.kvlist_value.values or ()}
+        return {pair.key: object_of(pair.value) for pair in value.kvlist_value.values or ()}
     return None
 
 
@@ -252,11 +261,13 @@ def _read_events(
 ) -> None:
     for event in events:
         said = {pair.key: pair.value for pair in event.attributes or ()}
-        exception = exception_of(_object(said.get(EXCEPTION_TYPE)))
+        exception = exception_of(object_of(said.get(EXCEPTION_TYPE)))
         if exception is not None:
             exceptions.append((row, exception))
         if event.name == EVALUATION:
-            named = (_object(said.get(f"gen_ai.evaluation.{part}")) for part in ("name", "score.label", "score.value"))
+            named = (
+                object_of(said.get(f"gen_ai.evaluation.{part}")) for part in ("name", "score.label", "score.value")
+            )
             evaluation = evaluation_of(*named)
             if evaluation is not None:
                 evaluations.append((row, *evaluation))

@@ -26,17 +26,17 @@ Evaluation = tuple[str, str | None, float | None]
 
 def array_text(body: bytes) -> str:
     """JSON text of an encoded array. FormatError if it is not one."""
-    return json_text([_object(item) for item in _parsed(ArrayValue, body).values])
+    return json_text([object_of(item) for item in parsed(ArrayValue, body).values])
 
 
 def map_text(body: bytes) -> str:
     """JSON text of an encoded map. FormatError if it is not one."""
-    return json_text({pair.key: _object(pair.value) for pair in _parsed(KeyValueList, body).values})
+    return json_text({pair.key: object_of(pair.value) for pair in parsed(KeyValueList, body).values})
 
 
 def event_of(body: bytes) -> tuple[Evaluation | None, str | None]:
     """The evaluation result and the exception type that an encoded event states. FormatError if it is not an event."""
-    return _event(_parsed(Span.Event, body))
+    return _event(parsed(Span.Event, body))
 
 
 def evaluation_of(name: object, label: object, score: object) -> Evaluation | None:
@@ -62,14 +62,14 @@ def decode_messages(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
     exceptions: list[tuple[int, str]] = []
     resource = -1
     for body_number, body in enumerate(bodies):
-        for resource_spans in _parsed(ExportTraceServiceRequest, body).resource_spans:
+        for resource_spans in parsed(ExportTraceServiceRequest, body).resource_spans:
             resource += 1
-            _collect(resources, resource, resource_spans.resource.attributes)
+            collect(resources, resource, resource_spans.resource.attributes)
             for scope_spans in resource_spans.scope_spans:
                 scopes.append((scope_spans.scope.name, scope_spans.scope.version))
                 for span in scope_spans.spans:
                     row = len(rows)
-                    _collect(collected, row, span.attributes)
+                    collect(collected, row, span.attributes)
                     for evaluation, exception in map(_event, span.events):
                         evaluations += [(row, *evaluation)] if evaluation else []
                         exceptions += [(row, exception)] if exception else []
@@ -97,14 +97,16 @@ def decode_messages(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
     )
 
 
-def _parsed(message: Any, body: bytes) -> Any:
+def parsed(message: Any, body: bytes) -> Any:
+    """A message read from its bytes. FormatError if they are none."""
     try:
         return message.FromString(body)
     except DecodeError as error:
         raise FormatError(f"not an OTLP {message.DESCRIPTOR.name}: {error}") from error
 
 
-def _collect(collector: Collector, row: int, pairs: Iterable[KeyValue]) -> None:
+def collect(collector: Collector, row: int, pairs: Iterable[KeyValue]) -> None:
+    """The attributes of one row."""
     for pair in pairs:
         value = _value(pair.value)
         if value is not None:
@@ -112,26 +114,26 @@ def _collect(collector: Collector, row: int, pairs: Iterable[KeyValue]) -> None:
 
 
 def _value(value: AnyValue) -> Value | None:
-    read = _object(value)
+    read = object_of(value)
     if isinstance(read, list | dict):
         return json_text(read)
     return read if isinstance(read, str | int | float | bool) else None
 
 
-def _object(value: AnyValue) -> object:
+def object_of(value: AnyValue) -> object:
     """A value as plain Python; bytes are contents, not names, and read as None."""
     which = value.WhichOneof("value")
     if which is None or which == "bytes_value":
         return None
     if which == "array_value":
-        return [_object(item) for item in value.array_value.values]
+        return [object_of(item) for item in value.array_value.values]
     if which == "kvlist_value":
-        return {pair.key: _object(pair.value) for pair in value.kvlist_value.values}
+        return {pair.key: object_of(pair.value) for pair in value.kvlist_value.values}
     return getattr(value, which)
 
 
 def _event(event: Any) -> tuple[Evaluation | None, str | None]:
-    said = {pair.key: _object(pair.value) for pair in event.attributes}
+    said = {pair.key: object_of(pair.value) for pair in event.attributes}
     exception = exception_of(said.get(EXCEPTION_TYPE))
     if event.name != EVALUATION:
         return None, exception

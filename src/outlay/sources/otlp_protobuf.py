@@ -1,22 +1,15 @@
 """OTLP protobuf to columns without a loop over spans: ptars reads the bodies into nested Arrow, numpy does the rest.
 
-OTLP's AnyValue is recursive, which Arrow cannot be. Its two recursive fields (array and map) are therefore declared as
-bytes, which has the same form on the wire, and read only for the attributes that are kept. Fields that are left out of
-the description below (status message, links, trace state) are skipped by the parser and never become values.
+Attributes are read by the key (`otlp_pairs.py`), arrays and maps only where they are kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any
 
 import numpy as np
-import ptars
 import pyarrow as pa
 import pyarrow.compute as pc
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
-from google.protobuf.descriptor_pool import DescriptorPool
 
 from outlay.core.errors import FormatError
 from outlay.sources.otlp_columns import (
@@ -32,69 +25,20 @@ from outlay.sources.otlp_columns import (
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import array_text, event_of, map_text
 from outlay.sources.otlp_pairs import ARRAY, BOOL, CHILDREN, DOUBLE, INTEGER, MAP, TEXT, Pairs, read_pairs
-
-_TYPES = {
-    "string": FieldDescriptorProto.TYPE_STRING,
-    "bool": FieldDescriptorProto.TYPE_BOOL,
-    "int64": FieldDescriptorProto.TYPE_INT64,
-    "int32": FieldDescriptorProto.TYPE_INT32,
-    "double": FieldDescriptorProto.TYPE_DOUBLE,
-    "bytes": FieldDescriptorProto.TYPE_BYTES,
-    "fixed64": FieldDescriptorProto.TYPE_FIXED64,
-}
-
-_MESSAGES = {
-    "Value": "s 1 string?, b 2 bool?, i 3 int64?, d 4 double?, array 5 bytes?, map 6 bytes?",
-    "Pair": "key 1 string, value 2 Value",
-    "Status": "code 3 int32",
-    "Span": (
-        "trace_id 1 bytes, span_id 2 bytes, parent_span_id 4 bytes, name 5 string, kind 6 int32, start 7 fixed64, "
-        "end 8 fixed64, attributes 9 bytes*, events 11 bytes*, status 15 Status"
-    ),
-    "Scope": "name 1 string, version 2 string",
-    "ScopeSpans": "scope 1 Scope, spans 2 Span*",
-    "Resource": "attributes 1 bytes*",
-    "ResourceSpans": "resource 1 Resource, scope_spans 2 ScopeSpans*",
-    "Request": "resource_spans 1 ResourceSpans*",
-}
-"""name → fields as `name number type`; `?` can be absent, `*` repeats."""
-
-
-@cache
-def _reader(message_name: str) -> Any:
-    """The ptars reader of one of the messages above."""
-    file = FileDescriptorProto(name="outlay_otlp.proto", package="outlay_otlp", syntax="proto3")
-    for each, fields in _MESSAGES.items():
-        message = file.message_type.add(name=each)
-        for text in fields.split(", "):
-            name, number, kind = text.split()
-            type_name = kind.rstrip("?*")
-            label = FieldDescriptorProto.LABEL_REPEATED if kind.endswith("*") else FieldDescriptorProto.LABEL_OPTIONAL
-            item = message.field.add(name=name, number=int(number), label=label)
-            if type_name in _TYPES:
-                item.type = _TYPES[type_name]
-            else:
-                item.type, item.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".outlay_otlp.{type_name}"
-            if kind.endswith("?"):
-                item.proto3_optional, item.oneof_index = True, len(message.oneof_decl)
-                message.oneof_decl.add(name=f"_{name}")
-    pool = DescriptorPool()
-    pool.Add(file)
-    wanted = pool.FindMessageTypeByName(f"outlay_otlp.{message_name}")
-    return ptars.HandlerPool([wanted.file]).get_for_message(wanted)
+from outlay.sources.otlp_readers import flat, numbers, reader
 
 
 def decode_protobuf(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
     """The spans of several requests. FormatError if any of them is not an OTLP trace request."""
     try:
-        batch = _reader("Request").list_to_record_batch(list(bodies))
+        batch = reader("Request").list_to_record_batch(list(bodies))
     except ValueError as error:
         raise FormatError(f"not an OTLP trace request: {error}") from error
-    body_of_resource, resources = _flat(batch.column(0))
-    resource_of_scope, scopes = _flat(resources.field("scope_spans"))
-    scope_of_span, spans = _flat(scopes.field("spans"))
-    owner, pairs = _flat(spans.field("attributes"))
-    resource_owner, resource_pairs = _flat(resources.field("resource").field("attributes"))
+    body_of_resource, resources = flat(batch.column(0))
+    resource_of_scope, scopes = flat(resources.field("scope_spans"))
+    scope_of_span, spans = flat(scopes.field("spans"))
+    owner, pairs = flat(spans.field("attributes"))
+    resource_owner, resource_pairs = flat(resources.field("resource").field("attributes"))
     scope = scopes.field("scope")
     resource_of_span = resource_of_scope[scope_of_span]
     oversized: list[tuple[int, str]] = []
@@ -103,41 +47,30 @@ def decode_protobuf(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
         span_id=spans.field("span_id"),
         parent_span_id=spans.field("parent_span_id"),
         name=spans.field("name"),
-        kind=_numbers(spans.field("kind"), np.int32),
-        start_ns=_numbers(spans.field("start"), np.uint64),
-        end_ns=_numbers(spans.field("end"), np.uint64),
-        status_code=_numbers(spans.field("status").field("code"), np.int32),
+        kind=numbers(spans.field("kind"), np.int32),
+        start_ns=numbers(spans.field("start"), np.uint64),
+        end_ns=numbers(spans.field("end"), np.uint64),
+        status_code=numbers(spans.field("status").field("code"), np.int32),
         body=body_of_resource[resource_of_span],
         scope=scope_of_span,
         scopes=list(zip(scope.field("name").to_pylist(), scope.field("version").to_pylist(), strict=True)),
         resource=resource_of_span,
         resources=len(resources),
-        attributes=_attributes(owner, pairs, admission, oversized),
-        resource_attributes=_attributes(resource_owner, resource_pairs, admission, []),
+        attributes=attributes_of(owner, pairs, admission, oversized),
+        resource_attributes=attributes_of(resource_owner, resource_pairs, admission, []),
         oversized=oversized,
     )
     _read_events(raw, spans.field("events"))
     return raw
 
 
-def _flat(lists: pa.ListArray) -> tuple[np.ndarray, Any]:
-    """The entries of all lists, and for each the number of its list."""
-    offsets = lists.offsets.to_numpy()
-    return np.repeat(np.arange(len(lists)), np.diff(offsets)), lists.values
-
-
-def _numbers(array: pa.Array, kind: type[np.generic]) -> np.ndarray:
-    """The values of a numeric array, without a look at which are null (those read 0 or anything)."""
-    return np.frombuffer(array.buffers()[1], kind, len(array), array.offset * np.dtype(kind).itemsize)
-
-
-def _attributes(
+def attributes_of(
     owner: np.ndarray, encoded: pa.BinaryArray, admission: Admission, oversized: list[tuple[int, str]]
 ) -> dict[str, Occurrences]:
     """Attributes by key. Cost grows with the number of distinct keys, not with that of spans."""
     if len(encoded) == 0:
         return {}
-    pairs = read_pairs(encoded, lambda name: admission.verdict(name) is not Verdict.DROP, _reader("Pair"))
+    pairs = read_pairs(encoded, lambda name: admission.verdict(name) is not Verdict.DROP, reader("Pair"))
     if len(pairs.where) == 0:
         return {}
     rows, kept = owner[pairs.where], _short_texts(owner, pairs, admission, oversized)
@@ -178,9 +111,9 @@ def _short_texts(owner: np.ndarray, pairs: Pairs, admission: Admission, oversize
 
 def _one_type(kind: int, rows: np.ndarray, places: np.ndarray, values: dict[str, pa.Array]) -> Occurrences:
     if kind == INTEGER:
-        return Occurrences(rows, places, _numbers(values["i"], np.int64))
+        return Occurrences(rows, places, numbers(values["i"], np.int64))
     if kind == DOUBLE:
-        return Occurrences(rows, places, _numbers(values["d"], np.float64))
+        return Occurrences(rows, places, numbers(values["d"], np.float64))
     if kind in {TEXT, BOOL}:
         return Occurrences(rows, places, values["s" if kind == TEXT else "b"])
     codes, texts = _json_texts(kind, places, values)
@@ -221,7 +154,7 @@ def _plain(places: np.ndarray, kinds: np.ndarray, values: dict[str, pa.Array]) -
 
 def _read_events(raw: RawSpans, lists: pa.ListArray) -> None:
     """Evaluation results, and exception types of spans that name no error; other events are passed over unread."""
-    row_of_event, events = _flat(lists)
+    row_of_event, events = flat(lists)
     if len(events) == 0:
         return
     explained = np.zeros(len(lists), np.bool_)

@@ -17,6 +17,7 @@ from faces.double import COVERAGE, FakeHouse, is_reply
 from outlay.core.errors import StoreFullError
 from outlay.faces.api.app import ENDPOINTS, build_app
 from outlay.faces.api.docs import error_kinds
+from outlay.faces.api.otlp import PATHS
 from outlay.faces.desk import catalogue
 from outlay.faces.keys import key_of, new_secret
 from outlay.faces.wire import CONTENT_TYPE, pack
@@ -220,9 +221,9 @@ def test_the_description_is_valid_and_complete() -> None:
     validate(said)
     routes = {(endpoint.method.lower(), endpoint.path) for endpoint in ENDPOINTS}
     described = {(method, path) for path, methods in said["paths"].items() for method in methods}
-    assert described == routes | {("get", "/healthz"), ("get", "/openapi.json"), ("post", "/v1/traces")}
+    assert described == routes | {("get", "/healthz"), ("get", "/openapi.json"), *(("post", path) for path in PATHS)}
     served = {getattr(route, "path", "").replace(":path", "") for route in build_app(FakeHouse())._app._api.routes}  # type: ignore[attr-defined]
-    assert served == {path for _, path in described if path != "/v1/traces"} | {"/api/docs", "/api/docs.css"}
+    assert served == {path for _, path in described if path not in PATHS} | {"/api/docs", "/api/docs.css"}
     parameters = {item["name"]: item for item in said["paths"]["/api/v1/spend"]["get"]["parameters"]}
     for row in catalogue()["rows"]:
         asked = parameters["by" if row["kind"] == "dimension" else "measures"]

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from outlay import __version__
 from outlay.core.errors import OutlayError
-from outlay.faces.api import answers, books, docs, prices, traces
+from outlay.faces.api import answers, books, docs, otlp, prices
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.openapi import openapi_of
@@ -37,18 +37,18 @@ def build_app(house: House, pages: Sequence[BaseRoute] = (), keys: Sequence[ApiK
 
     `pages` are the routes of the web page; `keys` None answers loopback without a key, a sequence asks for one of them.
     """
-    return Guard(_Doors(traces.TraceDoor(house.intake), _api(HouseDesk(house), pages)), keys)
+    return Guard(_Doors(otlp.OtlpDoor(house.intake), _api(HouseDesk(house), pages)), keys)
 
 
 class _Doors:
-    """The OTLP door by its path, everything else to Starlette."""
+    """The OTLP door by its paths, everything else to Starlette."""
 
     def __init__(self, door: Asgi, api: Asgi) -> None:
         self._door = door
         self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_door = scope["type"] == "http" and scope["path"] == traces.PATH
+        is_door = scope["type"] == "http" and scope["path"] in otlp.PATHS
         await (self._door if is_door else self._api)(scope, receive, send)
 
 

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from outlay.core import errors
 from outlay.faces.api.endpoints import Endpoint
+from outlay.faces.api.otlp import PATHS
 from outlay.faces.desk import catalogue
 
 _STYLE = """:root { color-scheme: light dark; font: 13px/1.5 Inter, system-ui, sans-serif; }
@@ -53,7 +54,7 @@ def _page(endpoints: Sequence[Endpoint]) -> Iterator[str]:
     yield "<title>Outlay API</title><link rel=stylesheet href=/api/docs.css><main><h1>Outlay API</h1>"
     yield "<p>Every answer is one object <code>{query, rows, total, coverage}</code>; amounts are exact decimal texts. "
     yield "Every error is a problem as in RFC 9457. For machines: <a href=/openapi.json>openapi.json</a>.</p>"
-    yield "<h2>Endpoints</h2><h3>POST /v1/traces</h3>"
+    yield f"<h2>Endpoints</h2><h3>POST {', '.join(PATHS)}</h3>"
     yield "<p>OTLP over HTTP, protobuf or JSON, plain or gzip; durable when answered.</p>"
     for endpoint in endpoints:
         yield f"<h3>{endpoint.method} {escape(endpoint.path)}</h3><p>{escape(endpoint.summary)}</p>"

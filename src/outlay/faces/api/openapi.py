@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from outlay import __version__
-from outlay.faces.api import traces
+from outlay.faces.api import otlp
 from outlay.faces.api.endpoints import JSON_TYPE, Endpoint, Parameter
 from outlay.faces.api.problems import PROBLEM_TYPE
 from outlay.faces.desk import catalogue
@@ -54,7 +54,7 @@ def openapi_of(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, words)
     paths["/healthz"] = {"get": _plain("Whether the server is up", "health", "health", _OBJECT)}
     paths["/openapi.json"] = {"get": _plain("This description", "openapi", "health", _OBJECT)}
-    paths[traces.PATH] = {"post": _traces()}
+    paths |= {path: {"post": _otlp(signal)} for path, signal in otlp.PATHS.items()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -134,15 +134,22 @@ def _parameter(item: Parameter, words: Mapping[str, list[str]]) -> dict[str, Any
     return said
 
 
-def _traces() -> dict[str, Any]:
+_OTLP = {
+    "traces": ("ExportTraceServiceRequest", "ExportTraceServiceResponse; refused spans in partial_success"),
+    "logs": ("ExportLogsServiceRequest", "ExportLogsServiceResponse; refused records in partial_success"),
+}
+
+
+def _otlp(signal: str) -> dict[str, Any]:
+    request, response = _OTLP[signal]
     body = {
         "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
         JSON_TYPE: {"schema": _OBJECT},
     }
-    operation = _plain("OTLP over HTTP; durable when answered", "otlp", "facts", _OBJECT)
-    operation["requestBody"] = {"description": "ExportTraceServiceRequest, plain or gzip", "content": body}
+    operation = _plain(f"OTLP {signal} over HTTP; durable when answered", f"otlp_{signal}", "facts", _OBJECT)
+    operation["requestBody"] = {"description": f"{request}, plain or gzip", "content": body}
     responses = operation["responses"]
-    responses["200"] = {"description": "ExportTraceServiceResponse; refused spans in partial_success", "content": body}
+    responses["200"] = {"description": response, "content": body}
     for status, text in (("413", "over the limit"), ("503", "queue full: Retry-After"), ("507", "disk full")):
         responses[status] = _refused(text)
     return operation

@@ -1,6 +1,6 @@
-"""`POST /v1/traces`: the door through which any OpenTelemetry SDK finds Outlay.
+"""`POST /v1/traces`, `/v1/logs` and `/v1/metrics`: the doors through which any OpenTelemetry SDK finds Outlay.
 
-Raw ASGI, because every span of a company comes through here. The answer is 200 only when the facts are durable; a span
+Raw ASGI, because every span of a company comes through here. The answer is 200 only when the facts are durable; a row
 that cannot be used is refused alone and listed in `partial_success`. A full queue answers 503 with Retry-After, which
 exporters obey; a full disk answers 507.
 """
@@ -8,29 +8,28 @@ exporters obey; a full disk answers 507.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import zlib
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError
+from outlay.core.errors import FormatError, OutlayError, StoreBusyError
+from outlay.faces.api.otlp_answers import answer_of
 from outlay.faces.api.problems import Message, Receive, RefusedError, Scope, Send, send_problem
 
 if TYPE_CHECKING:
-    from outlay.ledger.intake import Encoding, Intake
+    from outlay.ledger.intake import Intake
+    from outlay.ledger.signals import Encoding, Signal
 
 try:
     from isal import isal_zlib as gunzip
 except ImportError:  # no wheel for this machine: slower, the same answer
     import zlib as gunzip
 
-PATH = "/v1/traces"
+PATHS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/logs": "logs"}
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """Held in memory whole, and decoded to several times its size: the limit keeps one client from taking the machine."""
 
-PROBLEMS_SHOWN_MAX = 5
 RETRY_AFTER_S = 1
 
 _GZIP = 31  # window bits that say: gzip, not raw deflate
@@ -44,36 +43,37 @@ _ZIP_ERRORS: tuple[type[Exception], ...] = (zlib.error, gunzip.error)  # pyright
 log = logging.getLogger("outlay.api")
 
 
-class TraceDoor:
-    """The ASGI application behind `/v1/traces`."""
+class OtlpDoor:
+    """The ASGI application behind each of `PATHS`."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
+        path = scope["path"]
         try:
             encoding, body = await _read(scope, receive)
-            answer = await self._deliver(body, encoding)
+            answer = await self._deliver(body, encoding, PATHS[path])
         except _ClientGoneError:
             return
         except OutlayError as error:
-            await send_problem(send, _retryable(error), PATH, head=scope["method"] == "HEAD")
+            await send_problem(send, _retryable(error), path, head=scope["method"] == "HEAD")
             return
         except Exception:
-            log.exception("the trace door failed")
+            log.exception("the OTLP door failed")
             failure = RefusedError(500, "something went wrong inside Outlay", hint="see the server's log")
-            await send_problem(send, failure, PATH)
+            await send_problem(send, failure, path)
             return
         headers = [(b"content-type", _CONTENT_TYPES[encoding]), (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _deliver(self, body: bytes, encoding: Encoding) -> bytes:
+    async def _deliver(self, body: bytes, encoding: Encoding, signal: Signal) -> bytes:
         if not body:
-            return _answer(encoding, 0, ())
-        receipt = await asyncio.wrap_future(self._intake.submit(body, encoding))
-        return _answer(encoding, receipt.refused, receipt.problems)
+            return answer_of(signal, encoding, 0, ())
+        receipt = await asyncio.wrap_future(self._intake.submit(body, encoding, signal))
+        return answer_of(signal, encoding, receipt.refused, receipt.problems)
 
 
 class _ClientGoneError(Exception):
@@ -82,9 +82,8 @@ class _ClientGoneError(Exception):
 
 async def _read(scope: Scope, receive: Receive) -> tuple[Encoding, bytes]:
     if scope["method"] != "POST":
-        raise RefusedError(
-            405, f"{scope['method']} is not possible on {PATH}", hint="POST", headers=[(b"allow", b"POST")]
-        )
+        what = f"{scope['method']} is not possible on {scope['path']}"
+        raise RefusedError(405, what, hint="POST", headers=[(b"allow", b"POST")])
     content_type = coding = b""
     length = 0
     for name, value in scope["headers"]:
@@ -113,7 +112,7 @@ async def _read(scope: Scope, receive: Receive) -> tuple[Encoding, bytes]:
     body = await _body(receive)
     if coding == b"gzip" and body:
         unzip_apart = len(body) > _INLINE_BYTES_MAX
-        body = await asyncio.to_thread(_unzip, body) if unzip_apart else _unzip(body)
+        body = await asyncio.to_thread(unzipped, body) if unzip_apart else unzipped(body)
     return encoding, body
 
 
@@ -135,7 +134,7 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(chunks)
 
 
-def _unzip(body: bytes) -> bytes:
+def unzipped(body: bytes) -> bytes:
     """The bytes inside one or several gzip members, read no further than the limit."""
     parts: list[bytes] = []
     room = BODY_BYTES_MAX
@@ -154,23 +153,6 @@ def _unzip(body: bytes) -> bytes:
     except _ZIP_ERRORS as error:
         raise FormatError(f"not gzip: {error}", hint="leave Content-Encoding out, or compress the body") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _answer(encoding: Encoding, refused: int, problems: Iterable[Problem]) -> bytes:
-    """An ExportTraceServiceResponse; empty when everything was taken without a remark."""
-    told = list(problems)
-    if not refused and not told:
-        return b"" if encoding == "protobuf" else b"{}"
-    shown = [f"{item.where}: {item.what}" for item in told[:PROBLEMS_SHOWN_MAX]]
-    if len(told) > PROBLEMS_SHOWN_MAX:
-        shown.append(f"and {len(told) - PROBLEMS_SHOWN_MAX} more")
-    message = "; ".join(shown)
-    if encoding == "json":
-        return json.dumps({"partialSuccess": {"rejectedSpans": str(refused), "errorMessage": message}}).encode()
-    from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
-
-    partial = otlp.ExportTracePartialSuccess(rejected_spans=refused, error_message=message)
-    return otlp.ExportTraceServiceResponse(partial_success=partial).SerializeToString()
 
 
 def _too_large(what: str) -> RefusedError:

@@ -10,23 +10,35 @@ from typing import Any
 
 import httpx2
 import pytest
+from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 
 from faces.double import FakeHouse, FakeIntake, Receipt
 from outlay.core.errors import FormatError, Problem, StoreBusyError, StoreFullError
-from outlay.faces.api import traces
+from outlay.faces.api import otlp as door
 from outlay.faces.api.app import build_app
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json; charset=utf-8"}
 BODY = b"\x0a\x00"
+REJECTED = {"traces": "rejectedSpans", "logs": "rejectedLogRecords"}
+RESPONSES: dict[str, Any] = {
+    "traces": otlp.ExportTraceServiceResponse,
+    "logs": logs_service_pb2.ExportLogsServiceResponse,
+}
 
 
-def send(house: FakeHouse, body: bytes = BODY, headers: dict[str, str] | None = None, method: str = "POST") -> Any:
+def send(
+    house: FakeHouse,
+    body: bytes = BODY,
+    headers: dict[str, str] | None = None,
+    method: str = "POST",
+    path: str = "/v1/traces",
+) -> Any:
     async def run() -> Any:
         transport = httpx2.ASGITransport(build_app(house))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:4318") as client:
-            return await client.request(method, "/v1/traces", content=body, headers=headers or PROTOBUF)
+            return await client.request(method, path, content=body, headers=headers or PROTOBUF)
 
     return asyncio.run(run())
 
@@ -57,6 +69,19 @@ def test_a_body_reaches_the_intake_as_it_was_sent(encoding: str, zipped: bool) -
     assert answer.headers["content-type"] == (
         "application/x-protobuf" if encoding == "protobuf" else "application/json"
     )
+
+
+@pytest.mark.parametrize(("path", "signal"), door.PATHS.items())
+def test_each_signal_has_its_door_and_its_answer(path: str, signal: str) -> None:
+    house = FakeHouse(intake=FakeIntake(Receipt(9, 2, (Problem("row 1", "no time"),))))
+    said = json.loads(send(house, b"{}", JSON, path=path).content)["partialSuccess"]
+    assert said == {REJECTED[signal]: "2", "errorMessage": "row 1: no time"}
+    assert (
+        RESPONSES[signal].FromString(send(house, path=path).content).partial_success.error_message == "row 1: no time"
+    )
+    assert house.intake.signals == [signal, signal]
+    is_problem(send(house, b"{}", {"content-type": "text/plain"}, path=path), 415)
+    is_problem(send(house, method="GET", path=path), 405)
 
 
 def test_two_gzip_members_are_one_body() -> None:
@@ -111,7 +136,7 @@ def test_what_is_not_gzip_is_400() -> None:
 
 
 def test_a_body_over_the_limit_is_413_with_the_limit_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "BODY_BYTES_MAX", 1024 * 1024)
+    monkeypatch.setattr(door, "BODY_BYTES_MAX", 1024 * 1024)
     said = is_problem(send(FakeHouse(), bytes(1024 * 1024 + 1)), 413)
     assert "1 MiB" in said["detail"]
     assert "memory" in said["errors"][0]["detail"]
@@ -119,7 +144,7 @@ def test_a_body_over_the_limit_is_413_with_the_limit_and_why(monkeypatch: pytest
 
 
 def test_a_bomb_is_stopped_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traces, "BODY_BYTES_MAX", 1024 * 1024)
+    monkeypatch.setattr(door, "BODY_BYTES_MAX", 1024 * 1024)
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
     assert len(bomb) < 1024 * 1024
     is_problem(send(FakeHouse(), bomb, {**PROTOBUF, "content-encoding": "gzip"}), 413)
@@ -153,7 +178,7 @@ def test_what_the_intake_cannot_take_is_said(error: Exception, status: int, at_o
 
 def test_200_only_when_durable() -> None:
     class Slow(FakeIntake):
-        def submit(self, body: bytes, encoding: str) -> Future[Receipt]:
+        def submit(self, body: bytes, encoding: str, signal: str = "traces") -> Future[Receipt]:
             self.waiting: Future[Receipt] = Future()
             return self.waiting
 
@@ -194,7 +219,7 @@ def test_a_sender_that_hangs_up_halfway_acknowledges_nothing() -> None:
             "path": "/v1/traces",
             "headers": [(b"content-type", b"application/x-protobuf")],
         }
-        await traces.TraceDoor(house.intake)(scope, receive, answer)
+        await door.OtlpDoor(house.intake)(scope, receive, answer)
 
     asyncio.run(run())
     assert sent == []

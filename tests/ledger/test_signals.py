@@ -1,0 +1,123 @@
+"""One session told by several signals: it is counted once, whatever came first, and however often."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2e.same import assert_same, state
+from otlp_wire import START_NS, TRACE, log, logs_request, request, span
+from outlay.ledger.duckdb_books import DuckBooks
+from outlay.ledger.intake import post_entry
+from outlay.ledger.journal import Entry
+from outlay.ledger.posting import Clerk
+from outlay.ledger.settling import settle
+from outlay.ledger.signals import WAYS, Signal
+from outlay.pricing.book import PriceBook
+
+RESOURCE = {"service.name": "claude-code", "team.id": "risk"}
+Body = tuple[Signal, bytes]
+
+
+@pytest.fixture(scope="module")
+def prices() -> PriceBook:
+    return PriceBook.load(None)
+
+
+@contextmanager
+def books_of(prices: PriceBook, bodies: Sequence[Body], *, settle_between: bool = False) -> Iterator[DuckBooks]:
+    """Books in memory, filled body by body as the journal would be read."""
+    books = DuckBooks(None)
+    try:
+        clerk = Clerk(books, prices)
+        for number, (signal, body) in enumerate(bodies, 1):
+            way = WAYS[signal]
+            decoded = way.decode([body], "protobuf")
+            assert not decoded.bodies[0].problems
+            post_entry(clerk, Entry(number, way.kind, time.time_ns(), decoded.rows))
+            if settle_between:
+                settle(books)
+        settle(books)
+        yield books
+    finally:
+        books.close()
+
+
+def call(number: int, *, named: bool) -> dict[str, object]:
+    """What log and span of one call of Claude Code say."""
+    said: dict[str, object] = {
+        "session.id": "s-1",
+        "user.id": "u-1",
+        "model": "claude-sonnet-5" if number % 2 else "claude-haiku-4-5",
+        "input_tokens": 10 + number,
+        "output_tokens": 100 * number,
+        "cache_read_tokens": 5_000,
+        "cache_creation_tokens": 70,
+        "query_source": "main",
+    }
+    return said | ({"request_id": f"req_{number:016x}"} if named else {})
+
+
+def logs_of(number: int, *, named: bool) -> Body:
+    record = log(
+        "claude_code.api_request",
+        call(number, named=named) | {"cost_usd": 0.01 * number, "duration_ms": 900},
+        time_unix_nano=START_NS + number * 10**9,
+    )
+    return "logs", logs_request([record], RESOURCE).SerializeToString()
+
+
+def spans_of(number: int, *, named: bool) -> Body:
+    made = span(
+        number,
+        call(number, named=named) | {"span.type": "llm_request", "gen_ai.system": "anthropic"},
+        name="claude_code.llm_request",
+        start_time_unix_nano=START_NS + number * 10**9 - 900_000_000,
+        end_time_unix_nano=START_NS + number * 10**9,
+        parent=99,
+    )
+    scope = ("com.anthropic.claude_code.tracing", "2.1.330")
+    return "traces", request([made], RESOURCE, scope).SerializeToString()
+
+
+def root() -> Body:
+    made = span(99, {"session.id": "s-1", "span.type": "interaction"}, name="claude_code.interaction", trace_id=TRACE)
+    return "traces", request([made], RESOURCE).SerializeToString()
+
+
+def total(books: DuckBooks) -> dict[str, Any]:
+    sql = """
+    SELECT sum(recorded_nano)::BIGINT AS recorded, sum(amount_nano)::BIGINT AS amount, sum(out_text)::BIGINT AS output,
+           count(*) FILTER (bears) AS calls, list_sort(array_agg(DISTINCT signal) FILTER (bears)) AS signals
+    FROM usages WHERE counted
+    """
+    return books.rows(sql).to_pylist()[0]
+
+
+@settings(max_examples=25)
+@given(data=st.data(), named=st.booleans(), between=st.booleans())
+def test_logs_and_spans_in_any_order_are_counted_by_the_logs(
+    prices: PriceBook, data: st.DataObject, named: bool, between: bool
+) -> None:
+    numbers = range(1, 4)
+    told = [root(), *(logs_of(n, named=named) for n in numbers), *(spans_of(n, named=named) for n in numbers)]
+    with books_of(prices, told) as once:
+        expected, sums = state(once), total(once)
+    assert sums == {"recorded": 60_000_000, "amount": 60_000_000, "output": 600, "calls": 3, "signals": ["log"]}
+    order = data.draw(st.permutations([*told, *told[:3]]))
+    with books_of(prices, order, settle_between=between) as books:
+        assert_same(state(books), expected)
+        for name in ("received", "posted", "duplicates", "refused"):
+            assert books.meta(name) >= 0
+        assert books.meta("received") == books.meta("posted") + books.meta("duplicates") + books.meta("refused")
+
+
+def test_what_only_one_signal_told_is_not_lost(prices: PriceBook) -> None:
+    with books_of(prices, [logs_of(1, named=True), spans_of(2, named=True)]) as books:
+        assert total(books)["output"] == 300
