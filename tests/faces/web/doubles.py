@@ -172,4 +172,4 @@ def _ranked(rows: list[dict[str, Any]], query: Query) -> list[dict[str, Any]]:
         return (Decimal(value),) if query.ranked_by.name in MEASURES and value is not None else (str(value),)
 
     ranked: Iterable[dict[str, Any]] = sorted(rows, key=rank, reverse=query.ranked_by.descending)
-    return list(ranked)[: query.top]
+    return list(ranked)[: None if query.grain else query.top]  # of a series, `top` counts groups and not rows

@@ -76,14 +76,14 @@ def stacked_bars(
     last = _middles(bars[ends_of].parts, top) if bars else {}
     labels = [(kind, last[kind], figure, words) for kind, figure, words in ends if kind in last]
     return Markup('<div class="chart">{}<div class="plot">{}{}{}</div>{}{}</div>').format(
-        _axis_labels(ticks),
-        _grid(ticks),
+        axis_labels(ticks),
+        grid(ticks),
         Markup(
             '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
         ).format(Markup("").join(marks)),
         Markup("").join([_hit(bar, place * slot, slot) for place, bar in enumerate(bars)]),
         _end_labels(labels),
-        _below([(place * slot + slot / 2, bar.label) for place, bar in enumerate(bars)]),
+        below([(place * slot + slot / 2, bar.label) for place, bar in enumerate(bars)]),
     )
 
 
@@ -104,16 +104,19 @@ def lines(series: Sequence[Line], labels: Sequence[str], ticks: Sequence[tuple[D
         if line.values and line.values[-1] is not None
     ]
     return Markup('<div class="chart small">{}<div class="plot">{}{}{}</div>{}{}</div>').format(
-        _axis_labels(ticks),
-        _grid(ticks),
+        axis_labels(ticks),
+        grid(ticks),
         Markup(
             '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
         ).format(Markup("").join(drawn)),
         Markup("").join(
-            [Markup('<i class="dot k-{}" style="left:100%;top:{}%"></i>').format(kind, _n(y)) for kind, y, _, _ in ends]
+            [
+                Markup('<i class="dot k-{}" style="left:100%;top:{}%"></i>').format(kind, place_text(y))
+                for kind, y, _, _ in ends
+            ]
         ),
         _end_labels(ends),
-        _below([(place / (count - 1) * 100, label) for place, label in enumerate(labels)]),
+        below([(place / (count - 1) * 100, label) for place, label in enumerate(labels)]),
     )
 
 
@@ -146,7 +149,7 @@ def sparkline(values: Sequence[Decimal | None], tone: str, words: str) -> Markup
     point = scaled[last]
     assert point is not None
     dot = Markup('<i class="dot" style="left:{}%;top:{}%"></i>').format(
-        _n(last / (count - 1) * 100), _n(100 - float(point / span * 100))
+        place_text(last / (count - 1) * 100), place_text(100 - float(point / span * 100))
     )
     return Markup(
         '<span class="spark {}" role="img" aria-label="{}">'
@@ -178,7 +181,7 @@ def _column(bar: Bar, x: float, width: float, top: Decimal) -> Markup:
 
 
 def _rect(kind: str, place: tuple[float, float, float, float], title: str) -> Markup:
-    x, y, width, height = map(_n, place)
+    x, y, width, height = map(place_text, place)
     told = Markup("<title>{}</title>").format(title) if title else ""
     return Markup('<rect class="k-{}" x="{}" y="{}" width="{}" height="{}">{}</rect>').format(
         kind, x, y, width, height, told
@@ -187,7 +190,7 @@ def _rect(kind: str, place: tuple[float, float, float, float], title: str) -> Ma
 
 def _hit(bar: Bar, x: float, width: float) -> Markup:
     """What can be pointed at and focused: the whole column, with the figures as its text."""
-    place = Markup('style="left:{}%;width:{}%"').format(_n(x), _n(width))
+    place = Markup('style="left:{}%;width:{}%"').format(place_text(x), place_text(width))
     rows = Markup("").join(
         [
             Markup('<span class="k-{}">{}</span>').format(part.kind, part.text)
@@ -222,29 +225,32 @@ def _end_labels(labels: Sequence[tuple[str, float, str, str]]) -> Markup:
         limit = places[place + 1] - LABEL_GAP if place + 1 < len(places) else places[place] - over
         places[place] = min(places[place], limit)
     told = [
-        Markup('<span class="k-{}" style="top:{}%"><b>{}</b> {}</span>').format(kind, _n(y), figure, words)
+        Markup('<span class="k-{}" style="top:{}%"><b>{}</b> {}</span>').format(kind, place_text(y), figure, words)
         for (kind, _, figure, words), y in zip(ordered, places, strict=True)
     ]
     return Markup('<div class="ends">{}</div>').format(Markup("").join(told))
 
 
-def _axis_labels(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
+def axis_labels(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
+    """The texts of an axis, placed in per cent of its height."""
     top = ticks[-1][0]
     told = [
-        Markup('<span style="top:{}%">{}</span>').format(_n(100 - float(value / top * 100)), text)
+        Markup('<span style="top:{}%">{}</span>').format(place_text(100 - float(value / top * 100)), text)
         for value, text in ticks
     ]
     return Markup('<div class="axis" aria-hidden="true">{}</div>').format(Markup("").join(told))
 
 
-def _grid(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
+def grid(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
+    """A line for each tick."""
     top = ticks[-1][0]
-    drawn = [Markup('<i style="top:{}%"></i>').format(_n(100 - float(value / top * 100))) for value, _ in ticks]
+    drawn = [Markup('<i style="top:{}%"></i>').format(place_text(100 - float(value / top * 100))) for value, _ in ticks]
     return Markup('<div class="grid" aria-hidden="true">{}</div>').format(Markup("").join(drawn))
 
 
-def _below(labels: Sequence[tuple[float, str]]) -> Markup:
-    told = [Markup('<span style="left:{}%">{}</span>').format(_n(x), label) for x, label in labels if label]
+def below(labels: Sequence[tuple[float, str]]) -> Markup:
+    """Labels under a chart, each at its place in per cent; empty ones are left out."""
+    told = [Markup('<span style="left:{}%">{}</span>').format(place_text(x), label) for x, label in labels if label]
     return Markup('<div class="below" aria-hidden="true">{}</div>').format(Markup("").join(told))
 
 
@@ -255,11 +261,11 @@ def _runs(values: Sequence[Decimal | None], count: int, top: Decimal) -> list[st
         if value is None:
             runs.append([])
             continue
-        runs[-1].append(f"{_n(place / (count - 1) * 100)},{_n(100 - float(value / top * 100))}")
+        runs[-1].append(f"{place_text(place / (count - 1) * 100)},{place_text(100 - float(value / top * 100))}")
     return [" ".join(run if len(run) > 1 else run * 2) for run in runs if run]
 
 
-def _n(number: float) -> str:
+def place_text(number: float) -> str:
     """A place with at most two decimals."""
     return f"{number:.2f}".rstrip("0").rstrip(".") if number else "0"
 

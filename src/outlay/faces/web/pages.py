@@ -21,8 +21,10 @@ from outlay.core.errors import OutlayError, QueryError
 from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.compare import compare_page
 from outlay.faces.web.figures import Books, collect
+from outlay.faces.web.live import collect_live
 from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
+from outlay.faces.web.tactical import tactical_page
 from outlay.faces.web.view import CENTRES, page_of
 from outlay.metrics.sessions import SessionDetail
 
@@ -49,6 +51,7 @@ def routes(books: Books) -> list[BaseRoute]:
         Route(path, at(answer), methods=["GET"])
         for path, answer in (
             ("/", _overview),
+            ("/tactical", _tactical),
             ("/sessions", _sessions),
             ("/sessions/{id:path}", _session),
             ("/compare", _compare),
@@ -106,6 +109,11 @@ def _shown(answer: Callable[[Books, Request, datetime], Response], books: Books,
 def _overview(books: Books, request: Request, now: datetime) -> Response:
     page = page_of(collect(books, parse_choice(request.query_params, now)))
     return _html("page.html", 200, here="/", **page)
+
+
+def _tactical(books: Books, request: Request, now: datetime) -> Response:
+    choice = parse_choice({**request.query_params, "period": "24h"}, now)
+    return _html("tactical.html", 200, here="/tactical", **tactical_page(collect_live(books, choice), CENTRES))
 
 
 def _sessions(books: Books, request: Request, now: datetime) -> Response:

@@ -134,6 +134,11 @@ def sessions(found: SessionFigures, centres: Centres) -> list[dict[str, Any]]:
     return rows
 
 
+def centre_parts(rows: Iterable[Row], centres: Centres) -> dict[str, list[charts.Part]]:
+    """The pieces of each session's bar."""
+    return {key[0]: parts for key, parts in _parts(rows, ("session",), "centre", centres).items()}
+
+
 def outcome_tone(outcome: str) -> str:
     """The colour of a verdict: good, bad, warn, or plain where none was reported."""
     return _STATES.get(outcome, "plain")

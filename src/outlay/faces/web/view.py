@@ -73,7 +73,7 @@ def page_of(figures: Figures) -> dict[str, Any]:
             "cost_per_completed_task": money(total.get("cost_per_completed_task")),
             "hidden_share": share(total.get("hidden_share")),
         },
-        "fresh": freshness(figures),
+        "fresh": freshness_of(figures.counters, choice.now),
         "footer": footer(figures),
     }
 
@@ -186,14 +186,14 @@ def _of_tokens(total: Mapping[str, Any]) -> str:
     return f" ({formats.share(str(unpriced / tokens))} of the tokens)" if unpriced and tokens else ""
 
 
-def freshness(figures: Figures) -> dict[str, str]:
+def freshness_of(counters: Mapping[str, int | str], now: datetime) -> dict[str, str]:
     """The dot in the corner: green while facts come in, amber with the time of the last one when they stopped."""
-    latest = str(figures.counters.get("metered_through") or "")
+    latest = str(counters.get("metered_through") or "")
     if not latest:
         return {"tone": "plain", "text": "nothing metered yet"}
     moment = datetime.fromisoformat(latest).astimezone(UTC)
-    stale = figures.choice.now - moment > STALE_AFTER
-    when = f"{moment:%H:%M}" if moment.date() == figures.choice.now.date() else _moment(moment)
+    stale = now - moment > STALE_AFTER
+    when = f"{moment:%H:%M}" if moment.date() == now.date() else _moment(moment)
     return (
         {"tone": "stale", "text": f"last fact {when}"} if stale else {"tone": "good", "text": f"metered through {when}"}
     )

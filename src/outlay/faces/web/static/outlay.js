@@ -14,3 +14,12 @@ if (form) {
   form.classList.add("live");
   form.addEventListener("change", () => form.requestSubmit());
 }
+// A page that says how often it changes is asked again; the old figures stay until the new ones are there.
+const main = document.querySelector("main[data-refresh]");
+if (main) setInterval(async () => {
+  if (document.hidden || main.contains(document.activeElement)) return;
+  try {
+    const answer = await fetch(location.href);
+    if (answer.ok) main.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("main").childNodes);
+  } catch { /* the server is away; what is shown says its time */ }
+}, main.dataset.refresh * 1000);

@@ -1,0 +1,132 @@
+"""What the tactical page asks: the hours up to now, and the same hours of four weeks before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from outlay.core.centre import Operation
+from outlay.core.period import Grain, Period, ns_of
+from outlay.faces.web.changes import decimal_of
+from outlay.faces.web.choice import Choice
+from outlay.faces.web.figures import Asking, Books, Row, SessionFigures, bucket_of
+from outlay.govern.baseline import DAYS
+from outlay.govern.guardrails import VERDICT_TAG
+from outlay.metrics.answer import Answer
+from outlay.metrics.dimensions import OTHER
+from outlay.metrics.filters import Filter
+from outlay.metrics.query import Order
+
+HOURS_SHOWN = 48
+ERROR_HOURS = 24
+FEATURES_SHOWN = 8
+AGENTS_SHOWN = 8
+LIVE_MINUTES = 30
+LIVE_SHOWN = 8
+SUSPECTS_ASKED = 100
+"""Sessions of the last day with most retries: those that loop are among them."""
+
+_HOUR = timedelta(hours=1)
+_NANO = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Everything the tactical page shows, as answered; `hour` is the last full one."""
+
+    choice: Choice
+    hour: datetime
+    hours: Answer
+    by_feature: Answer
+    last: Answer
+    today: Answer
+    retries: Answer
+    retries_usual: Answer
+    errors: Answer
+    verdicts: Answer
+    verdicts_usual: Answer
+    running: SessionFigures
+    suspects: Answer
+    options: Mapping[str, list[str]]
+    counters: Mapping[str, int | str]
+
+    @property
+    def shown(self) -> list[datetime]:
+        """The full hours of the chart, oldest first."""
+        return [self.hour - place * _HOUR for place in reversed(range(HOURS_SHOWN))]
+
+
+def collect_live(books: Books, choice: Choice) -> Live:
+    """Ask everything as of the choice's moment."""
+    asks = Asking(books, choice)
+    now = choice.now
+    running_hour = now.replace(minute=0, second=0, microsecond=0)
+    hour = running_hour - _HOUR
+    since = hour - (HOURS_SHOWN - 1) * _HOUR - timedelta(days=DAYS)
+    last, past = _period(hour, running_hour), _period(since, running_hour)
+    day = _period(running_hour - ERROR_HOURS * _HOUR, running_hour)
+    checks = (Filter("operation", (Operation.GUARDRAIL.value,)),)
+    retries = ("retries", "usages")
+    return Live(
+        choice=choice,
+        hour=hour,
+        hours=asks(("total_tokens", "cost", "sessions"), grain=Grain.HOUR, period=past),
+        by_feature=asks(("cost", "sessions"), ("feature", "team"), grain=Grain.HOUR, period=past, top=FEATURES_SHOWN),
+        last=asks(retries, period=last),
+        today=asks(("cost", "attributed_share"), period=_period(running_hour.replace(hour=0), now)),
+        retries=asks(retries, ("agent",), period=last, top=AGENTS_SHOWN),
+        retries_usual=asks(retries, ("agent",), period=past),
+        errors=asks(("failed_usages", "operations"), grain=Grain.HOUR, period=day),
+        verdicts=asks(("operations",), (VERDICT_TAG,), grain=Grain.HOUR, period=day, where=checks),
+        verdicts_usual=asks(("operations",), (VERDICT_TAG,), period=past, where=checks),
+        running=_running(asks, now),
+        suspects=asks(
+            ("retries", "usages", "retry_cost"),
+            ("session", "feature"),
+            period=_period(now - timedelta(days=1), now),
+            top=SUSPECTS_ASKED,
+            order=Order("retries"),
+        ),
+        options={name: list(asks.options(name)) for name in ("team", "environment")},
+        counters=books.counters(),
+    )
+
+
+def _running(asks: Asking, now: datetime) -> SessionFigures:
+    """The dearest of the sessions that gave a sign in the last half hour, with what they cost so far."""
+    recent = _period(now - timedelta(minutes=LIVE_MINUTES), now)
+    signs = asks(("cost",), ("session",), period=recent, top=LIVE_SHOWN)
+    these = tuple(str(row["session"]) for row in signs.rows if row["session"] != OTHER)
+    where = (Filter("session", these),) if these else (Filter("session", ("",)),)
+    whole = _period(now - timedelta(days=2), now)
+    return SessionFigures(
+        ranked=asks(("cost", "usages", "retries", "session_seconds"), ("session",), period=whole, where=where),
+        facts=asks(("cost",), ("session", "feature", "team", "user_tier"), period=whole, where=where),
+        centres=asks(("cost",), ("session", "centre"), period=whole, where=where),
+    )
+
+
+def series_of(rows: Sequence[Row], measure: str) -> dict[datetime, int]:
+    """A measure by hour as whole numbers; money in nano-units. What is not known is left out."""
+    found: dict[datetime, int] = {}
+    for row in rows:
+        value = row.get(measure)
+        if isinstance(value, int):
+            found[bucket_of(row)] = value
+        elif (amount := decimal_of(value)) is not None:
+            found[bucket_of(row)] = int(amount * _NANO)
+    return found
+
+
+def series_by_feature(answer: Answer, measure: str) -> dict[tuple[str, str], dict[datetime, int]]:
+    """The same by (feature, team); what is folded together is left out."""
+    rows: dict[tuple[str, str], list[Row]] = {}
+    for row in answer.rows:
+        if row["feature"] != OTHER:
+            rows.setdefault((str(row["feature"]), str(row["team"])), []).append(row)
+    return {key: series_of(own, measure) for key, own in rows.items()}
+
+
+def _period(start: datetime, end: datetime) -> Period:
+    return Period(ns_of(start), ns_of(end))

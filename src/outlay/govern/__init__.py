@@ -1,0 +1,1 @@
+"""Judged: what is usual, what is not, and what follows from it."""

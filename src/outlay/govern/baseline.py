@@ -1,0 +1,74 @@
+"""The usual of an hour: what the same hour of the last days was like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+
+DAYS = 28
+"""Four weeks: every weekday is in it equally often."""
+DAYS_MIN = 3
+"""Fewer days than this are no habit, and nothing is called usual."""
+LOW, MIDDLE, HIGH = 10, 50, 90
+"""The percentiles of the band."""
+
+Series = Mapping[datetime, int]
+"""A whole number (tokens, sessions, nano-units) by the start of its hour (UTC).
+
+An hour without a value was quiet: it counts as 0 once the series has begun.
+"""
+
+_HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The middle and the edges of what is usual for one hour, in the unit of the series; `days` stand behind it."""
+
+    low: float
+    middle: float
+    high: float
+    days: int
+
+
+def bands(series: Series, hours: Sequence[datetime], days: int = DAYS) -> list[Band | None]:
+    """The band of each hour, from the same hour of up to `days` days before it; None where too few days are known.
+
+    The hour itself is never part of its own usual.
+    """
+    if not series or not hours:
+        return [None] * len(hours)
+    first = min(series)
+    return [_band(series, hour, min(days, max(0, (hour - first).days))) for hour in hours]
+
+
+def usual_by_now(series: Series, now: datetime, days: int = DAYS) -> float | None:
+    """The middle of what the days before had come to by the end of the last full hour of today; None as in `bands`."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    first = min(series, default=now)
+    known = min(days, max(0, (midnight - first).days))
+    if known < DAYS_MIN:
+        return None
+    hours = range(now.hour)
+    sums = [
+        sum(series.get(midnight - timedelta(days=day) + hour * _HOUR, 0) for hour in hours)
+        for day in range(1, known + 1)
+    ]
+    return float(np.percentile(sums, MIDDLE))
+
+
+def busy_hour(series: Series) -> float:
+    """The upper edge of all hours with work in them; 0 where there are none."""
+    worked = [value for value in series.values() if value]
+    return float(np.percentile(worked, HIGH)) if worked else 0.0
+
+
+def _band(series: Series, hour: datetime, known: int) -> Band | None:
+    if known < DAYS_MIN:
+        return None
+    values = [series.get(hour - timedelta(days=day), 0) for day in range(1, known + 1)]
+    low, middle, high = np.percentile(values, (LOW, MIDDLE, HIGH))
+    return Band(float(low), float(middle), float(high), known)
