@@ -1,0 +1,156 @@
+"""Attachment: which context is in force here, and for how long.
+
+A `ContextVar` of our own holds it, so nothing of it is ever sent along by W3C baggage. Asyncio copies it into tasks,
+and `threads.py` into threads. Generators are the hard case: the variable belongs to whoever drives them, so what a
+generator attaches would stay in force for its consumer while it is suspended. Therefore an attachment made in the body
+of a generator is bound to its frame: it counts while that frame is on the stack, and nowhere else in the same task.
+A task or thread that was started inside the block holds a copy, and keeps it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import weakref
+from contextvars import ContextVar
+from threading import get_ident
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from outlay.sdk.context import Context
+
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
+LENDERS = frozenset({"contextlib", "_pytest.fixtures", "pytest_asyncio.plugin"})
+"""Modules that run a generator as two halves of a `with`: what it attaches is meant for whoever asked them."""
+
+
+class Attachment:
+    """A context in force. `outer` is what was in force before, `below` what the variable held."""
+
+    __slots__ = ("below", "context", "ended", "frame", "outer", "owner")
+
+    def __init__(self, context: Context, outer: Attachment | None, below: Attachment | None) -> None:
+        self.context = context
+        self.outer = outer
+        self.below = below
+        self.frame: FrameType | None = None
+        self.owner: tuple[int, weakref.ref[Any] | None] = (0, None)
+        self.ended = False
+
+
+frame_at = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the stack has no other door
+"""The frame that many calls up."""
+
+_current: ContextVar[Attachment | None] = ContextVar("outlay", default=None)
+_bound: dict[FrameType, list[Attachment]] = {}
+
+
+def active() -> Attachment | None:
+    """What is in force here, None where nothing was attached."""
+    held = _current.get()
+    if _bound or (held is not None and held.ended):
+        return _resolved(held)
+    return held
+
+
+def attach(context: Context, caller: FrameType) -> Attachment:
+    """Put a context in force; `caller` is the frame of whoever wrote the `with`."""
+    below = _current.get()
+    outer = active()
+    made = Attachment(context, outer, below)
+    frame = _home_of(caller)
+    if frame is not None:
+        made.frame, made.owner = frame, _owner()
+        _bound.setdefault(frame, []).append(made)
+    _current.set(made)
+    return made
+
+
+def detach(made: Attachment) -> None:
+    """Take it out of force, also from another task or thread than the one that attached it."""
+    if made.frame is not None:
+        stack = _bound.get(made.frame, [])
+        if made in stack:
+            stack.remove(made)
+        if not stack:
+            _bound.pop(made.frame, None)
+        made.frame, made.ended = None, True
+    if _current.get() is made:
+        _current.set(made.below)
+
+
+def put(held: Attachment | None) -> Attachment | None:
+    """Make this the value of the variable, as a worker does for the length of a job; answers what it was."""
+    before = _current.get()
+    _current.set(held)
+    return before
+
+
+def portable() -> Attachment | None:
+    """What is in force here in a form that another thread may hold: bound to no frame of this one."""
+    held = active()
+    return held if held is None or held.frame is None else Attachment(held.context, None, None)
+
+
+def _home_of(caller: FrameType) -> FrameType | None:
+    """The generator's frame an attachment is bound to; None where whoever wrote the `with` is no generator.
+
+    A generator that is run by `contextlib` lends what it attaches to the block that asked for it.
+    """
+    frame: FrameType | None = caller
+    while frame is not None:
+        if frame.f_globals.get("__name__") in LENDERS:
+            frame = frame.f_back
+        elif not frame.f_code.co_flags & _GENERATOR:
+            return None
+        elif frame.f_back is not None and frame.f_back.f_globals.get("__name__") in LENDERS:
+            frame = frame.f_back
+        else:
+            return frame
+    return None
+
+
+def _resolved(held: Attachment | None) -> Attachment | None:
+    """What is in force while generators hold attachments: the innermost frame on the stack that is bound to one."""
+    running: list[Attachment] = []
+    frame: FrameType | None = frame_at(1)
+    while frame is not None:
+        if frame in _bound:
+            running.append(_bound[frame][-1])
+        frame = frame.f_back
+    here: tuple[int, weakref.ref[Any] | None] | None = None
+    while held is not None and (held.ended or (held.frame is not None and not _on_stack(held, running))):
+        here = here or _owner()
+        if held.owner != here:
+            break  # a copy, in a task or thread that was started inside the block
+        held = held.outer
+    if not running or _within(held, running[0]):
+        return held
+    return running[0]
+
+
+def _on_stack(held: Attachment, running: list[Attachment]) -> bool:
+    return any(one.frame is held.frame for one in running)
+
+
+def _within(held: Attachment | None, outer: Attachment) -> bool:
+    """Whether `held` was attached while `outer` was in force, or is it."""
+    while held is not None:
+        if held is outer:
+            return True
+        held = held.outer
+    return False
+
+
+def _owner() -> tuple[int, weakref.ref[Any] | None]:
+    """The thread, and the task if there is one."""
+    asyncio = sys.modules.get("asyncio")
+    task = None
+    if asyncio is not None:
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
+    return get_ident(), None if task is None else weakref.ref(task)

@@ -1,0 +1,319 @@
+"""Recorder: takes steps from the agent's threads in about a microsecond, and gets them to disk and to the server.
+
+`record` puts a step into a ring; a thread of our own encodes what is there a few times a second, writes it to the spool
+and hands it to the courier. No lock is taken on the caller's side, so it is safe in signal handlers and finalisers.
+Where steps come faster than that thread gets to run, the callers encode a part themselves: memory stays bounded and
+nothing is dropped before the disk is full too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from outlay.sdk import context as contexts
+from outlay.sdk.courier import Courier, Parcel
+from outlay.sdk.destination import Whereabouts
+from outlay.sdk.encode import Encoder
+from outlay.sdk.settings import Settings
+from outlay.sdk.spool import Spool, folder_of
+from outlay.sdk.step import Step, new_span_id, new_trace_id
+from outlay.sdk.surroundings import resource_attributes
+from outlay.sdk.tags import say_once
+
+LINGER_S = 0.2
+"""How long a step waits for company: what `kill -9` can cost."""
+
+HURRY_AT = 1_024
+"""Steps after which the thread is woken before that."""
+
+CROWDED_AT = 16_384
+"""Steps in the ring beyond which callers encode."""
+
+BATCH_STEPS_MAX = 2_048
+SHARE_STEPS = 256
+ENCODED_MAX = 1_024
+"""Batches that callers have encoded and nobody has written yet; beyond that steps are dropped and counted."""
+
+_log = logging.getLogger("outlay")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the SDK has done in this process. `recorded` = in the ring + in batches + `dropped`.
+
+    `delivered` batches are with the server at `endpoint` (empty: none was found), `spool_bytes` wait on disk, `refused`
+    batches can never be taken. `trouble` says what is wrong at present, empty while all is well.
+    """
+
+    recorded: int
+    dropped: int
+    waiting: int
+    delivered: int
+    refused: int
+    spool_bytes: int
+    spool: str
+    endpoint: str
+    trouble: str
+
+
+class Recorder:
+    """The ring and the thread of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.ring: deque[Step] = deque()
+        self.dropped = 0
+        self.ticking: Callable[[], float | None] | None = None
+        self._taken = 0
+        self._idle = True
+        self._hurried = False
+        self._closed = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._encoded: deque[bytes] = deque()
+        self._desk = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._where = Whereabouts(settings.home, settings.endpoint, settings.key)
+        self._spool = Spool(settings.spool or folder_of(settings.home, settings.endpoint), settings.spool_bytes_max)
+        self._courier = Courier(self._where, self._spool)
+        self._encoder = Encoder({**resource_attributes(), **settings.resource}, settings.version)
+
+    def take(self, step: Step) -> None:
+        """Put a step into the ring, complete."""
+        context = step.context
+        if context is None:
+            context = step.context = contexts.current()
+        if not step.trace_id:
+            step.trace_id = context.trace_id or new_trace_id()
+        if not step.span_id:
+            step.span_id = new_span_id()
+        if not step.parent_span_id and step.trace_id == context.trace_id and step.span_id != context.span_id:
+            step.parent_span_id = context.span_id
+        if not step.end_ns:
+            step.end_ns = time.time_ns()
+        if not step.start_ns:
+            step.start_ns = step.end_ns
+        ring = self.ring
+        ring.append(step)
+        if self._idle:
+            self._awake()
+        elif len(ring) >= HURRY_AT:
+            self._press()
+
+    def _awake(self) -> None:
+        self._idle = False
+        if self._closed or not self._started():
+            self.drain()  # at the very end of a process: at once, or never
+            self._idle = True
+            return
+        self._wake.put(None)
+
+    def _press(self) -> None:
+        if not self._hurried:
+            self._hurried = True
+            self._wake.put(None)
+        if len(self.ring) >= CROWDED_AT:
+            if len(self._encoded) < ENCODED_MAX:
+                self._encode(SHARE_STEPS)
+            else:
+                self._drop()
+
+    def _drop(self) -> None:
+        try:
+            self.ring.popleft()
+        except IndexError:
+            return
+        self.dropped += 1
+        say_once(f"steps are dropped: nothing more can be kept ({self._spool.trouble or 'too many at once'})")
+
+    def _started(self) -> bool:
+        """Whether the threads run; at the end of the interpreter none can be started any more."""
+        if self._thread is not None and self._thread.is_alive():
+            return True
+        try:
+            self._thread = threading.Thread(target=self._work, name="outlay-recorder", daemon=True)
+            self._thread.start()
+            self._courier.start()
+        except RuntimeError:
+            self._thread = None
+            return False
+        if util := sys.modules.get("multiprocessing.util"):
+            util.Finalize(None, self.close, exitpriority=100)  # such a process ends without atexit
+        return True
+
+    # ---- the thread ------------------------------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        while not self._closed:
+            try:
+                self._wait()
+                self.drain()
+            except Exception as error:  # noqa: BLE001 - the agent must not notice, the next batch must go
+                say_once(f"recording failed: {error!r}")
+
+    def _wait(self) -> None:
+        """Sleep until there is something to write: a step wakes the thread, then it waits a moment for others."""
+        tick = self.ticking() if self.ticking is not None else None
+        if not self.ring and not self._encoded:
+            self._idle = True
+            if not self.ring:
+                try:
+                    self._wake.get(timeout=tick)
+                except queue.Empty:
+                    return
+        self._idle = False
+        try:
+            while len(self.ring) < HURRY_AT:
+                self._wake.get(timeout=LINGER_S)
+        except queue.Empty:
+            return
+
+    def drain(self) -> None:
+        """Encode and write what is in the ring."""
+        with self._desk:
+            self._hurried = False
+            while self.ring or self._encoded:
+                while self._encoded:
+                    self._write(self._encoded.popleft())
+                if self.ring:
+                    self._encode(BATCH_STEPS_MAX)
+
+    def _encode(self, steps_max: int) -> None:
+        """Make a batch of steps from the ring; whoever calls."""
+        steps: list[Step] = []
+        popleft = self.ring.popleft
+        try:
+            for _ in range(steps_max):
+                steps.append(popleft())
+        except IndexError:
+            pass
+        if not steps:
+            return
+        self._taken += len(steps)
+        try:
+            body = self._encoder.request(steps)
+        except Exception:  # noqa: BLE001 - one of them cannot be written: each alone
+            body = b"".join([self._alone(step) for step in steps])
+        if body:
+            self._encoded.append(body)
+
+    def _alone(self, step: Step) -> bytes:
+        try:
+            return self._encoder.request([step])
+        except Exception as error:  # noqa: BLE001 - a value of a wrong type loses its own step only
+            self.dropped += 1
+            say_once(f"a step cannot be written and is dropped: {error!r}")
+            return b""
+
+    def _write(self, body: bytes) -> None:
+        path = self._spool.put(body, sync=not self._courier.reachable)
+        if path is None and not self._spool.trouble:
+            return
+        if path is None:
+            say_once(self._spool.trouble)
+        self._courier.take(Parcel(path, body, len(body)))
+
+    # ---- the end ---------------------------------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float) -> bool:
+        """Write everything and wait until it is delivered; True when it is, or, without a server, on disk."""
+        until = time.monotonic() + timeout_s
+        self.drain()
+        self._courier.hurry()
+        while not self._courier.idle:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.005)
+        return not self._courier.trouble
+
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Flush and stop; what the server did not take in time stays in the spool. A later step is written at once."""
+        self.flush(timeout_s)
+        self._closed = self._idle = True
+        self._wake.put(None)
+
+    def status(self) -> Status:
+        """What was done so far."""
+        to = self._where()
+        counts = self._courier.counts
+        return Status(
+            recorded=self._taken + len(self.ring),
+            dropped=self.dropped,
+            waiting=len(self.ring),
+            delivered=counts.delivered,
+            refused=counts.refused,
+            spool_bytes=self._spool.size_bytes,
+            spool=str(self._spool.folder),
+            endpoint="" if to is None else to.url,
+            trouble=self._spool.trouble or self._courier.trouble,
+        )
+
+
+class _Desk:
+    """The recorder of this process, made when the first step comes."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None
+        self.recorder: Recorder | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> Recorder:
+        with self._lock:
+            if self.recorder is None:
+                self.recorder = Recorder(self.settings or Settings.from_environment())
+            return self.recorder
+
+    def after_fork(self) -> None:
+        """A child has its own ring and threads: what its parent had not yet sent is its parent's to send."""
+        self._lock = threading.Lock()
+        if self.recorder is not None:
+            ticking = self.recorder.ticking
+            self.recorder = Recorder(self.recorder.settings)
+            self.recorder.ticking = ticking
+
+
+_desk = _Desk()
+if hasattr(os, "register_at_fork"):  # not where there is no fork
+    os.register_at_fork(after_in_child=_desk.after_fork)
+
+
+def record(step: Step) -> None:
+    """Keep a step. Never waits, never raises."""
+    try:
+        recorder = _desk.recorder or _desk.open()
+        recorder.take(step)
+    except Exception as error:  # noqa: BLE001 - metering must never be the reason that an agent fails
+        say_once(f"a step could not be recorded: {error!r}")
+
+
+def recorder() -> Recorder:
+    """The recorder of this process."""
+    return _desk.recorder or _desk.open()
+
+
+def configure(settings: Settings) -> Recorder:
+    """Use these settings from now on; what was recorded before goes where it was meant to go."""
+    before = _desk.recorder
+    if before is not None and before.settings == settings:
+        return before
+    _desk.settings, _desk.recorder = settings, None
+    if before is not None:
+        before.close(timeout_s=0.5)
+    return _desk.open()
+
+
+@atexit.register
+def _at_exit() -> None:
+    if _desk.recorder is not None:
+        try:
+            _desk.recorder.close()
+        except Exception:  # noqa: BLE001 - the process is ending
+            _log.debug("closing failed", exc_info=True)
