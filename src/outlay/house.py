@@ -24,7 +24,7 @@ from outlay.ledger.lock import OwnerLock
 from outlay.ledger.posting import COUNTERS, Clerk, PostReport
 from outlay.ledger.rebuild import RebuildReport, rebuild
 from outlay.ledger.reprice import RepriceReport, reprice
-from outlay.metrics.answer import Answer, ask
+from outlay.metrics.answer import Answer, ask_all
 from outlay.metrics.query import Query
 from outlay.metrics.sessions import SessionDetail, session_detail
 from outlay.pricing.book import PriceBook
@@ -148,11 +148,17 @@ class House:
 
     def ask(self, query: Query) -> Answer:
         """Answer a question from the books."""
-        return ask(self.books, query)
+        return self.ask_all([query])[0]
+
+    def ask_all(self, queries: Sequence[Query]) -> list[Answer]:
+        """Answer several questions as of one moment, so that their figures agree whatever is posted meanwhile."""
+        with self.books.reading() as reader:
+            return ask_all(reader, queries)
 
     def session(self, session_id: str) -> SessionDetail:
         """One session with its usages, cost lines, outcome and relatives. Raises QueryError for an unknown one."""
-        return session_detail(self.books, session_id)
+        with self.books.reading() as reader:
+            return session_detail(reader, session_id)
 
     def counters(self) -> dict[str, int | str]:
         """What came in since the books began, what waits, and when the latest usage began (ISO, UTC; empty if none)."""

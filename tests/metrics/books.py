@@ -144,6 +144,13 @@ class Books:
         """The answer to one statement."""
         return self.connection.cursor().sql(sql, params=list(parameters)).to_arrow_table()
 
+    def records(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+        """The answer to one statement, row by row."""
+        return self.rows(sql, parameters).to_pylist()
+
+    def stale_days(self) -> None:
+        """These books have no rollups."""
+
     def ask(self, **parameters: str | Sequence[str]) -> Answer:
         """The answer to a question as an address spells it."""
         return ask(self, parse_query(parameters))

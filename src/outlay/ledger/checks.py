@@ -34,6 +34,20 @@ SELECT max(value) FILTER (name = 'received') AS received, max(value) FILTER (nam
        (SELECT count(*) FROM usages) + (SELECT count(*) FROM outcomes) AS held
 FROM meta
 """
+_UNEQUAL_DAYS = """
+WITH rows AS (SELECT time::DATE AS day, count(*) AS n, sum(amount_nano) AS amount FROM {rows} GROUP BY day),
+days AS (SELECT time::DATE AS day, sum(n) AS n, sum(amount_nano) AS amount FROM {kind}_days GROUP BY day),
+months AS (SELECT time::DATE AS month, sum(n) AS n, sum(amount_nano) AS amount FROM {kind}_months GROUP BY month)
+SELECT count(*) FROM (
+    SELECT day FROM rows FULL JOIN days USING (day)
+    WHERE day NOT IN (SELECT day FROM stale_days)
+      AND (rows.n IS DISTINCT FROM days.n OR rows.amount IS DISTINCT FROM days.amount)
+    UNION ALL
+    SELECT month FROM months FULL JOIN (
+        SELECT date_trunc('month', day)::DATE AS month, sum(n) AS n, sum(amount) AS amount FROM days GROUP BY ALL) d
+        USING (month)
+    WHERE months.n IS DISTINCT FROM d.n OR months.amount IS DISTINCT FROM d.amount)
+"""
 _COVERAGE = f"""
 SELECT count(*) FILTER (bears) AS usages, count(*) FILTER (unpriced_meters > 0) AS unpriced,
        count(*) FILTER (zone_assumed) AS zoneless,
@@ -65,6 +79,7 @@ def check_books(books: Books, journal: Journal, home: Path, through: int, settle
         "sums": lambda: _sums(books),
         "lines": lambda: _lines(books),
         "repeats": lambda: _repeats(books),
+        "rollups": lambda: check_rollups(books),
         "counters": lambda: _counters(books),
         "prices known": lambda: _unpriced(books),
         "attributed": lambda: _attributed(books),
@@ -138,6 +153,16 @@ def _lines(books: Books) -> Check:
 def _repeats(books: Books) -> Check:
     count = books.scalar(_REPEATS)
     return Check("repeats", not count, "every fact stands once" if not count else f"{count} facts stand twice")
+
+
+def check_rollups(books: Books) -> Check:
+    """Whether the days and months that were added up equal what they stand for."""
+    unequal = sum(
+        books.scalar(_UNEQUAL_DAYS.format(kind=kind, rows=rows))
+        for kind, rows in (("usage", "usages"), ("charge", "charges"))
+    )
+    text = "days and months equal the rows they add up" if not unequal else f"{unequal} days or months differ"
+    return Check("rollups", not unequal, text, "" if not unequal else "outlay rebuild")
 
 
 def _counters(books: Books) -> Check:

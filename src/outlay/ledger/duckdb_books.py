@@ -12,6 +12,7 @@ import pyarrow as pa
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.core.session import NO_SESSION
+from outlay.ledger import duckdb_rollups as rollups
 from outlay.ledger.duckdb_store import DuckStore, store_error, with_binary_keys
 from outlay.ledger.labels import LABELS
 from outlay.ledger.reports import FALLBACK_SESSION
@@ -188,6 +189,7 @@ class DuckBooks(DuckStore):
             names = ("labels", *(name for name in RESOLVED if name not in LABELS))
             sets = ", ".join(f'"{name}" = d."{name}"' for name in names)
             transaction.execute(f"UPDATE usage_rows SET {sets} FROM decided d WHERE usage_rows.seq = d.seq")
+            rollups.mark_seqs(transaction, "decided")
         finally:
             transaction.unregister("decided")
 

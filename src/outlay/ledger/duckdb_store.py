@@ -14,8 +14,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -24,7 +25,9 @@ import pyarrow.compute as pc
 
 from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
+from outlay.ledger import duckdb_rollups as rollups
 from outlay.ledger.labels import LABELS, LabelBook
+from outlay.ledger.rollups import ROLLUP_VERSION
 from outlay.ledger.tables import (
     CHARGE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -120,6 +123,18 @@ class DuckStore:
         finally:
             cursor.close()
 
+    @contextmanager
+    def reading(self) -> Generator[Snapshot]:
+        """The books as they are at this moment, whatever is posted meanwhile."""
+        cursor = self.cursor()
+        try:
+            cursor.execute("BEGIN")
+            yield Snapshot(cursor)
+        except duckdb.Error as error:
+            raise store_error(error, "a question to the books failed") from error
+        finally:
+            cursor.close()
+
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A second connection to the same books, for reading and for temporary tables; the caller closes it."""
         try:
@@ -179,6 +194,15 @@ class DuckStore:
                     raise store_error(error, "the books could not be written") from error
                 raise
 
+    def roll_up(self) -> bool:
+        """Add up some of the stale days; False where there is none left."""
+        days = self.rows(rollups.STALE_DAYS).column("day").to_pylist()
+        chunk = rollups.next_chunk(days)
+        if chunk is not None:
+            with self.writing() as transaction:
+                rollups.roll_up(transaction, *chunk)
+        return bool(days) and chunk is not None and days[0] < chunk[0]
+
     def checkpoint(self) -> None:
         """Write everything posted so far into the file."""
         with self._write:
@@ -199,6 +223,8 @@ class DuckStore:
         """Append rows whose columns carry the names of the table; keys are 16-byte binary."""
         if table == "usages":
             table, rows = "usage_rows", rows.append_column("labels", self.label(transaction, rows))
+        if table in ("usage_rows", "charges"):
+            rollups.mark_times(transaction, rows.column("time"))
         columns = _TABLES[table]
         source = with_uuid_keys(rows, columns)
         names = ", ".join(f'"{c.name}"' for c in columns)
@@ -284,6 +310,7 @@ class DuckStore:
                 """,
                 [first_line],
             )
+            rollups.mark_seqs(transaction, "reversed_usages")
             added = transaction.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchall()
         finally:
             transaction.unregister("reversed_usages")
@@ -294,6 +321,7 @@ class DuckStore:
         """Take usages out that are put back in a new state in the same transaction; relatives look at them again."""
         transaction.register("removed_usages", pa.table({"seq": seqs}))
         try:
+            rollups.mark_seqs(transaction, "removed_usages")
             transaction.execute("DELETE FROM usage_rows WHERE seq IN (SELECT seq FROM removed_usages)")
             transaction.execute("INSERT INTO unsettled SELECT seq FROM removed_usages")
         finally:
@@ -350,8 +378,42 @@ class DuckStore:
             connection.execute(f"CREATE VIEW IF NOT EXISTS usages AS {joined}")
             connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
             connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
-            if not known:
-                self.set_meta(connection, schema_version=SCHEMA_VERSION)
+            rolled = connection.execute("SELECT value FROM meta WHERE name = 'rollup_version'").fetchall()
+            if not rolled or rolled[0][0] != ROLLUP_VERSION:
+                rollups.prepare(connection)
+            self.set_meta(connection, schema_version=SCHEMA_VERSION, rollup_version=ROLLUP_VERSION)
+
+
+class Snapshot:
+    """One transaction that only reads: all its answers are of the moment of the first. Used by one thread."""
+
+    dialect = "duckdb"
+
+    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        self._cursor = cursor
+        self._stale: tuple[date, ...] | None = None
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
+        """The rows of a question as Arrow; `parameters` stand for `$1`, `$2`, …."""
+        try:
+            return self._cursor.sql(sql, params=list(parameters)).to_arrow_table()
+        except duckdb.Error as error:
+            raise store_error(error, "a question to the books failed") from error
+
+    def records(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """The rows of a question with a short answer, by column name; planned once, which `rows` does twice."""
+        try:
+            found = self._cursor.execute(sql, list(parameters))
+            names = [item[0] for item in found.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            raise store_error(error, "a question to the books failed") from error
+
+    def stale_days(self) -> tuple[date, ...]:
+        """The days whose rollups must not be used, in order."""
+        if self._stale is None:
+            self._stale = tuple(row["day"] for row in self.records(rollups.STALE_DAYS))
+        return self._stale
 
 
 def _connect(path: Path | None) -> duckdb.DuckDBPyConnection:

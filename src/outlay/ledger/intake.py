@@ -23,6 +23,7 @@ import pyarrow as pa
 from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError, StoreError, StoreFullError
 from outlay.ledger.journal import Entry, EntryKind, Journal
 from outlay.ledger.posting import PROBLEMS_MAX, Clerk, PostReport
+from outlay.ledger.rolling import ROLL_UP_IDLE_S, Roller
 from outlay.ledger.settling import settle
 from outlay.ledger.signals import RAW, WAYS, Encoding, Signal, facts_of_raw
 from outlay.sources.facts import Batch
@@ -108,6 +109,7 @@ class Intake:
         self._settled_at = time.monotonic()
         self._settle_pause: float = SETTLE_PAUSE_S
         self._unsettled = True
+        self._roller = Roller(clerk, lambda: not self._postings.empty())
         self._unwritten_rows = 0
         self._crowded = False
         self._checkpoint_after = time.monotonic()
@@ -296,22 +298,26 @@ class Intake:
                 else:
                     group, held = self._gather(first)
                     self._post_raw(group)
-                self._settle_if_due()
+                if self._unsettled and time.monotonic() - self._settled_at >= self._settle_pause:
+                    self._settle_now()
+                self._roller.run_if_due()
                 if self._unwritten_rows >= CHECKPOINT_ROWS and time.monotonic() >= self._checkpoint_after:
                     self._checkpoint()
 
     def _next_posting(self) -> _Posting | None:
         """The next batch; while there is none, what is left to do is done."""
         while True:
-            pause = self._settle_pause if self._unsettled else CHECKPOINT_IDLE_S if self._unwritten_rows else None
+            steps = (
+                (self._unsettled, self._settle_pause, self._settle_now),
+                (self._roller.stale, ROLL_UP_IDLE_S, self._roller.run),
+                (bool(self._unwritten_rows), CHECKPOINT_IDLE_S, self._checkpoint),
+            )
+            pause, step = next(((pause, step) for due, pause, step in steps if due), (None, self._checkpoint))
             try:
                 return self._postings.get(timeout=pause)
             except queue.Empty:
                 with self._desk:
-                    if self._unsettled:
-                        self._settle_now()
-                    else:
-                        self._checkpoint()
+                    step()
 
     def _gather(self, first: _Posting) -> tuple[list[_Posting], _Posting | None]:
         """Put together what may be posted in one go: what is journalled can wait a moment for company."""
@@ -336,6 +342,7 @@ class Intake:
         assert posting.answer is not None
         if posting.table is None:
             self._settle_now()
+            self._roller.run()
             posting.answer.set_result(PostReport())
             return
         while not self._gave_up:
@@ -399,7 +406,7 @@ class Intake:
             _log.warning("and %d more such problems", len(problems) - PROBLEMS_LOGGED_MAX)
 
     def _posted(self) -> None:
-        self._unsettled, self._state.trouble = True, ""
+        self._unsettled, self._roller.stale, self._state.trouble = True, True, ""
 
     def _wait_for_room(self, error: StoreError) -> None:
         """Wait a moment before the next try. At the end of the process give up for good: no entry is jumped over."""
@@ -418,10 +425,6 @@ class Intake:
                 return
             except StoreError as full:
                 self._wait_for_room(full)
-
-    def _settle_if_due(self) -> None:
-        if self._unsettled and time.monotonic() - self._settled_at >= self._settle_pause:
-            self._settle_now()
 
     def _checkpoint(self) -> None:
         books = self.clerk.books

@@ -14,7 +14,7 @@ from outlay.core.errors import StoreError
 from outlay.ledger.intake import post_entry
 from outlay.ledger.journal import Journal
 from outlay.ledger.posting import Charger, Clerk, PostReport
-from outlay.ledger.settling import settle
+from outlay.ledger.settling import roll_up, settle
 from outlay.ledger.store import Books
 
 DIFFERENCES_MAX = 20
@@ -76,6 +76,7 @@ def rebuild(
         if progress:
             progress(entry.number, last)
     settle(new)
+    roll_up(new)
     _carry_over(old, new, tried_again)
     report.usages = new.scalar("SELECT count(*) FROM usages")
     report.outcomes = new.scalar("SELECT count(*) FROM outcomes")

@@ -30,6 +30,12 @@ def settle(books: Books) -> int:
     return changed.num_rows if changed is not None else 0
 
 
+def roll_up(books: Books) -> None:
+    """Add up every stale day."""
+    while books.roll_up():
+        pass
+
+
 def _seqs(changed: pa.Table | None) -> pa.ChunkedArray | pa.Array:
     return changed.column("seq") if changed is not None else pa.array([], pa.int64())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -26,6 +26,18 @@ class Reader(Protocol):
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """The answer to one SELECT; `parameters` stand for `$1`, `$2`, … in the statement."""
+        ...
+
+
+class Snapshot(Reader, Protocol):
+    """A reader whose answers are all of one moment, so that they agree, and that knows which rollups it can use."""
+
+    def records(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """The answer to one SELECT with few rows, each by column name."""
+        ...
+
+    def stale_days(self) -> tuple[date, ...] | None:
+        """The days whose rollups must not be used, in order (see `rollups.py`); None where there are no rollups."""
         ...
 
 
@@ -62,6 +74,14 @@ class Books(Reader, Protocol):
 
     def writing(self) -> AbstractContextManager[Transaction]:
         """One transaction: everything inside is in the books afterwards, or nothing."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Snapshot]:
+        """The books as they are at this moment, whatever is posted meanwhile."""
+        ...
+
+    def roll_up(self) -> bool:
+        """Add up some of the stale days; False where there is none left."""
         ...
 
     def checkpoint(self) -> None:

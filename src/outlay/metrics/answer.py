@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from outlay.core.errors import QueryError
 from outlay.core.money import DEFAULT_CURRENCY
-from outlay.ledger.store import Reader
+from outlay.ledger.store import Snapshot
 from outlay.metrics.coverage import coverage_of, tokens_lack_prices
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
@@ -27,6 +27,7 @@ from outlay.metrics.parts import shown
 from outlay.metrics.plan import Plan, plan_of
 from outlay.metrics.query import Query, check, time_text
 from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, Rendered, render
+from outlay.metrics.rolled import rolled
 
 TIME = "time"
 """Key of the start of a row's bucket."""
@@ -58,18 +59,33 @@ def word_for_null(measure: str) -> str:
     return measure_named(measure).word_for_null
 
 
-def ask(reader: Reader, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:
+def ask(reader: Snapshot, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:
     """The answer to a question; QueryError where it names what does not exist or asks for too much.
 
     Amounts of several currencies are never added: the rows are then split by currency and the total has no money.
     `currency` is the one that amounts without a word are in.
     """
-    plan = plan_of(check(query))
-    coverage = {**coverage_of(reader, query, currency), "tasks_not_split_by": list(plan.unsplit)}
-    split = len(coverage["currencies"]) > 1 and any(_is_money(item) for item in plan.measures)
-    plan = plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage))
+    return ask_all(reader, [query], currency)[0]
+
+
+def ask_all(reader: Snapshot, queries: Sequence[Query], currency: str = DEFAULT_CURRENCY) -> list[Answer]:
+    """The answers to several questions, in order; those about the same part and period share its coverage."""
+    known: dict[tuple[object, ...], dict[str, Any]] = {}
+    answers: list[Answer] = []
+    for query in map(check, queries):
+        part = (query.where, query.period, query.counted_only)
+        if part not in known:
+            known[part] = coverage_of(reader, query, currency)
+        answers.append(_answer(reader, query, dict(known[part])))
+    return answers
+
+
+def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any]) -> Answer:
+    coverage["tasks_not_split_by"] = list(plan_of(query).unsplit)
+    split = len(coverage["currencies"]) > 1 and any(_is_money(measure_named(name)) for name in query.measures)
+    plan = rolled(plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage)), reader)
     rendered = render(plan, dialect_named(reader.dialect))
-    found = reader.rows(rendered.sql, rendered.parameters).to_pylist()
+    found = reader.records(rendered.sql, rendered.parameters)
     rows = [row for row in found if row["kind"] == ROW and not _is_empty(row, plan, rendered)]
     if len(rows) > ROWS_MAX:
         raise QueryError(

@@ -1,24 +1,27 @@
 """Coverage: how far an answer can be trusted. Every answer carries it, so that no figure stands without its limits.
 
-Usages are added up by label in one pass, since that costs less than looking at their texts one condition at a time.
+Usages are added up by label in one pass, since that costs less than looking at their texts one condition at a time;
+what hangs on texts is then asked of the few labels.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from outlay.core.centre import CostCentre
 from outlay.core.envelope import UNTAGGED
 from outlay.core.money import NANO, decimal_text
-from outlay.ledger.store import Reader
+from outlay.ledger.store import Snapshot
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.groups import select, usage_conditions, usage_source, work_tables
 from outlay.metrics.measures import BEARS, UNKNOWN, UNPRICED_TOKEN_SHARE_MAX, UNPRICED_USAGE
 from outlay.metrics.parts import USAGE, Statement, condition
 from outlay.metrics.plan import Plan, plan_of_usages
 from outlay.metrics.query import Query, time_text
+from outlay.metrics.rolled import rolled
 
 UNPRICED_MODELS_MAX = 5
 
@@ -27,131 +30,114 @@ _RULE = f"a figure derived from cost is {UNKNOWN} where more than {_PERCENT} % o
 
 Row = dict[str, Any]
 
-_KINDS = ("labels", "counted")
-_SUMMED = {"cost": "amount_nano", "recorded": "recorded_nano", "priced": "priced_nano"}
-_UNPRICED_SUMS = {"tokens": "unpriced_tokens", "low": "band_low_nano", "high": "band_high_nano"}
+_SUMS = {"cost": "amount_nano", "recorded": "recorded_nano", "priced": "priced_nano"}
+_UNPRICED_SUMS = {"unpriced_tokens": "unpriced_tokens", "low": "band_low_nano", "high": "band_high_nano"}
+_ADDED = ("usages", "paid", "unpriced", *_SUMS, "unpriced_tokens")
 
 
-def coverage_of(reader: Reader, query: Query, main_currency: str) -> dict[str, Any]:
+def coverage_of(reader: Snapshot, query: Query, main_currency: str) -> dict[str, Any]:
     """What is known, guessed and missing in the set a question asks about.
 
     Shares are of the known cost. `estimate_band` is what the unpriced usages would cost by models of their family;
     amounts are null where currencies differ, since these are never added. Amounts without a word on their currency
     are in `main_currency`.
     """
-    asked = _Asked(reader, plan_of_usages(query))
-    known = asked.known(main_currency)
-    unpriced = asked.unpriced()
-    currencies = asked.currencies(main_currency) if known["foreign"] else [main_currency]
-    cost = known["cost"]
+    kinds = _kinds(reader, rolled(plan_of_usages(replace(query, grain=None, counted_only=False)), reader))
+    counted = [row for row in kinds if row["counted"]] if query.counted_only else kinds
+    known = {name: _sum(counted, name) for name in _ADDED}
+    untagged = _sum((row for row in counted if row["untagged"]), "cost")
+    estimated = known["cost"] - known["recorded"] - known["priced"]
+    currencies = sorted({row["currency"] or main_currency for row in counted if row["paid"]}) or [main_currency]
     single = len(currencies) < 2
-    lows = [row["low"] for row in unpriced if row["low"] is not None]
-    highs = [row["high"] for row in unpriced if row["high"] is not None]
-    worst = sorted(unpriced, key=lambda row: (-row["tokens"], -row["usages"], row["model"]))[:UNPRICED_MODELS_MAX]
+    moments = [(row["first"], row["last"]) for row in counted]
     return {
         "usages": known["usages"],
-        "unpriced_usages": sum(row["usages"] for row in unpriced),
-        "unpriced_tokens": sum(row["tokens"] for row in unpriced),
-        "unpriced_models": [
-            {"model": row["model"] or "(none)", "usages": row["usages"], "tokens": row["tokens"]} for row in worst
-        ],
-        "recorded_share": _share(known["recorded"], cost, single=single),
-        "priced_share": _share(known["priced"], cost, single=single),
-        "estimated_share": _share(known["estimated"], cost, single=single),
-        "untagged_cost": {"team": decimal_text(known["untagged"]) if single else None},
-        "attributed_share": _share(cost - known["untagged"], cost, single=single),
-        "estimate_band": {"low": decimal_text(sum(lows)), "high": decimal_text(sum(highs))}
-        if lows and single
-        else None,
-        "superseded_usages": known["superseded"],
-        "orchestration_gap": not known["orchestrated"],
-        "from": time_text(known["first"]) if known["first"] is not None else None,
-        "to": time_text(known["last"]) if known["last"] is not None else None,
+        "unpriced_usages": known["unpriced"],
+        "unpriced_tokens": known["unpriced_tokens"],
+        "unpriced_models": _unpriced_models(counted),
+        "recorded_share": _share(known["recorded"], known["cost"], single=single),
+        "priced_share": _share(known["priced"], known["cost"], single=single),
+        "estimated_share": _share(estimated, known["cost"], single=single),
+        "untagged_cost": {"team": decimal_text(untagged) if single else None},
+        "attributed_share": _share(known["cost"] - untagged, known["cost"], single=single),
+        "estimate_band": _band(counted) if single else None,
+        "superseded_usages": _sum((row for row in kinds if not row["counted"]), "reports"),
+        "orchestration_gap": not any(row["paid"] for row in counted if row["orchestrates"]),
+        "from": time_text(min(first for first, _ in moments)) if moments else None,
+        "to": time_text(max(last for _, last in moments)) if moments else None,
         "currencies": currencies,
         "rule": _RULE,
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """The usages a question asks about."""
+def _kinds(reader: Snapshot, plan: Plan) -> list[Row]:
+    """A row for each kind of usage that coverage tells apart: few, whatever the size of the books."""
+    statement = Statement(dialect_named(reader.dialect))
+    unpriced = condition(statement, UNPRICED_USAGE, USAGE)
+    count = _count if plan.reading is not None else _count_rows
+    inner = [
+        f"{USAGE}.labels",
+        f"{USAGE}.counted",
+        f"{count('')} AS reports",
+        f"{count(condition(statement, BEARS, USAGE))} AS usages",
+        f"{count(f'{USAGE}.amount_nano <> 0')} AS paid",
+        f"{count(unpriced)} AS unpriced",
+        *(f"sum({USAGE}.{column}) AS {name}" for name, column in _SUMS.items()),
+        *(f"sum({USAGE}.{column}) FILTER (WHERE {unpriced}) AS {name}" for name, column in _UNPRICED_SUMS.items()),
+        *(
+            ("min(u.first) AS first", "max(u.last) AS last")
+            if plan.reading
+            else ("min(u.time) AS first", "max(u.time) AS last")
+        ),
+    ]
+    wheres = usage_conditions(statement, plan)
+    source = usage_source(statement, plan, [*inner, *wheres])
+    by_label = select(inner, source, wheres, [f"{USAGE}.labels", f"{USAGE}.counted"])
+    outer = [
+        "counted",
+        "l.currency AS currency",
+        f"l.team = {statement.bind(UNTAGGED)} AS untagged",
+        f"l.centre = {statement.bind(CostCentre.ORCHESTRATION.value)} AS orchestrates",
+        "CASE WHEN unpriced > 0 THEN l.model_id END AS model",
+        *(f"sum({name}) AS {name}" for name in ("reports", *_ADDED, "low", "high")),
+        "min(first) AS first",
+        "max(last) AS last",
+    ]
+    kinds = select(
+        outer, f"({by_label}) AS kinds JOIN labels AS l ON l.number = kinds.labels", (), ["1", "2", "3", "4", "5"]
+    )
+    tables = ", ".join(work_tables(statement.dialect, plan))
+    return reader.records(f"WITH RECURSIVE {tables} {kinds}" if tables else kinds, statement.parameters)
 
-    reader: Reader
-    plan: Plan
 
-    def known(self, main_currency: str) -> Row:
-        """The sums that say where the cost comes from, how much is no cost at all, and which gaps there are.
+def _count_rows(where: str) -> str:
+    return f"count(*) FILTER (WHERE {where})" if where else "count(*)"
 
-        One pass adds up by label, which is a small number; what hangs on texts is then asked of the few labels.
-        """
-        statement = Statement(dialect_named(self.reader.dialect))
-        inner = [
-            *(f"{USAGE}.{name}" for name in _KINDS),
-            "count(*) AS reports",
-            f"count(*) FILTER (WHERE {condition(statement, BEARS, USAGE)}) AS usages",
-            *(f"sum({USAGE}.{column}) AS {name}" for name, column in _SUMMED.items()),
-            f"count(*) FILTER (WHERE {USAGE}.amount_nano <> 0) AS paid",
-        ]
-        ends = {"first": f"min({USAGE}.time)", "last": f"max({USAGE}.time)"}
-        if self.plan.filters:
-            inner += [f"{text} AS {name}" for name, text in ends.items()]
-        kinds = self._select(statement, inner, [], " GROUP BY " + ", ".join(f"{USAGE}.{name}" for name in _KINDS))
-        only = "counted" if self.plan.query.counted_only else "true"
-        centre, foreign = CostCentre.ORCHESTRATION.value, (statement.bind(""), statement.bind(main_currency))
-        outer = [
-            "sum(reports) FILTER (WHERE NOT counted) AS superseded",
-            *(f"sum({name}) FILTER (WHERE {only}) AS {name}" for name in ("usages", *_SUMMED)),
-            f"sum(cost) FILTER (WHERE {only} AND l.team = {statement.bind(UNTAGGED)}) AS untagged",
-            f"sum(paid) FILTER (WHERE {only} AND l.centre = {statement.bind(centre)}) AS orchestrated",
-            f"sum(paid) FILTER (WHERE {only} AND l.currency NOT IN ({', '.join(foreign)})) AS foreign",
-            *(self._end(statement, name, only) for name in ends),
-        ]
-        text = select(outer, f"({kinds}) AS kinds JOIN labels AS l ON l.number = kinds.labels")
-        (row,) = self._rows(statement, text)
-        sums = {name: int(value or 0) for name, value in row.items() if name not in ends}
-        return {**row, **sums, "estimated": sums["cost"] - sums["recorded"] - sums["priced"]}
 
-    def _end(self, statement: Statement, name: str, only: str) -> str:
-        """The first or last moment; the engine finds it at the edge of the books where no filter is in the way."""
-        if self.plan.filters:
-            return f"{'min' if name == 'first' else 'max'}({name}) FILTER (WHERE {only}) AS {name}"
-        way = "" if name == "first" else " DESC"
-        text = self._select(statement, [f"{USAGE}.time"], self._counted, f" ORDER BY {USAGE}.time{way} LIMIT 1")
-        return f"({text}) AS {name}"
+def _count(where: str) -> str:
+    return f"sum({USAGE}.n) FILTER (WHERE {where})" if where else f"sum({USAGE}.n)"
 
-    def unpriced(self) -> list[Row]:
-        """The usages without a price, by model: a narrow scan, since most have one."""
-        statement = Statement(dialect_named(self.reader.dialect))
-        sums = [f"sum({USAGE}.{name}) AS {short}" for short, name in _UNPRICED_SUMS.items()]
-        selected = [f"{USAGE}.model_id AS model", "count(*) AS usages", *sums]
-        wheres = [condition(statement, UNPRICED_USAGE, USAGE), *self._counted]
-        found = self._rows(statement, self._select(statement, selected, wheres, " GROUP BY 1"))
-        whole = [
-            {name: value if value is None or name == "model" else int(value) for name, value in row.items()}
-            for row in found
-        ]
-        return [{**row, "tokens": row["tokens"] or 0} for row in whole]
 
-    def currencies(self, main: str) -> list[str]:
-        """The currencies of the known amounts; no word is the main one."""
-        statement = Statement(dialect_named(self.reader.dialect))
-        selected, wheres = [f"DISTINCT {USAGE}.currency AS currency"], [f"{USAGE}.amount_nano <> 0", *self._counted]
-        found = self._rows(statement, self._select(statement, selected, wheres))
-        return sorted({row["currency"] or main for row in found})
+def _unpriced_models(counted: Iterable[Row]) -> list[Row]:
+    """The models with the most tokens that have no price."""
+    found: dict[str, Row] = {}
+    for row in counted:
+        if row["unpriced"]:
+            model = row["model"] or "(none)"
+            one = found.setdefault(model, {"model": model, "usages": 0, "tokens": 0})
+            one["usages"] += int(row["unpriced"])
+            one["tokens"] += int(row["unpriced_tokens"] or 0)
+    worst = sorted(found.values(), key=lambda one: (-one["tokens"], -one["usages"], one["model"]))
+    return worst[:UNPRICED_MODELS_MAX]
 
-    @property
-    def _counted(self) -> list[str]:
-        return [f"{USAGE}.counted"] if self.plan.query.counted_only else []
 
-    def _select(self, statement: Statement, selected: list[str], wheres: list[str], end: str = "") -> str:
-        picking = [item for item in usage_conditions(statement, self.plan) if item != f"{USAGE}.counted"]
-        source = usage_source(self.plan, statement.dialect, [*selected, *picking, *wheres])
-        return select(selected, source, [*picking, *wheres]) + end
+def _band(counted: Iterable[Row]) -> dict[str, str] | None:
+    rows = [row for row in counted if row["low"] is not None]
+    return {name: decimal_text(_sum(rows, name)) for name in ("low", "high")} if rows else None
 
-    def _rows(self, statement: Statement, sql: str) -> list[Row]:
-        tables = ", ".join(work_tables(statement.dialect, self.plan))
-        sql = f"WITH RECURSIVE {tables} {sql}" if tables else sql
-        return self.reader.rows(sql, statement.parameters).to_pylist()
+
+def _sum(rows: Iterable[Row], name: str) -> int:
+    return sum(int(row[name] or 0) for row in rows)
 
 
 def tokens_lack_prices(coverage: dict[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from outlay.metrics.parts import (
     usage_value,
 )
 from outlay.metrics.plan import Plan
+from outlay.metrics.rolled_source import rolled_source
 
 _USAGE_COLUMN = re.compile(rf'\b{USAGE}\."?(\w+)')
 
@@ -94,14 +95,17 @@ def work_tables(dialect: Dialect, plan: Plan) -> list[str]:
 # ---- usages ---------------------------------------------------------------------------------------------------------
 
 
-def usage_source(plan: Plan, dialect: Dialect, read: Iterable[str]) -> str:
+def usage_source(statement: Statement, plan: Plan, read: Iterable[str]) -> str:
     """Usages, joined with what the plan needs beside them; charges alone where nothing else is asked for.
 
     `read` is what the statement says of usages: the narrowest table that holds those columns is taken.
     """
+    columns = frozenset(_USAGE_COLUMN.findall(" ".join(read)))
+    if plan.reading is not None:
+        return rolled_source(statement, plan, plan.reading, columns)
     if plan.charges_alone:
         return f"charges AS {CHARGES}"
-    source = f"{dialect.usages(frozenset(_USAGE_COLUMN.findall(' '.join(read))))} AS {USAGE}"
+    source = f"{statement.dialect.usages(columns)} AS {USAGE}"
     if plan.with_charges:
         source += f" JOIN charges AS {CHARGES} ON {CHARGES}.seq = {USAGE}.seq"
     if plan.with_work:
@@ -111,25 +115,25 @@ def usage_source(plan: Plan, dialect: Dialect, read: Iterable[str]) -> str:
 
 
 def usage_conditions(statement: Statement, plan: Plan) -> list[str]:
-    """The part of usages a plan asks for."""
+    """The part of usages a plan asks for. Charges have the time their usage had, and that is the one that counts."""
     filters = [filter_condition(statement, one, item, usage_value(statement, one)) for one, item in plan.filters]
     only_counted = plan.query.counted_only and not plan.with_superseded
+    if plan.reading is not None:
+        return ([f"{CHARGES if plan.with_charges else USAGE}.counted"] if only_counted else []) + filters
     if plan.charges_alone:
         rows = statement.dialect.usages(frozenset(("seq", "counted")))
         counted = [f"{CHARGES}.seq NOT IN (SELECT seq FROM {rows} WHERE NOT counted)"] if only_counted else []
         return [*counted, *period_conditions(statement, plan, CHARGES), *filters]
     wheres = [f"{USAGE}.counted"] if only_counted else []
-    wheres += period_conditions(statement, plan, USAGE)
-    if plan.with_charges:
-        wheres += period_conditions(statement, plan, CHARGES)
-    return wheres + filters
+    return [*wheres, *period_conditions(statement, plan, CHARGES if plan.with_charges else USAGE), *filters]
 
 
 def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     """The table `u`: `k`, `bucket`, `d0` …, `a0` …, `s0` …; where sessions are counted, `runs` under it."""
     guard = plan.with_superseded and plan.query.counted_only
     grain = plan.query.grain
-    time = f"{CHARGES if plan.charges_alone else USAGE}.time"
+    time = f"{CHARGES if plan.with_charges else USAGE}.time"
+    weight = f"{CHARGES if plan.with_charges else USAGE}.n" if plan.reading is not None else ""
     by_day = grain in (Grain.MONTH, Grain.QUARTER, Grain.YEAR) and not plan.session_sums
     keys = [f"{usage_value(statement, item)} AS d{place}" for place, item in enumerate(plan.dimensions)]
     if grain is not None:
@@ -137,13 +141,13 @@ def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     if plan.session_sums:
         keys.append(f"{USAGE}.session_id AS run")
     sums = [
-        f"{aggregate(statement, item, counted=guard and item != measures.SUPERSEDED)} AS a{place}"
+        f"{aggregate(statement, item, counted=guard and item != measures.SUPERSEDED, weight=weight)} AS a{place}"
         for place, item in enumerate(plan.usage_sums)
     ]
     selected = [*keys, *sums, *_session_parts(statement, plan, guard=guard)] or ["count(*) AS n"]
     groups = [str(place + 1) for place in range(len(keys))]
     wheres = usage_conditions(statement, plan)
-    rows = select(selected, usage_source(plan, statement.dialect, [*selected, *wheres]), wheres, groups)
+    rows = select(selected, usage_source(statement, plan, [*selected, *wheres]), wheres, groups)
     names = [*bucket_name(plan), *key_names(plan)]
     again = [f"sum(a{place}) AS a{place}" for place in range(len(sums))]
     if plan.session_sums:

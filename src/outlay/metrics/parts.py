@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from outlay.core.period import moment_of
+from outlay.ledger.rollups import Stretch
 from outlay.metrics.dialect import Dialect
 from outlay.metrics.dimensions import NO_OUTCOME, Dimension, Place
 from outlay.metrics.expressions import (
@@ -79,18 +80,19 @@ def condition(statement: Statement, wanted: Condition, table: str) -> str:
             return "(" + " OR ".join(condition(statement, part, table) for part in parts) + ")"
 
 
-def aggregate(statement: Statement, wanted: Count | Sum, *, counted: bool) -> str:
-    """An aggregate as SQL; with `counted` it leaves superseded reports out, which the WHERE clause then lets in."""
+def aggregate(statement: Statement, wanted: Count | Sum, *, counted: bool, weight: str = "") -> str:
+    """An aggregate as SQL; with `counted` it leaves superseded reports out, which the WHERE clause then lets in.
+
+    `weight` is the column that says how many rows a row stands for, where it is not one.
+    """
     table = OUTCOME if wanted.facts is Facts.OUTCOMES else USAGE
     conditions = [condition(statement, wanted.where, table)] if wanted.where is not None else []
     if counted and table == USAGE:
         conditions.append(f"{USAGE}.counted")
-    over = (
-        "count(*)"
-        if isinstance(wanted, Count)
-        else f"sum({' + '.join(column(name, table) for name in wanted.columns)})"
-    )
-    return f"{over} FILTER (WHERE {' AND '.join(conditions)})" if conditions else over
+    chosen = f" FILTER (WHERE {' AND '.join(conditions)})" if conditions else ""
+    if isinstance(wanted, Sum):
+        return f"sum({' + '.join(column(name, table) for name in wanted.columns)}){chosen}"
+    return f"coalesce(sum({weight}){chosen}, 0)" if weight else f"count(*){chosen}"
 
 
 def usage_value(statement: Statement, dimension: Dimension) -> str:
@@ -151,6 +153,12 @@ def period_conditions(statement: Statement, plan: Plan, table: str) -> list[str]
     period = plan.query.period
     bounds = ((">=", period.start_ns), ("<", period.end_ns))
     return [f"{table}.time {sign} {statement.bind(_moment(ns))}" for sign, ns in bounds if ns is not None]
+
+
+def within(statement: Statement, stretch: Stretch) -> str:
+    """The column `time` lies in a stretch."""
+    bounds = ((">=", stretch.start), ("<", stretch.end))
+    return " AND ".join(f"time {sign} {statement.bind(moment)}" for sign, moment in bounds if moment) or "true"
 
 
 def _moment(ns: int) -> datetime:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from outlay.core.charge import PROVENANCE_CODE, Provenance
 from outlay.core.errors import QueryError
+from outlay.ledger.rollups import Reading
 from outlay.metrics.dimensions import Dimension, Place, dimension_named
 from outlay.metrics.expressions import (
     CHARGE,
@@ -63,6 +64,8 @@ class Plan:
     session_sums: tuple[Sessions | SessionTime, ...]
     outcome_sums: tuple[Count | Sum, ...]
     with_charges: bool
+    reading: Reading | None = None
+    """Where the period is read: from rollups in part, or, without it, row by row."""
 
     @property
     def filters(self) -> tuple[tuple[Dimension, Filter], ...]:

@@ -16,7 +16,7 @@ from outlay.core.meters import INPUT_METERS, METER_NAMES, OUTPUT_METERS
 from outlay.core.money import DEFAULT_CURRENCY, decimal_text
 from outlay.core.period import ns_of
 from outlay.core.session import NO_SESSION, SessionState
-from outlay.ledger.store import Reader
+from outlay.ledger.store import Reader, Snapshot
 from outlay.metrics.dialect import Dialect, dialect_named
 from outlay.metrics.groups import usage_conditions, usage_source, work_tables
 from outlay.metrics.outcomes import OutcomeRow, outcomes_of_session
@@ -131,7 +131,7 @@ def list_sessions(reader: Reader, query: Query, *, limit: int = 100) -> list[Ses
     tables = work_tables(statement.dialect, plan)
     columns = ", ".join([f"{USAGE}.session_id AS session", *_session_columns(statement)])
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
-    source = usage_source(plan, statement.dialect, [columns, *wheres])
+    source = usage_source(statement, plan, [columns, *wheres])
     tables.append(f"runs AS (SELECT {columns} FROM {source} WHERE {' AND '.join(wheres)} GROUP BY 1)")
     tables.append(
         "ended AS (SELECT DISTINCT " + statement.dialect.elements("session_ids") + " AS session FROM outcomes)"
@@ -151,7 +151,7 @@ def peak_sessions(reader: Reader, query: Query) -> int:
     tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect, plan))} " if plan.with_work else ""
     first, last = _first(statement.dialect), _last(statement.dialect)
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
-    usages = usage_source(plan, statement.dialect, [first, last, *wheres])
+    usages = usage_source(statement, plan, [first, last, *wheres])
     source = f"{usages} WHERE {' AND '.join(wheres)} GROUP BY {USAGE}.session_id"
     table = reader.rows(f"{tables}SELECT {first} AS first, {last} AS last FROM {source}", statement.parameters)
     starts = np.sort(table.column("first").to_numpy())
@@ -160,7 +160,7 @@ def peak_sessions(reader: Reader, query: Query) -> int:
     return int(alive.max()) if len(starts) else 0
 
 
-def session_detail(reader: Reader, session: str) -> SessionDetail:
+def session_detail(reader: Snapshot, session: str) -> SessionDetail:
     """One session from the books; QueryError where no usage carries that id."""
     dialect = dialect_named(reader.dialect)
     usages = _usages(reader, dialect, session)

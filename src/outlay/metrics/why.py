@@ -12,7 +12,7 @@ from outlay.core.centre import CostCentre, Operation
 from outlay.core.envelope import UNTAGGED
 from outlay.core.money import nano_of
 from outlay.core.period import NS_PER_SECOND, Period
-from outlay.ledger.store import Reader
+from outlay.ledger.store import Snapshot
 from outlay.metrics.answer import ask
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Query
@@ -84,7 +84,7 @@ def _rank(reason: Reason) -> tuple[bool, int, str]:
     return reason.kind is ReasonKind.MODEL, -reason.amount_nano, reason.kind
 
 
-def usual_cost_nano(reader: Reader, feature: str, until_ns: int) -> int | None:
+def usual_cost_nano(reader: Snapshot, feature: str, until_ns: int) -> int | None:
     """What a session of a feature cost on average over the days before; None where nothing is known of it."""
     if feature == UNTAGGED:
         return None

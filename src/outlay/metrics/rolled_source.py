@@ -1,0 +1,54 @@
+"""The FROM clause of a question that rollups answer: whole months and days from them, the rest row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from outlay.ledger.labels import LABELS
+from outlay.ledger.rollups import Reading, Stretch
+from outlay.metrics.parts import CHARGES, USAGE, Statement, within
+from outlay.metrics.plan import Plan
+
+_LABELS = frozenset(LABELS)
+_ROW = {"n": "1 AS n", "first": "time AS first", "last": "time AS last"}
+_CHARGE_COLUMNS = ("time", "n", "meter", "provenance", "quantity", "amount_nano")
+
+
+def rolled_source(statement: Statement, plan: Plan, reading: Reading, columns: frozenset[str]) -> str:
+    """`u` (and `c` with charges) as the rows would give them, `n` being how many rows one stands for."""
+    texts = sorted(columns & _LABELS)
+    if plan.with_charges:
+        parts = _parts(statement, reading, "charge", _charge_rows(), ("labels", "counted", *_CHARGE_COLUMNS))
+        labels = f" JOIN labels AS {USAGE} ON {USAGE}.number = {CHARGES}.labels" if texts else ""
+        return f"({parts}) AS {CHARGES}{labels}"
+    read = sorted((columns - _LABELS) | {"labels", "n"})
+    parts = _parts(statement, reading, "usage", "usage_rows", read)
+    if not texts:
+        return f"({parts}) AS {USAGE}"
+    named = ", ".join(f'l."{name}"' for name in texts)
+    return f"(SELECT r.*, {named} FROM ({parts}) AS r JOIN labels AS l ON l.number = r.labels) AS {USAGE}"
+
+
+def _charge_rows() -> str:
+    kept = ", ".join(f"c.{name}" for name in _CHARGE_COLUMNS if name != "n")
+    return f"(SELECT {kept}, r.labels, r.counted FROM charges AS c JOIN usage_rows AS r ON r.seq = c.seq)"
+
+
+def _parts(statement: Statement, reading: Reading, kind: str, rows: str, columns: Sequence[str]) -> str:
+    """The parts of the period, each from its table."""
+    names = ", ".join(columns)
+    each = ", ".join(_ROW.get(name, name) for name in columns)
+    parts = (
+        (names, f"{kind}_months", reading.months),
+        (names, f"{kind}_days", reading.days),
+        (each, rows, reading.rows),
+    )
+    return " UNION ALL ".join(
+        f"SELECT {selected} FROM {table} WHERE {_within(statement, stretches)}"
+        for selected, table, stretches in parts
+        if stretches
+    )
+
+
+def _within(statement: Statement, stretches: Sequence[Stretch]) -> str:
+    return " OR ".join(f"({within(statement, stretch)})" for stretch in stretches)
