@@ -339,6 +339,16 @@ class TestAttempts:
         ]
         assert {name for name, (reason, _) in self.reasons(*rows).items() if reason} == {"lost"}
 
+    def test_a_failure_that_knows_only_the_name_asked_for_belongs_to_its_call(self) -> None:
+        asked = {"model_requested": "gpt-4.1-mini"}
+        served = {**asked, "model_served": "gpt-4.1-mini-2025-04-14", **CALL}
+        rows = [
+            span("plan", "run", **served),
+            span("lost", "run", failed=True, **asked),
+            span("won", "run", attempt=1, **served),
+        ]
+        assert {name for name, (reason, _) in self.reasons(*rows).items() if reason} == {"lost"}
+
     @pytest.mark.parametrize("other", [{"model_served": "large"}, {"operation": "embedding"}, {"parent_id": "another"}])
     def test_only_attempts_of_one_call_compare(self, other: dict[str, str]) -> None:
         rows = [span("0", "call", **CALL), {**span("1", "call", attempt=1, **CALL), **other}]

@@ -10,6 +10,8 @@ Agents, workflows and steps are never retries themselves: what failed inside the
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pyarrow as pa
 
@@ -39,6 +41,8 @@ REJECTED = frozenset(
     }
 )
 """Finish reasons with which an answer was paid for and could not be used."""
+
+_DATE = re.compile(r"[-@](?:\d{4}-\d{2}-\d{2}|\d{8})$")
 
 _INFERENCE = CENTRES.index(CostCentre.INFERENCE)
 _RETRIES = CENTRES.index(CostCentre.RETRIES)
@@ -79,6 +83,11 @@ def reasons(operations: Codes, failed: Mask, no_output: Mask, error: Text, finis
     because(said.stated(), "said by emitter", said)
     because(failed, "failed", error)
     return Text(pa.array(values, pa.string()), codes)
+
+
+def undated(model: str) -> str:
+    """A model's name without the date of its version: an attempt that failed knows only the name that was asked for."""
+    return _DATE.sub("", model)
 
 
 def bare_finish(value: str) -> str:

@@ -22,6 +22,7 @@ from outlay.normalize.attempts import (
     centre_array,
     centre_codes,
     operation_codes,
+    undated,
 )
 from outlay.normalize.columns import Codes, Ints, Mask, Text, counts_of, flags_of, key_bytes, text_of, whole
 from outlay.normalize.forest import Forest, adopt_orphans, forest_of, links
@@ -328,7 +329,8 @@ def _superseded_by(rows: _Rows, counted: Mask) -> Ints:
     part = np.flatnonzero(counted & (parent >= 0) & ~IS_STRUCTURE[rows.operation])
     if not len(part):
         return by
-    names = np.append(np.asarray(model.values.dictionary_encode().indices), np.int32(-1))[model.codes[part]]
+    bare = pa.array([name and undated(name) for name in model.values.to_pylist()], _TEXT)
+    names = np.append(np.asarray(bare.dictionary_encode().indices), np.int32(-1))[model.codes[part]]
     call = (parent[part] * len(OPERATIONS) + rows.operation[part]) * (len(model.values) + 1) + names + 1
     order = np.lexsort((part, rows.attempt[part], rows.time[part], call))
     part, call, attempt = part[order], call[order], rows.attempt[part[order]]
