@@ -1,4 +1,4 @@
-"""Starts the server: one process that owns the books and answers OTLP, API and page on one port."""
+"""Starts the server: one process that owns the books and answers OTLP, API and page on one port, and OTLP over gRPC."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from outlay.core.errors import InputError, ServerError
+from outlay.core.errors import InputError, OutlayError, ServerError
 from outlay.faces.api.guard import is_loopback_host
 from outlay.faces.keys import KEYS_VARIABLE, ApiKey, key_of, keys_path, load_keys, new_secret
 from outlay.faces.owner import Owner, announce, withdraw
@@ -20,6 +20,7 @@ from outlay.faces.owner import Owner, announce, withdraw
 if TYPE_CHECKING:
     import uvicorn
 
+    from outlay.faces.otlp_grpc import GrpcServer
     from outlay.house import House
 
 DEFAULT_HOST = "127.0.0.1"
@@ -37,13 +38,16 @@ def serve(
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
     *,
+    grpc_port: int | None = None,
     ready: Callable[[str], None] | None = None,
+    grpc_ready: Callable[[GrpcServer | OutlayError], None] | None = None,
     access_log: bool = False,
 ) -> None:
     """Serves until the process is told to stop (SIGINT, SIGTERM), then finishes what it was answering.
 
-    `ready` is called with the address once requests are answered; port 0 takes a free one. Raises InputError when
-    `host` reaches beyond this machine and no API key is configured, ServerError when the port is taken.
+    `ready` is called with the address once requests are answered; port 0 takes a free one. With a `grpc_port` OTLP is
+    answered over gRPC as well; `grpc_ready` is told where, or why not. Raises InputError when `host` reaches beyond
+    this machine and no API key is configured, ServerError when the port is taken.
     """
     import uvicorn
 
@@ -80,7 +84,8 @@ def serve(
 
     try:
         with _told_to_stop():
-            _server(config, started).run(sockets=[listener])
+            beside = None if grpc_port is None else _Beside(house, accepted, host, grpc_port, grpc_ready)
+            _server(config, started, beside).run(sockets=[listener])
     finally:
         withdraw(house.home, owner.pid)
         listener.close()
@@ -107,7 +112,41 @@ def _told_to_stop() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _server(config: uvicorn.Config, started: Callable[[], None]) -> uvicorn.Server:
+class _Beside:
+    """The gRPC server that lives and ends with the HTTP one."""
+
+    def __init__(
+        self,
+        house: House,
+        keys: tuple[ApiKey, ...] | None,
+        host: str,
+        port: int,
+        told: Callable[[GrpcServer | OutlayError], None] | None,
+    ) -> None:
+        self._house, self._keys, self._host, self._port, self._told = house, keys, host, port, told
+        self._state: GrpcServer | OutlayError | None = None
+
+    async def start(self) -> None:
+        """Starts it; where that is not possible, HTTP goes on alone."""
+        from outlay.faces.otlp_grpc import start
+
+        try:
+            self._state = await start(self._house.intake, self._keys, self._host, self._port)
+        except OutlayError as error:
+            self._state = error
+
+    def tell(self) -> None:
+        """Says where it listens, or why it does not."""
+        if self._told is not None and self._state is not None:
+            self._told(self._state)
+
+    async def stop(self) -> None:
+        """Ends it; calls at hand are answered first."""
+        if self._state is not None and not isinstance(self._state, OutlayError):
+            await self._state.stop()
+
+
+def _server(config: uvicorn.Config, started: Callable[[], None], beside: _Beside | None) -> uvicorn.Server:
     import uvicorn
 
     class Announcing(uvicorn.Server):
@@ -115,7 +154,16 @@ def _server(config: uvicorn.Config, started: Callable[[], None]) -> uvicorn.Serv
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
+            if beside is not None:
+                await beside.start()
             started()
+            if beside is not None:
+                beside.tell()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if beside is not None:
+                await beside.stop()
+            await super().shutdown(sockets)
 
     return Announcing(config)
 

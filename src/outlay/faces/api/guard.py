@@ -87,6 +87,11 @@ class Guard:
         )
 
 
+def has_key(authorization: str, keys: Sequence[ApiKey]) -> bool:
+    """Whether an Authorization header holds one of the keys."""
+    return matches(_secret(authorization), keys)
+
+
 def is_loopback_host(host: str) -> bool:
     """Whether a host one may listen on can be reached from this machine only."""
     return _is_loopback(host.strip("[]"))

@@ -18,7 +18,7 @@ from outlay.faces.cli.options import Context, shared
 _HERE = "outlay.faces.cli"
 
 ENTRIES: dict[str, Entry] = {
-    "up": Entry(f"{_HERE}.up:up", "Start the server: OTLP, API and page on one port."),
+    "up": Entry(f"{_HERE}.up:up", "Start the server: OTLP, API and page on one port, OTLP over gRPC on another."),
     "demo": Entry(f"{_HERE}.demo:demo", "Make a believable company and serve it."),
     "import": Entry(f"{_HERE}.imports:import_", "Read files of any known format into the books."),
     "spend": Entry(f"{_HERE}.spend:spend", "What was spent, by whatever you want to split it by."),
