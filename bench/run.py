@@ -13,6 +13,7 @@ from pathlib import Path
 
 MODEST: dict[str, tuple[str, ...]] = {
     "startup": (),
+    "wire": (),
     "ingest": (),
     "import_rows": (),
     "footprint": (),

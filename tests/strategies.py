@@ -387,3 +387,13 @@ def outcome_rows(draw: st.DrawFn) -> list[dict[str, object]]:
         }
         for number in range(draw(st.integers(0, 5)))
     ]
+
+
+def json_objects() -> st.SearchStrategy[dict[str, Any]]:
+    """JSON objects with nested values and texts full of quotes, brackets, backslashes and line feeds."""
+    hostile = st.text(alphabet='ab"\\{}[]:,\n é', max_size=12)
+    leaves = st.none() | st.booleans() | st.integers(-1000, 1000) | hostile
+    values = st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(hostile, inner, max_size=3), max_leaves=8
+    )
+    return st.dictionaries(hostile, values, max_size=6)

@@ -17,6 +17,7 @@ PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("runtime.txt", "pyproject.toml", ("--constraints", "requirements/dev.txt")),
     ("build.txt", "requirements/build.in", ("--constraints", "requirements/dev.txt")),
     ("uv.txt", "requirements/uv.in", ()),
+    ("frameworks/clients.txt", "requirements/frameworks/clients.in", ()),
 )
 """Target, source and options; `dev.txt` first, because the others may not disagree with it."""
 
@@ -32,7 +33,7 @@ def compile_part(uv: str, target: str, source: str, options: tuple[str, ...], *,
 
 
 def main() -> int:
-    """Compiles all four files with the uv beside the running Python."""
+    """Compiles all files with the uv beside the running Python."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--upgrade", action="store_true", help="move to the newest releases that the ranges allow")
     upgrade = parser.parse_args().upgrade
