@@ -11,12 +11,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from postgres import Cluster, binaries, cluster
+
+if TYPE_CHECKING:
+    from outlay.control.store import ControlStore
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -79,3 +85,30 @@ def chromium() -> str:
     if found is None:
         pytest.skip("no Chromium on this machine; install the system's chromium package or set OUTLAY_CHROMIUM")
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server of this session's own, else the test skips."""
+    programs = binaries() if os.name == "posix" else None
+    if programs is None:
+        pytest.skip("no PostgreSQL on this machine; install the system's postgresql package")
+    with cluster(programs) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty control store; every test that asks runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'control.sqlite'}"
+    return request.getfixturevalue("postgres").database().replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+def control(control_url: str) -> Iterator[ControlStore]:
+    """An open, empty control store."""
+    from outlay.control.store import ControlStore
+
+    with ControlStore(control_url) as store:
+        yield store

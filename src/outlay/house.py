@@ -6,14 +6,16 @@ A House is one home folder: the journal, the books, the prices. One process owns
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+from outlay.control.place import open_control
 from outlay.core.errors import FormatError, InputError, Problem, StoreBusyError
 from outlay.core.period import NS_PER_US, moment_of
 from outlay.ledger.checks import Check, check_books, last_seq
@@ -30,6 +32,9 @@ from outlay.metrics.sessions import SessionDetail, session_detail
 from outlay.pricing.book import PriceBook
 from outlay.sources.facts import Batch
 from outlay.sources.registry import ReadOptions, discover, read
+
+if TYPE_CHECKING:
+    from outlay.control.store import ControlStore
 
 HOME_VARIABLE = "OUTLAY_HOME"
 _FRESH_BOOKS = "books.rebuild.duckdb"
@@ -72,6 +77,8 @@ class House:
         except OSError as error:
             what = f"cannot use {home} as home: {error.strerror}"
             raise InputError(what, hint="choose another with --home") from error
+        self._control: ControlStore | None = None
+        self._control_lock = threading.Lock()
         self._lock = OwnerLock(home)
         try:
             self.prices = PriceBook.load(self.prices_folder)
@@ -83,6 +90,14 @@ class House:
         except BaseException:
             self._lock.release()
             raise
+
+    @property
+    def control(self) -> ControlStore:
+        """The control store of this home, opened when it is first needed. Raises StoreError, InputError."""
+        with self._control_lock:
+            if self._control is None:
+                self._control = open_control(self.home)
+            return self._control
 
     @classmethod
     def open(cls, home: Path | None = None) -> House:
@@ -97,6 +112,8 @@ class House:
     def close(self) -> None:
         """Finish what was accepted and give the home free, whatever fails on the way."""
         with ExitStack() as last:
+            if self._control is not None:
+                last.callback(self._control.close)
             for step in (self._lock.release, self.journal.close, self.books.close, self.intake.close):
                 last.callback(step)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,15 +43,19 @@ class FakeIntake:
     at_once: bool = True
     bodies: list[tuple[bytes, str]] = field(default_factory=list)
     signals: list[str] = field(default_factory=list)
+    teams: list[Sequence[str] | None] = field(default_factory=list)
 
     def problems(self) -> list[Any]:
         return []
 
-    def submit(self, body: bytes, encoding: str, signal: str = "traces") -> Future[Receipt]:
+    def submit(
+        self, body: bytes, encoding: str, signal: str = "traces", *, teams: Sequence[str] | None = None
+    ) -> Future[Receipt]:
         self.signals.append(signal)
         if self.error is not None and self.at_once:
             raise self.error
         self.bodies.append((body, encoding))
+        self.teams.append(teams)
         answer: Future[Receipt] = Future()
         if self.error is not None:
             answer.set_exception(self.error)
@@ -68,6 +73,7 @@ class FakeHouse:
     refusal: OutlayError | None = None
     asked: list[Query] = field(default_factory=list)
     posted: list[Any] = field(default_factory=list)
+    control: Any = None
 
     def ask(self, query: Query) -> Answer:
         self.asked.append(query)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -19,9 +19,10 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from faces.double import FakeIntake, Receipt
+from outlay.control.keyring import Keyring
+from outlay.control.keys import ApiKey, digest_of, new_secret
 from outlay.core.errors import FormatError, Problem, ServerError, StoreBusyError, StoreFullError
 from outlay.faces import otlp_grpc
-from outlay.faces.keys import ApiKey, key_of, new_secret
 
 RESPONSES: dict[str, Any] = {
     "traces": trace_service_pb2.ExportTraceServiceResponse,
@@ -31,13 +32,11 @@ METHOD = next(method for method, signal in otlp_grpc.METHODS.items() if signal =
 BODY = b"\x0a\x00"
 
 
-def served(
-    intake: Any, use: Callable[[grpc.aio.Channel], Awaitable[Any]], keys: tuple[ApiKey, ...] | None = None
-) -> Any:
+def served(intake: Any, use: Callable[[grpc.aio.Channel], Awaitable[Any]], keys: Keyring | None = None) -> Any:
     """What `use` gets from a server for as long as it needs it."""
 
     async def run() -> Any:
-        server = await otlp_grpc.start(intake, keys, "127.0.0.1", 0)
+        server = await otlp_grpc.start(intake, keys, "127.0.0.1", 0, key_needed=keys is not None)
         try:
             async with grpc.aio.insecure_channel(server.address, options=[("grpc.max_send_message_length", -1)]) as it:
                 return await use(it)
@@ -116,7 +115,9 @@ def test_ok_only_when_durable() -> None:
     class Slow(FakeIntake):
         arrived: asyncio.Event
 
-        def submit(self, body: bytes, encoding: str, signal: str = "traces") -> Future[Receipt]:
+        def submit(
+            self, body: bytes, encoding: str, signal: str = "traces", *, teams: Sequence[str] | None = None
+        ) -> Future[Receipt]:
             self.waiting: Future[Receipt] = Future()
             self.arrived.set()
             return self.waiting
@@ -137,13 +138,22 @@ def test_ok_only_when_durable() -> None:
 
 def test_a_key_is_asked_for_where_keys_are() -> None:
     secret = new_secret()
-    keys, intake = (key_of(secret, "collector"),), FakeIntake()
+    keys, intake = Keyring(None, {digest_of(secret): ApiKey("collector", ("write",), ("search",))}), FakeIntake()
     for metadata in ((), (("authorization", "Bearer wrong"),), (("authorization", secret),)):
         answer = refused(intake, keys=keys, metadata=metadata)
         assert answer.code() is grpc.StatusCode.UNAUTHENTICATED
         assert "outlay keys add" in (answer.details() or "")
     assert not intake.bodies
     assert send(intake, keys=keys, metadata=(("authorization", f"Bearer {secret}"),)) == b""
+    assert intake.teams == [("search",)]
+
+
+def test_a_key_that_may_not_write_is_refused() -> None:
+    secret = new_secret()
+    keys = Keyring(None, {digest_of(secret): ApiKey("grafana", ("read",))})
+    answer = refused(FakeIntake(), keys=keys, metadata=(("authorization", f"Bearer {secret}"),))
+    assert answer.code() is grpc.StatusCode.PERMISSION_DENIED
+    assert "may not write" in (answer.details() or "")
 
 
 def test_a_body_over_the_limit_is_refused_and_a_bomb_does_not_go_off(monkeypatch: pytest.MonkeyPatch) -> None:

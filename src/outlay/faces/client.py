@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from outlay.core.errors import FormatError, OutlayError, ServerError
+from outlay.faces.actors import ACTOR_HEADER
 from outlay.faces.desk import COUNTS, Params, Told, imported
 from outlay.faces.plain import Reply
 
@@ -28,9 +29,10 @@ _TIMEOUT_S = 3600.0
 class ServerDesk:
     """See `outlay.faces.desk.Desk`; every method may raise what the server refused with, or ServerError."""
 
-    def __init__(self, url: str, key: str = "") -> None:
+    def __init__(self, url: str, key: str = "", actor: str = "") -> None:
         self._url = url
         self._key = key
+        self._actor = actor
 
     def spend(self, params: Params) -> Reply:
         """See Desk."""
@@ -132,6 +134,8 @@ class ServerDesk:
         headers = {"content-type": content_type} if content_type else {}
         if self._key:
             headers["authorization"] = f"Bearer {self._key}"
+        if self._actor:
+            headers[ACTOR_HEADER] = quote(self._actor, safe=":@ ")
         connection = HTTPConnection(place.hostname or "127.0.0.1", place.port, timeout=_TIMEOUT_S)
         try:
             connection.request(method, f"/api/v1/{path}", body, headers)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from outlay.core.errors import InputError, QueryError
 from outlay.core.period import parse_moment
 from outlay.faces import price_orders
+from outlay.faces.actors import LOOPBACK
 from outlay.faces.plain import Reply, plain, reply
 
 if TYPE_CHECKING:
@@ -116,10 +117,12 @@ class Desk(Protocol):
 
 
 class HouseDesk:
-    """A desk before open books."""
+    """A desk before open books, in the name of `actor`, who may write these teams only, None for all."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, actor: str = LOOPBACK, teams: Sequence[str] | None = None) -> None:
         self._house = house
+        self._actor = actor
+        self._teams = teams
 
     def spend(self, params: Params) -> Reply:
         """See Desk."""
@@ -159,6 +162,10 @@ class HouseDesk:
 
     def post_batch(self, batch: Batch) -> Reply:
         """See Desk."""
+        if self._teams is not None:
+            from outlay.normalize.writers import permitted
+
+            batch = permitted(batch, self._teams)
         report = plain(self._house.post_facts(batch))
         problems = report.pop("problems")
         return reply({}, (), report, _told(problems))
@@ -178,15 +185,15 @@ class HouseDesk:
 
     def add_price(self, said: Mapping[str, Any]) -> Reply:
         """See Desk."""
-        return price_orders.add_override(self._house.prices, said)
+        return price_orders.add_override(self._house, self._actor, said)
 
     def add_contract(self, said: Mapping[str, Any]) -> Reply:
         """See Desk."""
-        return price_orders.add_contract(self._house.prices, said)
+        return price_orders.add_contract(self._house, self._actor, said)
 
     def import_prices(self, content: bytes) -> Reply:
         """See Desk."""
-        return price_orders.import_litellm(self._house.prices, content)
+        return price_orders.import_litellm(self._house, self._actor, content)
 
     def check_prices(self) -> Reply:
         """See Desk."""

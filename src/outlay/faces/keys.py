@@ -1,112 +1,132 @@
-"""API keys: 256 random bits, shown once, kept as SHA-256.
+"""Orders about API keys, and keys of an earlier Outlay, which were lines of a file.
 
-A slow hash guards guessable secrets; a key of 256 random bits cannot be guessed, so one SHA-256 is enough and a
-request costs microseconds. The file is one JSON object a line.
+A key is made with what it may do (write, read, decide, admin), for which teams, and until when.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
-import secrets
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from outlay.core.errors import InputError
+from outlay.control.keys import ApiKey, Permission, list_keys, make_key, revoke_key, take_over
+from outlay.control.store import ControlStore
+from outlay.core.errors import InputError, nearest
+from outlay.core.period import ns_of, parse_moment
+from outlay.faces.plain import Reply, reply
 
 KEYS_VARIABLE = "OUTLAY_API_KEYS"
-"""The environment variable that names the file of keys."""
+"""The environment variable that names a file of hashed keys; a server takes them over when it starts."""
 
 KEYS_FILE = "keys.jsonl"
-"""Where `outlay keys add` writes inside the home when the variable is not set."""
+"""Where an earlier Outlay kept them in the home."""
 
-_PREFIX = "outlay_"
+DEFAULT_PERMISSIONS = (Permission.WRITE.value, Permission.READ.value, Permission.DECIDE.value)
+"""What a key may do when nothing is said: everything but administer."""
 
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """One stored key; `sha256` is the hash of the secret, which is not kept."""
-
-    name: str
-    sha256: str
-    created: str
+_FIELDS = ("name", "may", "teams", "expires")
+_MOVED = ".moved"
 
 
-def keys_path(home: Path) -> Path:
-    """The file of keys: what the environment names, else the one in the home."""
-    named = os.environ.get(KEYS_VARIABLE, "")
-    return Path(named).expanduser() if named else home / KEYS_FILE
+def keys_reply(store: ControlStore, *, revoked: bool = False) -> Reply:
+    """The keys without their secrets, a row each."""
+    rows = [_row(key) for key in list_keys(store, revoked=revoked)]
+    return reply({"revoked": revoked}, rows, {"keys": len(rows)})
 
 
-def load_keys(path: Path) -> tuple[ApiKey, ...]:
-    """The keys in a file, none if it does not exist. Raises InputError naming the line that is not a key."""
-    if not path.exists():
-        return ()
-    keys: list[ApiKey] = []
+def add_key(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
+    """Makes a key from `name`, `may`, `teams` and `expires`; its secret is in the reply and nowhere else."""
+    for name in said:
+        if name not in _FIELDS:
+            raise InputError(f'unknown field "{name}"', hint=nearest(name, _FIELDS))
+    name = said.get("name")
+    if not isinstance(name, str):
+        raise InputError("which name shall the key have?", hint='{"name": "ci-collector", "may": ["write"]}')
+    permissions = _texts(said, "may") or DEFAULT_PERMISSIONS
+    expires = said.get("expires") or ""
+    if not isinstance(expires, str):
+        raise InputError("expires must be a text", hint="90d, or a day like 2027-01-01")
+    secret, key = make_key(
+        store, name, permissions, _texts(said, "teams"), actor=actor, expires_ns=expiry_ns(expires, datetime.now(UTC))
+    )
+    return reply({"name": key.name}, [{**_row(key), "key": secret}], {"keys": 1})
+
+
+def remove_key(store: ControlStore, name: str, actor: str) -> Reply:
+    """Revokes a key. Raises InputError if there is none of that name."""
+    key = revoke_key(store, name, actor=actor)
+    return reply({"name": name}, [_row(key)], {"revoked": 1})
+
+
+def expiry_ns(text: str, now: datetime) -> int | None:
+    """When a key ends: a moment, or a length like 24h, 90d, 12w from now; None for never. Raises InputError."""
+    if not text:
+        return None
+    units = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+    if text[:-1].isdecimal() and text[-1:] in units and len(text) <= 6:
+        return ns_of(now + int(text[:-1]) * units[text[-1]])
+    try:
+        moment = datetime.fromisoformat(text) if text[:4].isdecimal() and len(text) >= 10 else parse_moment(text, now)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f'"{text}" is no end', hint="24h, 90d, 12w, or a day like 2027-01-01") from error
+    return ns_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def take_over_files(store: ControlStore, home: Path, actor: str) -> int:
+    """Takes over the keys that files hold: the home's own, which is then put aside, and the one the environment names.
+
+    Returns how many were new. Raises InputError naming the line that is no key.
+    """
+    taken = 0
+    own, named = home / KEYS_FILE, os.environ.get(KEYS_VARIABLE, "")
+    for path in (own, *([Path(named).expanduser()] if named else [])):
+        if path.exists():
+            taken += take_over(store, _read(path), actor=actor)
+    with suppress(FileNotFoundError):  # nothing to put aside, or another process did
+        own.replace(own.with_name(KEYS_FILE + _MOVED))
+    return taken
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Names by SHA-256, of a file with one JSON object a line."""
+    hashed: dict[str, str] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         try:
             said = json.loads(line)
-            key = ApiKey(str(said["name"]), str(said["sha256"]), str(said.get("created", "")))
+            sha256, name = str(said["sha256"]), str(said["name"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path.name} line {number} is not an API key", hint="outlay keys add NAME") from error
-        if len(key.sha256) != 64:
+        if len(sha256) != 64:
             raise InputError(f"{path.name} line {number} has no SHA-256", hint="outlay keys add NAME")
-        keys.append(key)
-    return tuple(keys)
+        hashed[sha256] = name
+    return hashed
 
 
-def add_key(path: Path, name: str) -> str:
-    """Makes a key, appends its hash to the file and returns the secret; nobody can read it again."""
-    if any(key.name == name for key in load_keys(path)):
-        raise InputError(f'there is already a key named "{name}"', hint=f"outlay keys remove {name}")
-    secret = new_secret()
-    key = ApiKey(name, _digest(secret), datetime.now(UTC).isoformat(timespec="seconds"))
-    _write(path, (*load_keys(path), key))
-    return secret
+def _texts(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    given = said.get(name) or ()
+    if isinstance(given, str):
+        given = given.split(",")
+    if not isinstance(given, (list, tuple)) or not all(isinstance(item, str) for item in given):
+        raise InputError(f"{name} must be a list of texts", hint='like ["write", "read"]')
+    return tuple(given)
 
 
-def remove_key(path: Path, name: str) -> None:
-    """Takes a key out of the file. Raises InputError if there is none of that name."""
-    keys = load_keys(path)
-    if all(key.name != name for key in keys):
-        raise InputError(f'no key named "{name}"', hint="outlay keys list")
-    _write(path, (key for key in keys if key.name != name))
-
-
-def new_secret() -> str:
-    """A new secret of 256 random bits."""
-    return _PREFIX + secrets.token_urlsafe(32)
-
-
-def matches(secret: str, keys: Iterable[ApiKey]) -> bool:
-    """Whether a secret is one of the keys. Every key is compared, each in constant time."""
-    digest = _digest(secret)
-    found = False
-    for key in keys:
-        found |= hmac.compare_digest(digest, key.sha256)
-    return found
-
-
-def key_of(secret: str, name: str) -> ApiKey:
-    """The stored form of a secret that lives only as long as this process."""
-    return ApiKey(name, _digest(secret), "")
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _write(path: Path, keys: Iterable[ApiKey]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(key)) + "\n" for key in keys)
-    draft.replace(path)
+def _row(key: ApiKey) -> dict[str, Any]:
+    now_ns = ns_of(datetime.now(UTC))
+    state = "revoked" if key.revoked_ns else "expired" if key.expired(now_ns) else "live"
+    return {
+        "name": key.name,
+        "may": ", ".join(key.permissions),
+        "teams": ", ".join(key.teams) or "(all)",
+        "state": state,
+        "created_ns": key.created_ns,
+        "created_by": key.created_by,
+        "expires_ns": key.expires_ns,
+        "used_ns": key.used_ns,
+    }

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from outlay.core.errors import FormatError, OutlayError, ServerError, StoreBusyError, StoreFullError
-from outlay.faces.api.guard import has_key
+from outlay.faces.api.callers import Caller
+from outlay.faces.api.guard import key_in
 from outlay.faces.api.otlp import BODY_BYTES_MAX, RETRY_AFTER_S
 from outlay.faces.api.otlp_answers import answer_of
-from outlay.faces.keys import ApiKey
 
 if TYPE_CHECKING:
     import grpc
 
+    from outlay.control.keyring import Keyring
     from outlay.ledger.intake import Intake
     from outlay.ledger.signals import Signal
 
@@ -52,8 +53,8 @@ class GrpcServer:
     stop: Callable[[], Awaitable[None]]
 
 
-async def start(intake: Intake, keys: Sequence[ApiKey] | None, host: str, port: int) -> GrpcServer:
-    """Serve OTLP over gRPC in the running event loop; port 0 takes a free one. `keys` None asks for no key.
+async def start(intake: Intake, keys: Keyring | None, host: str, port: int, *, key_needed: bool = False) -> GrpcServer:
+    """Serve OTLP over gRPC in the running event loop; port 0 takes a free one. `key_needed` is False on loopback.
 
     Raises ServerError when the port is taken or grpcio is not there.
     """
@@ -63,7 +64,7 @@ async def start(intake: Intake, keys: Sequence[ApiKey] | None, host: str, port: 
     except ImportError as error:
         raise ServerError(f"no OTLP over gRPC: {error}", hint="send OTLP over HTTP, or install grpcio") from error
     server = grpc.aio.server(options=_OPTIONS)
-    server.add_generic_rpc_handlers((_handler(grpc, _Door(intake, keys)),))
+    server.add_generic_rpc_handlers((_handler(grpc, _Door(intake, keys, key_needed=key_needed)),))
     name = host.strip("[]")
     wanted = f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
     try:
@@ -93,16 +94,14 @@ class _RefusedCallError(Exception):
 
 
 class _Door:
-    def __init__(self, intake: Intake, keys: Sequence[ApiKey] | None) -> None:
+    def __init__(self, intake: Intake, keys: Keyring | None, *, key_needed: bool) -> None:
         self._intake = intake
         self._keys = keys
+        self._key_needed = key_needed
 
     async def export(self, body: bytes, metadata: Sequence[tuple[str, str | bytes]], signal: Signal) -> bytes:
         """The response to one request."""
-        authorization = next((value for name, value in metadata if name == "authorization"), "")
-        if self._keys is not None and not (isinstance(authorization, str) and has_key(authorization, self._keys)):
-            hint = "metadata authorization: Bearer KEY; outlay keys add NAME makes one"
-            raise _RefusedCallError("UNAUTHENTICATED", f"this server needs an API key; try: {hint}")
+        teams = self._teams(next((value for name, value in metadata if name == "authorization"), ""))
         if len(body) > BODY_BYTES_MAX:
             limit = BODY_BYTES_MAX // (1024 * 1024)
             raise _RefusedCallError(
@@ -111,10 +110,22 @@ class _Door:
         if not body:
             return answer_of(signal, "protobuf", 0, ())
         try:
-            receipt = await asyncio.wrap_future(self._intake.submit(body, "protobuf", signal))
+            receipt = await asyncio.wrap_future(self._intake.submit(body, "protobuf", signal, teams=teams))
         except OutlayError as error:
             raise _refusal(error) from error
         return answer_of(signal, "protobuf", receipt.refused, receipt.problems)
+
+    def _teams(self, authorization: str | bytes) -> Sequence[str] | None:
+        """The teams the caller may write, None for all. Raises _RefusedCallError."""
+        key = key_in(authorization, self._keys) if isinstance(authorization, str) else None
+        if key is None and self._key_needed:
+            hint = "metadata authorization: Bearer KEY; outlay keys add NAME makes one"
+            raise _RefusedCallError("UNAUTHENTICATED", f"this server needs an API key; try: {hint}")
+        caller = Caller(key=key)
+        refusal = caller.refusal("write")
+        if refusal is not None:
+            raise _RefusedCallError("PERMISSION_DENIED", f"{refusal.message}; try: {refusal.hint}")
+        return caller.teams
 
 
 def _refusal(error: OutlayError) -> _RefusedCallError:

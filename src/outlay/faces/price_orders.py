@@ -5,7 +5,9 @@ What is written uses the words of the price files; the book judges it whole and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -43,25 +45,44 @@ def find_prices(book: PriceBook, params: Params) -> Reply:
     return reply(query, rows, {"prices": len(rows)}, {"book": book.version})
 
 
-def add_override(book: PriceBook, said: Mapping[str, Any]) -> Reply:
+def add_override(house: House, actor: str, said: Mapping[str, Any]) -> Reply:
     """Writes a price of one's own. Raises PriceError, and then nothing has changed."""
     entry = _entry(said)
-    book.add_override(entry)
-    return reply({}, [entry], {"written": 1}, {"book": book.version})
+    with _audited(house, actor, "price.override", _subject(entry), entry):
+        house.prices.add_override(entry)
+    return reply({}, [entry], {"written": 1}, {"book": house.prices.version})
 
 
-def add_contract(book: PriceBook, said: Mapping[str, Any]) -> Reply:
+def add_contract(house: House, actor: str, said: Mapping[str, Any]) -> Reply:
     """Writes a negotiated price. Raises PriceError, and then nothing has changed."""
     entry = _entry(said)
-    book.add_contract(entry)
-    return reply({}, [entry], {"written": 1}, {"book": book.version})
+    with _audited(house, actor, "price.contract", _subject(entry), entry):
+        house.prices.add_contract(entry)
+    return reply({}, [entry], {"written": 1}, {"book": house.prices.version})
 
 
-def import_litellm(book: PriceBook, content: bytes) -> Reply:
+def import_litellm(house: House, actor: str, content: bytes) -> Reply:
     """Takes LiteLLM's map as a second source. Raises FormatError if it is none."""
-    report = plain(book.import_litellm(content))
+    book = house.prices
+    told = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    with _audited(house, actor, "price.import", "litellm", told):
+        report = plain(book.import_litellm(content))
     conflicts, problems = report.pop("conflicts"), report.pop("problems")
     return reply({}, (), {**report, "conflicts": len(conflicts)}, {"problems": problems, "book": book.version})
+
+
+@contextmanager
+def _audited(house: House, actor: str, action: str, subject: str, after: Mapping[str, Any]) -> Generator[None]:
+    """Writes the line of the audit log together with the change: it is kept only if the change went through."""
+    from outlay.control import audit
+
+    with house.control.writing() as connection:
+        audit.append(connection, actor, action, subject, before={"book": house.prices.version}, after=plain(after))
+        yield
+
+
+def _subject(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('provider') or '*'}/{entry.get('model') or '*'}"
 
 
 def check_prices(house: House) -> Reply:

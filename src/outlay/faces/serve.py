@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 
 from outlay.core.errors import InputError, OutlayError, ServerError
 from outlay.faces.api.guard import is_loopback_host
-from outlay.faces.keys import KEYS_VARIABLE, ApiKey, key_of, keys_path, load_keys, new_secret
 from outlay.faces.owner import Owner, announce, withdraw
 
 if TYPE_CHECKING:
     import uvicorn
 
+    from outlay.control.keyring import Keyring
     from outlay.faces.otlp_grpc import GrpcServer
     from outlay.house import House
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 4318
 """Where every OpenTelemetry SDK sends OTLP over HTTP when nobody says otherwise."""
+
+OWN_KEY = "this home"
+"""The name of the key that lives as long as a server and that commands on its home present."""
 
 _BACKLOG = 2048
 _COLLECT_AFTER = 50_000  # objects; batches are few large arrays, which no collection frees sooner
@@ -54,12 +57,11 @@ def serve(
     from outlay.faces.api.app import build_app
     from outlay.faces.web.pages import routes
 
-    keys = _keys_for(house, host)
+    key_needed = not is_loopback_host(host)
+    keyring, own_key = _keyring(house, host, key_needed=key_needed)
     listener = _listen(host, port)
     url = _url(host, listener.getsockname()[1])
-    own_key = "" if keys is None else new_secret()
-    accepted = None if keys is None else (*keys, key_of(own_key, "this home"))
-    app = build_app(house, routes(house), accepted)
+    app = build_app(house, routes(house), keyring, key_needed=key_needed, own_name=OWN_KEY)
     logging.getLogger("uvicorn.access").disabled = not access_log
     config = uvicorn.Config(
         app,
@@ -82,11 +84,13 @@ def serve(
         if ready is not None:
             ready(url)
 
+    keyring.start()
     try:
         with _told_to_stop():
-            beside = None if grpc_port is None else _Beside(house, accepted, host, grpc_port, grpc_ready)
+            beside = None if grpc_port is None else _Beside(house, keyring, host, grpc_port, grpc_ready)
             _server(config, started, beside).run(sockets=[listener])
     finally:
+        keyring.close()
         withdraw(house.home, owner.pid)
         listener.close()
 
@@ -118,7 +122,7 @@ class _Beside:
     def __init__(
         self,
         house: House,
-        keys: tuple[ApiKey, ...] | None,
+        keys: Keyring,
         host: str,
         port: int,
         told: Callable[[GrpcServer | OutlayError], None] | None,
@@ -131,7 +135,8 @@ class _Beside:
         from outlay.faces.otlp_grpc import start
 
         try:
-            self._state = await start(self._house.intake, self._keys, self._host, self._port)
+            key_needed = not is_loopback_host(self._host)
+            self._state = await start(self._house.intake, self._keys, self._host, self._port, key_needed=key_needed)
         except OutlayError as error:
             self._state = error
 
@@ -168,17 +173,22 @@ def _server(config: uvicorn.Config, started: Callable[[], None], beside: _Beside
     return Announcing(config)
 
 
-def _keys_for(house: House, host: str) -> tuple[ApiKey, ...] | None:
-    if is_loopback_host(host):
-        return None
-    keys = load_keys(keys_path(house.home))
-    if not keys:
+def _keyring(house: House, host: str, *, key_needed: bool) -> tuple[Keyring, str]:
+    """The keys this server accepts, and the one for commands on this home. Raises InputError where one is missing."""
+    from outlay.control.keyring import Keyring
+    from outlay.control.keys import EVERYTHING, ApiKey, digest_of, new_secret
+    from outlay.faces.keys import KEYS_VARIABLE, take_over_files
+
+    take_over_files(house.control, house.home, "server")
+    own = new_secret() if key_needed else ""
+    keyring = Keyring(house.control, {digest_of(own): ApiKey(OWN_KEY, EVERYTHING)} if own else {})
+    if key_needed and len(keyring) == 1:
         raise InputError(
             f"refusing to listen on {host}: anyone who reaches it could read and write the books",
-            detail=[f"no API key is configured ({KEYS_VARIABLE}, or the home's own file of keys)"],
+            detail=[f"no API key is configured (outlay keys, or {KEYS_VARIABLE})"],
             hint="outlay keys add NAME, then start again; or listen on 127.0.0.1",
         )
-    return keys
+    return keyring, own
 
 
 def _listen(host: str, port: int) -> socket.socket:

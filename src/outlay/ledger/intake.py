@@ -26,6 +26,7 @@ from outlay.ledger.posting import PROBLEMS_MAX, Clerk, PostReport
 from outlay.ledger.rolling import ROLL_UP_IDLE_S, Roller
 from outlay.ledger.settling import settle
 from outlay.ledger.signals import RAW, WAYS, Encoding, Signal, facts_of_raw
+from outlay.normalize.writers import keep_permitted
 from outlay.sources.facts import Batch
 
 WAITING_BYTES_MAX = 256 * 1024 * 1024
@@ -73,6 +74,7 @@ class _Body:
     encoding: Encoding
     signal: Signal
     answer: Future[Receipt]
+    teams: Sequence[str] | None = None
 
 
 @dataclass(slots=True)
@@ -127,9 +129,13 @@ class Intake:
         """What keeps the clerk from posting at present; empty while all is well."""
         return self._state.trouble
 
-    def submit(self, body: bytes, encoding: Encoding, signal: Signal = "traces") -> Future[Receipt]:
+    def submit(
+        self, body: bytes, encoding: Encoding, signal: Signal = "traces", *, teams: Sequence[str] | None = None
+    ) -> Future[Receipt]:
         """Accept one OTLP body; the future resolves when what it tells is durable.
 
+
+        `teams` are those the sender may write, None for all: spans of others are refused, counted and named.
         Raises StoreBusyError when too much waits already. The future fails with FormatError for a malformed body and
         with StoreFullError when the disk is full.
         """
@@ -141,7 +147,7 @@ class Intake:
                 )
             self._state.waiting_bytes += len(body)
         answer: Future[Receipt] = Future()
-        self._bodies.put(_Body(body, encoding, signal, answer))
+        self._bodies.put(_Body(body, encoding, signal, answer, teams))
         return answer
 
     def take(self, batch: Batch) -> Future[PostReport]:
@@ -256,6 +262,7 @@ class Intake:
         way = WAYS[signal]
         try:
             decoded = way.decode([one.data for one in group], encoding)
+            decoded.rows = keep_permitted(decoded.rows, decoded.bodies, [one.teams for one in group])
             before = PostReport(
                 received=sum(body.received for body in decoded.bodies),
                 refused=sum(body.refused for body in decoded.bodies),
@@ -264,7 +271,7 @@ class Intake:
             now = time.time_ns()
             with self._order:
                 number = self.journal.append([(way.kind, decoded.rows)], now)
-                if decoded.rows.num_rows:
+                if before.received:  # refused to the last row, it is counted all the same
                     self._postings.put(_Posting(number, way.kind, decoded.rows, now, before))
         except Exception as error:  # noqa: BLE001 - whatever happens, every sender gets an answer
             if len(group) > 1 and not isinstance(error, OutlayError):

@@ -19,16 +19,15 @@ from outlay.faces.api.app import ENDPOINTS, build_app
 from outlay.faces.api.docs import error_kinds
 from outlay.faces.api.otlp import PATHS
 from outlay.faces.desk import catalogue
-from outlay.faces.keys import key_of, new_secret
 from outlay.faces.wire import CONTENT_TYPE, pack
 from outlay.sources.facts import Batch, facts_of, outcomes_of
 
 HOST = "http://127.0.0.1:4318"
 
 
-def ask(path: str, method: str = "GET", house: FakeHouse | None = None, keys: Any = None, **options: Any) -> Any:
+def ask(path: str, method: str = "GET", house: FakeHouse | None = None, **options: Any) -> Any:
     async def run() -> Any:
-        transport = httpx2.ASGITransport(build_app(house or FakeHouse(), keys=keys), raise_app_exceptions=False)
+        transport = httpx2.ASGITransport(build_app(house or FakeHouse()), raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url=options.pop("host", HOST)) as client:
             return await client.request(method, path, **options)
 
@@ -266,19 +265,3 @@ def test_a_page_of_another_site_may_not_order_anything() -> None:
     is_problem(ask("/v1/traces", "POST", content=b"{}", headers=said), 403)
     own = {"origin": HOST, "content-type": "application/json"}
     assert ask("/v1/traces", "POST", content=b"{}", headers=own).status_code == 200
-
-
-def test_with_keys_every_request_needs_one() -> None:
-    secret = new_secret()
-    keys = (key_of(new_secret(), "another"), key_of(secret, "mine"))
-    far = "http://books.example"
-    for path, method in (("/api/v1/spend", "GET"), ("/v1/traces", "POST"), ("/api/docs", "GET")):
-        answer = ask(path, method, keys=keys, host=far, headers={"content-type": "application/json"})
-        is_problem(answer, 401)
-        assert "Bearer" in answer.headers["www-authenticate"]
-    for wrong in ("Bearer no", "Basic no", "Basic bm8=", f"Digest {secret}", "Bearer"):
-        is_problem(ask("/api/v1/spend", keys=keys, host=far, headers={"authorization": wrong}), 401)
-    assert ask("/api/v1/spend", keys=keys, host=far, headers={"authorization": f"Bearer {secret}"}).status_code == 200
-    assert ask("/api/v1/spend", keys=keys, host=far, auth=("anyone", secret)).status_code == 200
-    assert ask("/healthz", keys=keys, host=far).status_code == 200
-    is_problem(ask("/api/v1/spend", keys=(), host=far, headers={"authorization": f"Bearer {secret}"}), 401)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -178,7 +179,9 @@ def test_what_the_intake_cannot_take_is_said(error: Exception, status: int, at_o
 
 def test_200_only_when_durable() -> None:
     class Slow(FakeIntake):
-        def submit(self, body: bytes, encoding: str, signal: str = "traces") -> Future[Receipt]:
+        def submit(
+            self, body: bytes, encoding: str, signal: str = "traces", *, teams: Sequence[str] | None = None
+        ) -> Future[Receipt]:
             self.waiting: Future[Receipt] = Future()
             return self.waiting
 

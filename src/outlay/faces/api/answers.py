@@ -79,6 +79,7 @@ ENDPOINTS = (
         _report_outcomes,
         body=Body("one outcome, or a list", schema={"oneOf": [_OUTCOME, {"type": "array", "items": _OUTCOME}]}),
         room="facts",
+        needs="write",
     ),
     Endpoint("GET", "/api/v1/metrics", "The measures and dimensions there are", _metrics, room="questions"),
 )

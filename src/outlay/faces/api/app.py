@@ -16,28 +16,45 @@ from starlette.routing import BaseRoute, Route
 
 from outlay import __version__
 from outlay.core.errors import OutlayError
-from outlay.faces.api import answers, books, docs, otlp, prices
+from outlay.faces.api import answers, audit, books, docs, keys, otlp, prices
+from outlay.faces.api.callers import caller_of
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.openapi import openapi_of
 from outlay.faces.api.problems import PROBLEM_TYPE, Asgi, Receive, RefusedError, Scope, Send, new_request_id, problem
-from outlay.faces.desk import Desk, HouseDesk
-from outlay.faces.keys import ApiKey
+from outlay.faces.control_desk import ControlDesk
+from outlay.faces.desk import HouseDesk
 
 if TYPE_CHECKING:
+    from outlay.control.keyring import Keyring
     from outlay.house import House
 
-ENDPOINTS: tuple[Endpoint, ...] = (*answers.ENDPOINTS, *prices.ENDPOINTS, *books.ENDPOINTS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    *answers.ENDPOINTS,
+    *prices.ENDPOINTS,
+    *books.ENDPOINTS,
+    *keys.ENDPOINTS,
+    *audit.ENDPOINTS,
+)
 
 log = logging.getLogger("outlay.api")
 
 
-def build_app(house: House, pages: Sequence[BaseRoute] = (), keys: Sequence[ApiKey] | None = None) -> Asgi:
+def build_app(
+    house: House,
+    pages: Sequence[BaseRoute] = (),
+    keyring: Keyring | None = None,
+    *,
+    key_needed: bool = False,
+    own_name: str = "",
+) -> Asgi:
     """The ASGI application over open books.
 
-    `pages` are the routes of the web page; `keys` None answers loopback without a key, a sequence asks for one of them.
+    `pages` are the routes of the web page. `keyring` knows the keys; without `key_needed`, as on loopback, a request
+    may come without one. `own_name` is the key of this home's commands.
     """
-    return Guard(_Doors(otlp.OtlpDoor(house.intake), _api(HouseDesk(house), pages)), keys)
+    doors = _Doors(otlp.OtlpDoor(house.intake), _api(house, pages))
+    return Guard(doors, keyring, key_needed=key_needed, own_name=own_name)
 
 
 class _Doors:
@@ -52,14 +69,14 @@ class _Doors:
         await (self._door if is_door else self._api)(scope, receive, send)
 
 
-def _api(desk: Desk, pages: Sequence[BaseRoute]) -> Starlette:
+def _api(house: House, pages: Sequence[BaseRoute]) -> Starlette:
     routes: list[BaseRoute] = [Route("/healthz", _health, methods=["GET"])]
     by_path: dict[str, list[Endpoint]] = {}
     for endpoint in ENDPOINTS:
         by_path.setdefault(endpoint.path, []).append(endpoint)
     for path, endpoints in by_path.items():
         pattern = path.replace("{id}", "{id:path}")  # a session's id is its source's own, and may hold slashes
-        routes.append(Route(pattern, _handler(desk, endpoints), methods=[item.method for item in endpoints]))
+        routes.append(Route(pattern, _handler(house, endpoints), methods=[item.method for item in endpoints]))
     described = openapi_of(ENDPOINTS)
     routes.append(Route("/openapi.json", lambda _: JSONResponse(described), methods=["GET"]))
     routes += docs.routes(ENDPOINTS)
@@ -70,14 +87,20 @@ def _api(desk: Desk, pages: Sequence[BaseRoute]) -> Starlette:
     )
 
 
-def _handler(desk: Desk, endpoints: Sequence[Endpoint]) -> Callable[[Request], Any]:
+def _handler(house: House, endpoints: Sequence[Endpoint]) -> Callable[[Request], Any]:
     by_method = {endpoint.method: endpoint for endpoint in endpoints}
+
+    def control(actor: str) -> ControlDesk:
+        return ControlDesk(house.control, actor)
 
     async def handle(request: Request) -> Response:
         endpoint = by_method["GET" if request.method == "HEAD" else request.method]
+        caller = caller_of(request.scope)
+        caller.demand(endpoint.permission)
         params = checked(endpoint, request.query_params.multi_items())
         body = await _body(request, endpoint)
-        call = Call(desk, request.path_params, params, body)
+        desk = HouseDesk(house, caller.actor, caller.teams)
+        call = Call(desk, request.path_params, params, body, caller, control)
         answer = await run_in_threadpool(endpoint.answer, call)
         return JSONResponse(answer, headers={"cache-control": "no-store"})
 

@@ -57,6 +57,7 @@ ENDPOINTS = (
             FACTS_BODY_BYTES_MAX,
         ),
         room="facts",
+        needs="write",
     ),
     Endpoint(
         "POST",

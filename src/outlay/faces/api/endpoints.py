@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.core.errors import InputError, nearest
+from outlay.faces.api.callers import Caller
+from outlay.faces.control_desk import ControlDesk
 from outlay.faces.desk import Desk
 
 JSON_TYPE = "application/json"
@@ -45,6 +47,13 @@ class Call:
     path: Mapping[str, str]
     params: Mapping[str, Sequence[str]]
     body: bytes
+    caller: Caller
+    open_control: Callable[[str], ControlDesk]
+
+    @property
+    def control(self) -> ControlDesk:
+        """The desk of the control store, in the caller's name."""
+        return self.open_control(self.caller.actor)
 
     def json(self) -> Any:
         """The body as JSON; numbers with a fraction stay exact decimals. Raises InputError."""
@@ -74,6 +83,12 @@ class Endpoint:
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     room: str = "books"
+    needs: str = ""
+
+    @property
+    def permission(self) -> str:
+        """What a key must be allowed: as said, else to read for a question and to administer for an order."""
+        return self.needs or ("read" if self.method == "GET" else "admin")
 
 
 def checked(endpoint: Endpoint, pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:

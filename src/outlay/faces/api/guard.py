@@ -2,7 +2,8 @@
 
 On loopback no key is needed, so two things a web page elsewhere could try are refused: a name that was made to point
 here (DNS rebinding, by the Host header) and a form sent here by another site (by the Origin header). Beyond loopback
-every request needs a key. There are no CORS headers, so no other site can read an answer.
+every request needs a key, and the key must be allowed what the request asks. A key that is sent to loopback counts too.
+There are no CORS headers, so no other site can read an answer.
 """
 
 from __future__ import annotations
@@ -10,13 +11,19 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from outlay.faces.api.callers import Caller, caller_for, set_caller
 from outlay.faces.api.problems import Asgi, Message, Receive, RefusedError, Scope, Send, new_request_id, send_problem
-from outlay.faces.keys import ApiKey, matches
+
+if TYPE_CHECKING:
+    from outlay.control.keyring import Keyring
+    from outlay.control.keys import ApiKey
 
 _OPEN_PATHS = frozenset({"/healthz"})  # a load balancer has no key, and learns nothing here
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_WRITING_PATHS = "/v1/"
+_JUDGED_LATER = "/api/v1/"  # each endpoint says itself what it needs
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _POLICY = (
@@ -44,25 +51,30 @@ _HTML_HEADERS = [
 class Guard:
     """ASGI application that lets a request through to `app`, or answers with a problem.
 
-    `keys` None means loopback without a key; a sequence, even an empty one, means that every request needs one of them.
+    `keys` finds the key of a secret; `key_needed` is False on loopback. `own_name` is the name of the key that this
+    home's commands present.
     """
 
-    def __init__(self, app: Asgi, keys: Sequence[ApiKey] | None) -> None:
+    def __init__(self, app: Asgi, keys: Keyring | None, *, key_needed: bool, own_name: str = "") -> None:
         self._app = app
         self._keys = keys
+        self._key_needed = key_needed
+        self._own_name = own_name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        refusal = self._refusal(scope)
-        if refusal is not None:
-            await send_problem(send, refusal, scope["path"], head=scope["method"] == "HEAD")
+        caller = self._judged(scope)
+        if isinstance(caller, RefusedError):
+            await send_problem(send, caller, scope["path"], head=scope["method"] == "HEAD")
             return
+        set_caller(scope, caller)
         await self._app(scope, receive, _with_headers(send))
 
-    def _refusal(self, scope: Scope) -> RefusedError | None:
+    def _judged(self, scope: Scope) -> Caller | RefusedError:
+        """Who calls, or why the request is refused."""
         host = origin = authorization = ""
         for name, value in scope["headers"]:
             if name == b"host":
@@ -71,25 +83,32 @@ class Guard:
                 origin = value.decode("latin-1")
             elif name == b"authorization":
                 authorization = value.decode("latin-1")
-        if self._keys is None and not _is_loopback(_host_name(host)):
+        if not self._key_needed and not _is_loopback(_host_name(host)):
             return RefusedError(
                 421, f'this server does not answer for host "{host}"', hint="ask http://127.0.0.1 instead"
             )
         if origin and scope["method"] not in _SAFE_METHODS and origin.split("://", 1)[-1] != host:
             return RefusedError(403, f'a page of "{origin}" may not change anything here', hint="send no Origin header")
-        if self._keys is None or scope["path"] in _OPEN_PATHS or matches(_secret(authorization), self._keys):
-            return None
-        return RefusedError(
-            401,
-            "this server needs an API key",
-            hint="send Authorization: Bearer KEY; outlay keys add NAME makes one",
-            headers=[(b"www-authenticate", b'Bearer, Basic realm="outlay"')],
-        )
+        key = key_in(authorization, self._keys)
+        if key is None and self._key_needed and scope["path"] not in _OPEN_PATHS:
+            return RefusedError(
+                401,
+                "this server needs an API key",
+                hint="send Authorization: Bearer KEY; outlay keys add NAME makes one",
+                headers=[(b"www-authenticate", b'Bearer, Basic realm="outlay"')],
+            )
+        own = not self._key_needed or (key is not None and bool(self._own_name) and key.name == self._own_name)
+        caller = caller_for(scope, key, own=own)
+        path = scope["path"]
+        if key is None or path in _OPEN_PATHS or path.startswith(_JUDGED_LATER):
+            return caller
+        return caller.refusal("write" if path.startswith(_WRITING_PATHS) else "read") or caller
 
 
-def has_key(authorization: str, keys: Sequence[ApiKey]) -> bool:
-    """Whether an Authorization header holds one of the keys."""
-    return matches(_secret(authorization), keys)
+def key_in(authorization: str, keys: Keyring | None) -> ApiKey | None:
+    """The key that an Authorization header holds, None if it holds none that is known and not over."""
+    secret = _secret(authorization) if authorization else ""
+    return keys.find(secret) if keys is not None and secret else None
 
 
 def is_loopback_host(host: str) -> bool:

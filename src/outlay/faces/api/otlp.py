@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from outlay.core.errors import FormatError, OutlayError, StoreBusyError
+from outlay.faces.api.callers import caller_of
 from outlay.faces.api.otlp_answers import answer_of
 from outlay.faces.api.problems import Message, Receive, RefusedError, Scope, Send, send_problem
 
@@ -54,7 +56,7 @@ class OtlpDoor:
         path = scope["path"]
         try:
             encoding, body = await _read(scope, receive)
-            answer = await self._deliver(body, encoding, PATHS[path])
+            answer = await self._deliver(body, encoding, PATHS[path], caller_of(scope).teams)
         except _ClientGoneError:
             return
         except OutlayError as error:
@@ -69,10 +71,10 @@ class OtlpDoor:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _deliver(self, body: bytes, encoding: Encoding, signal: Signal) -> bytes:
+    async def _deliver(self, body: bytes, encoding: Encoding, signal: Signal, teams: Sequence[str] | None) -> bytes:
         if not body:
             return answer_of(signal, encoding, 0, ())
-        receipt = await asyncio.wrap_future(self._intake.submit(body, encoding, signal))
+        receipt = await asyncio.wrap_future(self._intake.submit(body, encoding, signal, teams=teams))
         return answer_of(signal, encoding, receipt.refused, receipt.problems)
 
 

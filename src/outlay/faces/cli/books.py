@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from outlay.core.errors import StoreBusyError
+from outlay.faces.actors import local_actor
 from outlay.faces.owner import running_owner
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def open_desk(context: Context) -> Generator[Desk]:
         if owner is not None:
             from outlay.faces.client import ServerDesk
 
-            yield ServerDesk(owner.url, owner.key)
+            yield ServerDesk(owner.url, owner.key, local_actor())
             return
         try:
             house = _open(folder)
@@ -45,7 +46,7 @@ def open_desk(context: Context) -> Generator[Desk]:
         with house as opened:
             from outlay.faces.desk import HouseDesk
 
-            yield HouseDesk(opened)
+            yield HouseDesk(opened, local_actor())
         return
 
 

@@ -1,24 +1,24 @@
-"""`outlay keys`: who may ask a server that listens beyond this machine."""
+"""`outlay keys`: who may ask a server that listens beyond this machine, what for, and until when."""
 
 from __future__ import annotations
 
 import click
 
+from outlay.faces.cli.control import open_control_desk
 from outlay.faces.cli.lazy import Entry, LazyGroup
 from outlay.faces.cli.options import current, shared
 from outlay.faces.cli.output import note, show
-from outlay.faces.keys import add_key, keys_path, load_keys, remove_key
-from outlay.faces.plain import reply
 
 _HERE = "outlay.faces.cli.keys"
+_SHOWN = ("name", "may", "teams", "state", "expires", "used")
 
 
 @click.group(
     cls=LazyGroup,
     entries={
-        "list": Entry(f"{_HERE}:list_", "The names of the keys."),
+        "list": Entry(f"{_HERE}:list_", "The keys: what each may do, for whom, until when, last used when."),
         "add": Entry(f"{_HERE}:add", "Make a key; it is printed once and kept only as a hash."),
-        "remove": Entry(f"{_HERE}:remove", "Take a key away; a running server keeps it until it restarts."),
+        "revoke": Entry(f"{_HERE}:revoke", "Take a key away; a running server refuses it within a second."),
     },
 )
 def keys() -> None:
@@ -26,36 +26,48 @@ def keys() -> None:
 
 
 @click.command("list")
+@click.option("--revoked", is_flag=True, help="The revoked ones too.")
 @shared
-def list_() -> None:
-    """The names of the keys."""
+def list_(*, revoked: bool) -> None:
+    """The keys: what each may do, for whom, until when, last used when."""
     context = current()
-    stored = load_keys(keys_path(context.folder))
-    rows = [{"name": key.name, "created": key.created} for key in stored]
-    show(context, reply({}, rows, {"keys": len(rows)}), columns=("name", "created"))
+    with open_control_desk(context) as desk:
+        show(context, desk.keys(revoked=revoked), columns=_SHOWN)
 
 
 @click.command()
 @click.argument("name")
+@click.option("--may", metavar="WHAT,…", help="write, read, decide, admin.  [default: write,read,decide]")
+@click.option("--team", "teams", multiple=True, metavar="NAME", help="Write and decide only for this team; repeatable.")
+@click.option("--expires", metavar="TIME", help="24h, 90d, 12w, or a day like 2027-01-01; never if left out.")
 @shared
-def add(name: str) -> None:
-    """Make a key; it is printed once and kept only as a hash."""
+def add(name: str, may: str | None, teams: tuple[str, ...], expires: str | None) -> None:
+    """Make a key; it is printed once and kept only as a hash.
+
+    \b
+    outlay keys add collector --may write
+    outlay keys add support-agents --may write,decide --team support --expires 90d
+    outlay keys add terraform --may admin
+    """  # noqa: D301 - click reads the mark as a character
     context = current()
-    secret = add_key(keys_path(context.folder), name)
+    said = {"name": name, "may": may or "", "teams": list(teams), "expires": expires or ""}
+    with open_control_desk(context) as desk:
+        reply = desk.add_key(said)
     if context.form == "table":
-        click.echo(secret)
+        click.echo(reply["rows"][0]["key"])
     else:
-        show(context, reply({"name": name}, [{"name": name, "key": secret}], {"keys": 1}))
-    note("Keep it now: it cannot be read again. A running server knows it after a restart.")
+        show(context, reply)
+    note(f"It may {reply['rows'][0]['may']}, for teams: {reply['rows'][0]['teams']}. It cannot be read again.")
 
 
 @click.command()
 @click.argument("name")
 @shared
-def remove(name: str) -> None:
-    """Take a key away; a running server keeps it until it restarts."""
+def revoke(name: str) -> None:
+    """Take a key away; a running server refuses it within a second."""
     context = current()
-    remove_key(keys_path(context.folder), name)
+    with open_control_desk(context) as desk:
+        reply = desk.remove_key(name)
     if context.form != "table":
-        show(context, reply({"name": name}, (), {"removed": 1}))
-    note(f'The key "{name}" is gone.')
+        show(context, reply)
+    note(f'The key "{name}" is revoked.')

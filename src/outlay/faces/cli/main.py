@@ -30,6 +30,9 @@ ENTRIES: dict[str, Entry] = {
     "rebuild": Entry(f"{_HERE}.rebuild:rebuild", "Make the books again from the journal and compare."),
     "doctor": Entry(f"{_HERE}.doctor:doctor", "Check the books, the prices and the coverage, one line each."),
     "metrics": Entry(f"{_HERE}.metrics:metrics", "The measures and dimensions there are."),
+    "audit": Entry(
+        f"{_HERE}.audit:audit", "Who changed which budget, price, key or override, from what to what, when."
+    ),
     "keys": Entry(f"{_HERE}.keys:keys", "API keys, for a server that listens beyond this machine."),
 }
 
