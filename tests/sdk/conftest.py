@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from outlay.sdk import recorder as recorders
-from outlay.sdk.context import outside
-from outlay.sdk.settings import Settings
+import outlay
+from outlay.sdk import setup
 from sdk_facts import Fact, facts_in
 
 VARIABLES = ("ENDPOINT", "API_KEY", "TAGS", "CONTEXT", "HOME")
@@ -23,11 +22,11 @@ def spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
     monkeypatch.delenv("OTEL_SERVICE_NAME", raising=False)
     monkeypatch.setenv("OUTLAY_HOME", str(tmp_path / "home"))
-    outside.forget()
-    recorders.configure(Settings.from_environment())
+    setup.forget()
+    outlay.init(instrument=False, runtime=False)
     yield tmp_path / "home" / "spool"
-    recorders.recorder().close()
-    outside.forget()
+    outlay.shutdown()
+    setup.forget()
 
 
 @pytest.fixture
@@ -35,7 +34,7 @@ def recorded(spool: Path) -> Callable[[], list[Fact]]:
     """Everything recorded so far, as the facts the product reads out of it, in the order in which it began."""
 
     def read() -> list[Fact]:
-        assert recorders.recorder().flush(10)
+        assert outlay.flush()
         return facts_in(spool)
 
     return read

@@ -29,7 +29,7 @@ LENDERS = frozenset({"contextlib", "_pytest.fixtures", "pytest_asyncio.plugin"})
 class Attachment:
     """A context in force. `outer` is what was in force before, `below` what the variable held."""
 
-    __slots__ = ("below", "context", "ended", "frame", "outer", "owner")
+    __slots__ = ("below", "context", "ended", "frame", "lent", "outer", "owner")
 
     def __init__(self, context: Context, outer: Attachment | None, below: Attachment | None) -> None:
         self.context = context
@@ -38,6 +38,7 @@ class Attachment:
         self.frame: FrameType | None = None
         self.owner: tuple[int, weakref.ref[Any] | None] = (0, None)
         self.ended = False
+        self.lent = False
 
 
 frame_at = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the stack has no other door
@@ -50,7 +51,7 @@ _bound: dict[FrameType, list[Attachment]] = {}
 def active() -> Attachment | None:
     """What is in force here, None where nothing was attached."""
     held = _current.get()
-    if _bound or (held is not None and held.ended):
+    if _bound or (held is not None and (held.ended or held.lent)):
         return _resolved(held)
     return held
 
@@ -78,7 +79,7 @@ def detach(made: Attachment) -> None:
             _bound.pop(made.frame, None)
         made.frame, made.ended = None, True
     if _current.get() is made:
-        _current.set(made.below)
+        _current.set(_cleared(made.below))
 
 
 def put(held: Attachment | None) -> Attachment | None:
@@ -92,6 +93,13 @@ def portable() -> Attachment | None:
     """What is in force here in a form that another thread may hold: bound to no frame of this one."""
     held = active()
     return held if held is None or held.frame is None else Attachment(held.context, None, None)
+
+
+def lent(held: Attachment) -> Attachment:
+    """The same for a worker that may outlive the session: it is in force until that ends."""
+    made = Attachment(held.context, None, None)
+    made.lent = True
+    return made
 
 
 def _home_of(caller: FrameType) -> FrameType | None:
@@ -120,6 +128,11 @@ def _resolved(held: Attachment | None) -> Attachment | None:
         if frame in _bound:
             running.append(_bound[frame][-1])
         frame = frame.f_back
+    if held is not None and held.lent and held.context.run.ended:
+        held = None
+    if held is not None and held.ended and held is not (cleared := _cleared(held)):
+        _current.set(cleared)  # nor may tasks that are started later take it for one they were started in
+        held = cleared
     here: tuple[int, weakref.ref[Any] | None] | None = None
     while held is not None and (held.ended or (held.frame is not None and not _on_stack(held, running))):
         here = here or _owner()
@@ -129,6 +142,13 @@ def _resolved(held: Attachment | None) -> Attachment | None:
     if not running or _within(held, running[0]):
         return held
     return running[0]
+
+
+def _cleared(held: Attachment | None) -> Attachment | None:
+    """Without what has ended here in the meantime, as a generator's that ended before its consumer's."""
+    while held is not None and held.ended and held.owner == _owner():
+        held = held.below
+    return held
 
 
 def _on_stack(held: Attachment, running: list[Attachment]) -> bool:

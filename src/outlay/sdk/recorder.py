@@ -101,12 +101,19 @@ class Recorder:
             step.end_ns = time.time_ns()
         if not step.start_ns:
             step.start_ns = step.end_ns
+        if self.settings.disabled:
+            return
         ring = self.ring
         ring.append(step)
         if self._idle:
             self._awake()
         elif len(ring) >= HURRY_AT:
             self._press()
+
+    def nudge(self) -> None:
+        """Begin to look at the clock, as for a session that opens."""
+        if self._idle and not self._closed and not self.settings.disabled:
+            self._awake()
 
     def _awake(self) -> None:
         self._idle = False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from outlay.core.errors import InputError
 from outlay.sdk.spool import BYTES_MAX
-from outlay.sdk.surroundings import ENDPOINT_VARIABLE, KEY_VARIABLE, default_home
+from outlay.sdk.surroundings import DISABLED_VARIABLE, ENDPOINT_VARIABLE, KEY_VARIABLE, default_home
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Settings:
     spool: Path | None = None
     spool_bytes_max: int = BYTES_MAX
     version: str = ""
+    disabled: bool = False
     resource: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
@@ -45,6 +46,7 @@ class Settings:
             spool=Path(spool).expanduser() if spool else None,
             spool_bytes_max=spool_bytes_max,
             version=__version__,
+            disabled=os.environ.get(DISABLED_VARIABLE, "").strip().lower() in {"1", "true", "yes", "on"},
         )
 
 

@@ -74,6 +74,11 @@ def operation_of(kind: str) -> str:
     return _KINDS.get(kind, STEP)
 
 
+def is_kind(kind: str) -> bool:
+    """Whether a word is a kind of step."""
+    return kind in _KINDS
+
+
 def new_trace_id() -> bytes:
     """16 random bytes."""
     return os.urandom(16)
