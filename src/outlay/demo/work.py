@@ -324,8 +324,10 @@ def summarised(run: Run) -> Run:
     """The same run as the gateway's summary told it: one step for each kind of work and model, with its cost.
 
     Failed attempts stay apart from the work that went well; what cost nothing and the sub-agents' frames fall away.
+    Where checks or searches of several models are told as one, it carries the name of the dearest of them.
     """
     steps: dict[tuple[object, ...], Step] = {}
+    dearest: dict[tuple[object, ...], int] = {}
     for step in run.steps[1:]:
         cost_nano = cost_nano_of(step)
         tokens = step.input_tokens + step.output_tokens
@@ -336,6 +338,8 @@ def summarised(run: Run) -> Run:
         if known is None:
             known = steps[key] = Step(step.kind, step.name, step.start_ms, 0, model=step.model, verdict=step.verdict)
             known.attempt, known.error, known.retry_reason = step.attempt, step.error, step.retry_reason
+        if (cost_nano or 0) > dearest.get(key, 0):
+            known.name, known.model, dearest[key] = step.name, step.model, cost_nano or 0
         known.error = known.error or step.error
         known.length_ms += step.length_ms
         for part in ("input_tokens", "cached_tokens", "written_tokens", "output_tokens", "reasoning_tokens"):

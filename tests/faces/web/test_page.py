@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def client(books: Miniature) -> TestClient:
-    return TestClient(Guard(Starlette(routes=pages.routes(books)), None), base_url="http://127.0.0.1")
+    return TestClient(Guard(Starlette(routes=pages.routes(books)), None, key_needed=False), base_url="http://127.0.0.1")
 
 
 def text_of(books: Miniature, **parameters: str) -> str:

@@ -50,7 +50,9 @@ BOOKS = Books(
 
 @pytest.fixture
 def browser() -> TestClient:
-    return TestClient(Guard(Starlette(routes=pages.routes(WithSessions())), None), base_url="http://127.0.0.1")
+    return TestClient(
+        Guard(Starlette(routes=pages.routes(WithSessions())), None, key_needed=False), base_url="http://127.0.0.1"
+    )
 
 
 def words_of(html: str) -> str:

@@ -14,6 +14,7 @@ from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Order, Query
 from outlay.metrics.sessions import SessionDetail
+from outlay.pricing.book import PriceBook
 
 SESSIONS_SHOWN = 8
 FEATURES_SHOWN = 15
@@ -51,6 +52,11 @@ class Books(Protocol):
 
     def session(self, session_id: str) -> SessionDetail:
         """One session with its steps; QueryError where there is none of that id."""
+        ...
+
+    @property
+    def prices(self) -> PriceBook:
+        """The dated price book."""
         ...
 
     def counters(self) -> Mapping[str, int | str]:

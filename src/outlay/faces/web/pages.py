@@ -22,6 +22,7 @@ from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.compare import compare_page
 from outlay.faces.web.figures import Books, collect
 from outlay.faces.web.live import collect_live
+from outlay.faces.web.prices import prices_page
 from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
 from outlay.faces.web.tactical import tactical_page
@@ -55,6 +56,7 @@ def routes(books: Books) -> list[BaseRoute]:
             ("/sessions", _sessions),
             ("/sessions/{id:path}", _session),
             ("/compare", _compare),
+            ("/prices", _prices),
         )
     ]
     files = [
@@ -137,6 +139,10 @@ def _compare(books: Books, request: Request, _: datetime) -> Response:
         return _html("compare.html", 200, here="/sessions", sides=(), a=one, b=other)
     told = compare_page(_found(books, one), _found(books, other), CENTRES)
     return _html("compare.html", 200, here="/sessions", a=one, b=other, **told)
+
+
+def _prices(books: Books, request: Request, now: datetime) -> Response:
+    return _html("prices.html", 200, here="/prices", **prices_page(books, request.query_params, now))
 
 
 def _found(books: Books, session: str) -> SessionDetail:
