@@ -4,6 +4,7 @@ Nothing stands here by default and then nothing is asked. Whoever registers a ga
 call, in the caller's own thread or task, so it must answer from memory.
 
     before(call)             may lower the ceiling, swap the model, wait, or raise RefusedError: then nothing is sent
+    before_async(call)       the same for async clients, where a gate has it: it may wait without blocking the loop
     on_chunk(call, tokens)   False cuts the stream after what has arrived
     settle(call, steps)      exactly once for every call that `before` let pass, however it ended
 """

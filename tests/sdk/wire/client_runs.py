@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from outlay.sdk import recorder, wire
+from outlay.sdk import gate, recorder, wire
 
 PATIENCE_SECONDS = 0.25
 MESSAGES = [{"role": "user", "content": "where is my parcel"}]
@@ -412,6 +412,55 @@ async def aiohttp_unread(url: str) -> None:
         pass
 
 
+# ------------------------------------------------------------------------------------------------- a gate that refuses
+
+
+class Closed:
+    """A budget that is used up."""
+
+    def before(self, call: Any) -> None:
+        raise gate.RefusedError("team support has 0.00 USD left this month", hint="ask for an exception")
+
+    def on_chunk(self, call: Any, output_tokens: int) -> bool:
+        return True
+
+    def settle(self, call: Any, steps: Any) -> None:
+        """Nothing was sent."""
+
+
+@run("refused", "ok")
+def refused_openai(url: str) -> None:
+    openai(url).create(model="gpt-4o", messages=MESSAGES)
+
+
+@run("refused", "ok")
+async def refused_anthropic(url: str) -> None:
+    await importlib.import_module("anthropic").AsyncAnthropic(api_key="k", base_url=url).messages.create(**ASKED)
+
+
+@run("refused", "ok")
+def refused_google(url: str) -> None:
+    client = google(url)
+    client.models.generate_content(model="gemini-2.5-pro", contents="parcel")
+
+
+@run("refused", "ok")
+def refused_boto3(url: str) -> None:
+    bedrock(url).converse(modelId="amazon.nova-pro-v1:0", messages=CONVERSE)
+
+
+@run("refused", "ok")
+def refused_requests(url: str) -> None:
+    importlib.import_module("requests").post(url + CHAT, json=BODY).raise_for_status()
+
+
+@run("refused", "ok")
+async def refused_aiohttp(url: str) -> None:
+    aiohttp = importlib.import_module("aiohttp")
+    async with aiohttp.ClientSession() as session:
+        await session.post(url + CHAT, json=BODY)
+
+
 def plain_of(step: Any) -> dict[str, Any]:
     """A step without its context and ids."""
     names = {item.name for item in fields(step)} - {"context", "trace_id", "span_id", "parent_span_id"}
@@ -424,6 +473,8 @@ def main(port: str, group: str) -> None:
     steps: list[Any] = []
     recorder.record = steps.append
     wire.install(hosts={"127.0.0.1": "openai"})
+    if group == "refused":
+        gate.register(Closed())
     for name, (plan, function) in RUNS[group].items():
         raised = ""
         try:
@@ -431,7 +482,7 @@ def main(port: str, group: str) -> None:
             if inspect.iscoroutine(made):
                 asyncio.run(made)
         except Exception as error:  # noqa: BLE001 - a run may raise, see above
-            raised = type(error).__name__
+            raised = f"{type(error).__name__}: {error}"
         gc.collect()
         found[name] = {"raised": raised, "steps": [plain_of(step) for step in steps]}
         steps.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import httpx2
@@ -12,7 +13,7 @@ from fake_provider import FakeProvider
 
 from conftest import BODY, CHAT, STREAM, Watcher
 from outlay.sdk import gate, wire
-from outlay.sdk.gate import RefusedError
+from outlay.sdk.gate import PendingCall, RefusedError
 
 
 def url(provider: FakeProvider, run: str, plan: str = "ok", rest: str = CHAT) -> str:
@@ -134,6 +135,47 @@ def test_a_stream_is_cut_where_the_gate_says_and_the_text_so_far_stays(
     (step,) = steps
     assert (step.error_type, step.http_status, step.tags) == ("budget", 200, {"usage_gap": "cut"})
     assert watcher.settled[0][0].output_tokens_seen > 2
+
+
+class Patient(Watcher):
+    """A gate that waits for its answer without holding up anybody else."""
+
+    async def before_async(self, call: PendingCall) -> None:
+        await asyncio.sleep(0.05)
+        self.before(call)
+
+
+def test_an_async_client_waits_without_blocking_the_loop(provider: FakeProvider, steps: list[Any]) -> None:
+    patient = Patient()
+    unregister = gate.register(patient)
+    ticks: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(0.005)
+            ticks.append(1)
+
+    async def send() -> int:
+        ticking = asyncio.create_task(tick())
+        async with httpx2.AsyncClient() as client:
+            response = await client.post(url(provider, "patient"), json=BODY)
+            waited = len(ticks)
+            waiting = asyncio.create_task(client.post(url(provider, "patient"), json=BODY))
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            with suppress(asyncio.CancelledError):
+                await waiting
+        ticking.cancel()
+        assert waited > 2
+        return response.status_code
+
+    try:
+        assert asyncio.run(send()) == 200
+    finally:
+        unregister()
+    assert len(steps) == len(patient.settled) == len(patient.asked) == 1, (
+        "a call cancelled while it waits is never sent"
+    )
 
 
 def test_a_broken_gate_stops_no_agent(provider: FakeProvider, steps: list[Any], watcher: Watcher) -> None:

@@ -20,6 +20,7 @@ from outlay.sdk import wire
 from outlay.sdk.wire import fetched
 from outlay.sdk.wire.attempts import REMEMBERED_MAX, Failures, Identity
 from outlay.sdk.wire.exchange import kind_of
+from outlay.sdk.wire.patching import patch, restore
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 
@@ -109,6 +110,54 @@ def test_a_transport_of_ones_own_is_metered(steps: list[Any]) -> None:
         "USD",
         "provider",
     )
+
+
+def answering(content: dict[str, Any]) -> httpx2.MockTransport:
+    """A transport that always gives this answer."""
+    return httpx2.MockTransport(lambda request: httpx2.Response(200, json=content))
+
+
+def test_a_form_names_its_model(steps: list[Any]) -> None:
+    with httpx2.Client(transport=answering({"text": "x", "usage": {"type": "duration", "seconds": 3}})) as client:
+        files = {"file": ("speech.wav", b"RIFF" * 100)}
+        client.post("https://api.openai.com/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
+    assert [(step.model_requested, step.units) for step in steps] == [("whisper-1", {"audio_ms": 3000})]
+
+
+def test_speech_is_counted_in_characters(steps: list[Any]) -> None:
+    transport = httpx2.MockTransport(
+        lambda request: httpx2.Response(200, content=b"ID3", headers={"content-type": "audio/mpeg"})
+    )
+    with httpx2.Client(transport=transport) as client:
+        client.post("https://api.openai.com/v1/audio/speech", json={"model": "tts-1", "input": "hello world"})
+    assert [(step.model_requested, step.units) for step in steps] == [("tts-1", {"characters": 11})]
+
+
+def test_a_model_that_judges_is_a_check(steps: list[Any]) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 4}
+    with httpx2.Client(transport=answering({"model": "meta-llama/Llama-Guard-4-12B", "usage": usage})) as client:
+        client.post("https://api.together.xyz/v1/chat/completions", json={"model": "meta-llama/Llama-Guard-4-12B"})
+    assert [(step.operation, step.provider) for step in steps] == [("guardrail", "together")]
+
+
+class Wrapped:
+    """How tracing libraries wrap methods: an object that must be bound before it is called."""
+
+    def __init__(self, method: Any) -> None:
+        self.method = method
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        return lambda *args: self.method(instance, *args)
+
+
+def test_a_method_somebody_else_has_wrapped_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Client:
+        send = Wrapped(lambda self, request: (type(self).__name__, request))
+
+    patch(Client, "send", lambda original: lambda self, request: ("metered", *original(self, request)))
+    assert Client().send("x") == ("metered", "Client", "x")
+    restore()
+    assert Client().send("x") == ("Client", "x")
 
 
 def test_guardrails_inside_a_call_are_facts_of_their_own(steps: list[Any]) -> None:

@@ -89,7 +89,7 @@ class _Path:
 
 
 @cache
-def _table() -> tuple[dict[str, tuple[str, str]], dict[str, str], tuple[_Path, ...]]:
+def _table() -> tuple[dict[str, tuple[str, str]], dict[str, str], tuple[_Path, ...], tuple[str, ...]]:
     data: dict[str, Any] = tomllib.loads(
         Path(__file__).with_name("data").joinpath("hosts.toml").read_text(encoding="utf-8")
     )
@@ -105,7 +105,14 @@ def _table() -> tuple[dict[str, tuple[str, str]], dict[str, str], tuple[_Path, .
         )
         for item in data["paths"]
     )
-    return hosts, dict(data["families"]), paths
+    return hosts, dict(data["families"]), paths, tuple(data["guards"]["models"])
+
+
+@lru_cache(1024)
+def is_guard(model: str) -> bool:
+    """Whether a model judges what others say, so that a call to it is a check and not an answer."""
+    low = model.lower()
+    return any(name in low for name in _table()[3])
 
 
 class Routes:
@@ -151,7 +158,7 @@ class Routes:
         return host in self._own or f"{host}:{port}" in self._own
 
     def _owner(self, host: str, port: int | None) -> tuple[str, str]:
-        hosts, families, _ = _table()
+        hosts, families, _, _ = _table()
         named = self._own.get(f"{host}:{port}") or self._own.get(host)
         if named:
             known = dict(hosts.values())

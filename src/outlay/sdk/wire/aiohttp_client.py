@@ -75,6 +75,8 @@ def _around(
             exchange = _begin(self, method, str_or_url, more)
             if exchange is None:
                 return await original(self, method, str_or_url, **more)
+            await exchange.ask_async()
+            _change(exchange, more)
             token = outer.set(exchange)
             try:
                 response = await original(self, method, str_or_url, **more)
@@ -83,15 +85,13 @@ def _around(
                 raise
             finally:
                 outer.reset(token)
-            if not exchange.superseded:
-                unpacks = more.get("auto_decompress")
-                _meter(
-                    response,
-                    exchange,
-                    reader,
-                    plain_reader,
-                    unpacks=self.auto_decompress if unpacks is None else unpacks,
-                )
+            try:
+                if not exchange.superseded:
+                    unpacks = more.get("auto_decompress")
+                    unpacks = self.auto_decompress if unpacks is None else unpacks
+                    _meter(response, exchange, reader, plain_reader, unpacks=unpacks)
+            except Exception:  # noqa: BLE001 - metering never breaks the agent's call
+                exchange.closed()
             return response
 
         return request
@@ -106,15 +106,17 @@ def _begin(session: Any, method: str, str_or_url: Any, more: dict[str, Any]) -> 
         fields = Headers({**dict(session.headers), **dict(more.get("headers") or {})})
     except Exception:  # noqa: BLE001 - the request itself will say what is wrong with it
         return None
-    exchange = begin(method, host, port, path, functools.partial(_body_of, more), fields)
-    if exchange is not None:
-        body = _body_of(more) if exchange.asked.is_json else None
-        changed = exchange.change(body) if body else None
-        if changed is not None and more.get("json") is not None:
-            more["json"] = json.loads(changed)
-        elif changed is not None:
-            more["data"] = changed
-    return exchange
+    return begin(method, host, port, path, functools.partial(_body_of, more), fields)
+
+
+def _change(exchange: Exchange, more: dict[str, Any]) -> None:
+    """Changes the body where a gate or the settings want it so."""
+    body = _body_of(more) if exchange.asked.is_json and exchange.wants_change else None
+    changed = exchange.change(body) if body else None
+    if changed is not None and more.get("json") is not None:
+        more["json"] = json.loads(changed)
+    elif changed is not None:
+        more["data"] = changed
 
 
 def _meter(response: Any, exchange: Exchange, reader: type, plain_reader: type, *, unpacks: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from outlay.sdk import context
@@ -15,7 +16,7 @@ from outlay.sdk.bodies.asked import Asked, read_request
 from outlay.sdk.bodies.reader import Reader
 from outlay.sdk.bodies.reading import Reading
 from outlay.sdk.bodies.routes import Route
-from outlay.sdk.gate import Gate, PendingCall, RefusedError
+from outlay.sdk.gate import Gate, PendingCall, RefusedError, gates
 from outlay.sdk.wire import fetched, rewriting, settings
 from outlay.sdk.wire.attempts import Identity, failures
 from outlay.sdk.wire.writing import write
@@ -48,16 +49,51 @@ class Exchange:
         self.context = context.current()
         self.call: PendingCall | None = None
         self._identity: Identity | None = identity
-        self._gates: tuple[Gate, ...] = ()
+        self._unasked = gates() if not route.fetches else ()
+        self._gates: tuple[Gate, ...] = ()  # those that let it pass
         self._reader: Reader | None = None
         self._over = False
 
     # ------------------------------------------------------------------------------------------ before it is sent
 
-    def ask(self, standing: tuple[Gate, ...]) -> None:
+    def ask(self) -> None:
         """Asks every gate. If one refuses, those that had let it pass are told that nothing was sent."""
+        call = self._pending()
+        for gate in self._unasked if call is not None else ():
+            try:
+                gate.before(call)
+            except (RefusedError, KeyboardInterrupt, SystemExit):
+                self._withdraw()
+                raise
+            except Exception:  # noqa: BLE001, S112 - a broken gate stops no agent; one that fails closed refuses
+                continue
+            self._gates = (*self._gates, gate)
+
+    async def ask_async(self) -> None:
+        """The same, with a gate's `before_async` where it has one; a task that is cancelled meanwhile withdraws."""
+        call = self._pending()
+        for gate in self._unasked if call is not None else ():
+            patient = getattr(gate, "before_async", None)
+            try:
+                if patient is None:
+                    gate.before(call)
+                else:
+                    await patient(call)
+            except RefusedError:
+                self._withdraw()
+                raise
+            except Exception:  # noqa: BLE001, S112 - see ask
+                continue
+            except BaseException:
+                self._withdraw()
+                raise
+            self._gates = (*self._gates, gate)
+
+    def _pending(self) -> PendingCall | None:
+        if not self._unasked:
+            return None
         self.call = PendingCall(
-            operation=str(self.route.shape.operation),
+            operation=self.route.shape.operation.value,
             provider=self.route.provider,
             model=self.route.model or self.asked.model,
             host=self.host,
@@ -71,19 +107,15 @@ class Exchange:
             can_swap=rewriting.may_swap(self.route, self.asked),
             start_ns=self.start_ns,
         )
-        for gate in standing:
-            try:
-                gate.before(self.call)
-            except RefusedError:
-                self._over = True
-                self._settle([])
-                raise
-            except Exception:  # noqa: BLE001, S112 - a broken gate stops no agent; one that fails closed refuses
-                continue
-            self._gates = (*self._gates, gate)
+        return self.call
+
+    def _withdraw(self) -> None:
+        self._over = True
+        self._settle([])
 
     def adopt(self, outer: Exchange) -> None:
         """Takes the place of the attempt a layer above began: the gates were asked once and are settled once."""
+        self._unasked = ()
         outer.adopted = outer.superseded = True
         outer._over = True
         self.call, self._gates, outer._gates = outer.call, outer._gates, ()
@@ -93,14 +125,22 @@ class Exchange:
         self.start_ns = outer.start_ns
         self._identity = outer._identity
 
+    @property
+    def wants_change(self) -> bool:
+        """Whether a gate or the settings want another body sent."""
+        asked_for = self.call is not None and (self.call.lower_to is not None or bool(self.call.swap_to))
+        return asked_for or (settings.current().include_usage and rewriting.asks_usage(self.route, self.asked))
+
     def change(self, body: bytes) -> bytes | None:
-        """The body a gate or the settings want sent instead; None where it stays as it is."""
-        lower_to = self.call.lower_to if self.call else None
-        swap_to = self.call.swap_to if self.call else ""
-        usage = settings.current().include_usage and rewriting.asks_usage(self.route, self.asked)
-        if lower_to is None and not swap_to and not usage:
+        """The body to be sent instead; None where it stays as it is."""
+        if not self.wants_change:
             return None
-        changed = rewriting.rewritten(body, self.route, self.asked, lower_to=lower_to, swap_to=swap_to, usage=usage)
+        usage = settings.current().include_usage and rewriting.asks_usage(self.route, self.asked)
+        lower_to, swap_to = (self.call.lower_to, self.call.swap_to) if self.call is not None else (None, "")
+        try:
+            changed = rewriting.rewritten(body, self.route, self.asked, lower_to=lower_to, swap_to=swap_to, usage=usage)
+        except Exception:  # noqa: BLE001 - a body of a make nobody thought of is sent as it is
+            return None
         self.asked.model = swap_to or self.asked.model
         return changed
 
@@ -117,19 +157,21 @@ class Exchange:
 
     def feed(self, data: bytes) -> bool:
         """Reads the next bytes of the answer; False where a gate wants no more of them."""
-        if self._over or self._reader is None:
+        reader = self._reader
+        if self._over or reader is None:
             return True
-        self._reader.feed(data)
-        if self._reader.lines:
-            self._take_lines(self._reader)
-        if self._gates and self._reader.is_stream and self.call is not None:
-            return self._may_go_on(self._reader.reading, self.call)
+        reader.feed(data)
+        if reader.lines:
+            self._take_lines(reader)
+        if self._gates and reader.is_stream and self.call is not None:
+            return self._may_go_on(reader.reading, self.call)
         return True
 
     def _take_lines(self, reader: Reader) -> None:
         lines, reader.lines = reader.lines, []
-        for shape, reading in lines:
-            write(self, reading, shape=shape)
+        with suppress(Exception):  # metering never breaks the agent's call
+            for shape, reading in lines:
+                write(self, reading, shape=shape)
 
     def _may_go_on(self, reading: Reading, call: PendingCall) -> bool:
         tokens = reading.output_tokens if reading.complete else None

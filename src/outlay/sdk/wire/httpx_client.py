@@ -29,21 +29,22 @@ class _Kit:
         self.async_stream = _async_stream(library.AsyncByteStream)
 
     def begin(self, request: Any) -> Exchange | None:
-        """The exchange of a request, its body changed where somebody wants it so."""
+        """The exchange of a request, or None where it is no call that costs anything."""
         url = request.url
         fields = {
             name.decode("latin-1"): value.decode("latin-1")
             for raw, value in request.headers.raw
             if (name := raw.lower()) in ASKED_FIELDS
         }
-        exchange = begin(request.method, url.host, url.port, url.path, functools.partial(body_of, request), fields)
-        if exchange is not None and getattr(request, "_content", None):
-            changed = exchange.change(request.content)
-            if changed is not None:
-                request.stream = self.library.ByteStream(changed)
-                request._content = changed  # noqa: SLF001 - there is no other way to keep request.content true
-                request.headers["Content-Length"] = str(len(changed))
-        return exchange
+        return begin(request.method, url.host, url.port, url.path, functools.partial(body_of, request), fields)
+
+    def change(self, request: Any, exchange: Exchange) -> None:
+        """Changes the body where a gate or the settings want it so."""
+        changed = exchange.change(request.content) if getattr(request, "_content", None) else None
+        if changed is not None:
+            request.stream = self.library.ByteStream(changed)
+            request._content = changed  # noqa: SLF001 - there is no other way to keep request.content true
+            request.headers["Content-Length"] = str(len(changed))
 
     def refused(self, request: Any, error: RefusedError) -> Any:
         """The gate's word as an answer: a client that wraps exceptions and tries again would hide it."""
@@ -132,12 +133,14 @@ def _sends(kit: _Kit) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         def send(self: Any, request: Any) -> Any:
             if _sends_itself(kit, self, request):
                 return original(self, request)
-            try:
-                exchange = kit.begin(request)
-            except RefusedError as error:
-                return kit.refused(request, error)
+            exchange = kit.begin(request)
             if exchange is None:
                 return original(self, request)
+            try:
+                exchange.ask()
+            except RefusedError as error:
+                return kit.refused(request, error)
+            kit.change(request, exchange)
             token = outer.set(exchange)
             try:
                 response = original(self, request)
@@ -161,12 +164,14 @@ def _sends_async(kit: _Kit) -> Callable[[Callable[..., Awaitable[Any]]], Callabl
         async def send(self: Any, request: Any) -> Any:
             if _sends_itself(kit, self, request):
                 return await original(self, request)
-            try:
-                exchange = kit.begin(request)
-            except RefusedError as error:
-                return kit.refused(request, error)
+            exchange = kit.begin(request)
             if exchange is None:
                 return await original(self, request)
+            try:
+                await exchange.ask_async()
+            except RefusedError as error:
+                return kit.refused(request, error)
+            kit.change(request, exchange)
             token = outer.set(exchange)
             try:
                 response = await original(self, request)
@@ -194,12 +199,15 @@ def _sends_itself(kit: _Kit, sender: Any, request: Any) -> bool:
 def _metered(response: Any, exchange: Exchange, stream: type) -> Any:
     if exchange.superseded:
         return response
-    exchange.answered(response.status_code, wanted(response.headers.raw))
-    if getattr(response, "is_stream_consumed", False) and hasattr(response, "_content"):
-        exchange.feed(response.content)  # a transport that answered from memory
-        exchange.ended()
-    else:
-        response.stream = stream(response.stream, exchange)
+    try:
+        exchange.answered(response.status_code, wanted(response.headers.raw))
+        if getattr(response, "is_stream_consumed", False) and hasattr(response, "_content"):
+            exchange.feed(response.content)  # a transport that answered from memory
+            exchange.ended()
+        else:
+            response.stream = stream(response.stream, exchange)
+    except Exception:  # noqa: BLE001 - metering never breaks the agent's call
+        exchange.closed()
     return response
 
 

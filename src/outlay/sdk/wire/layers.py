@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 
 from outlay.sdk import context
-from outlay.sdk.gate import gates
 from outlay.sdk.wire import settings
 from outlay.sdk.wire.attempts import Identity, failures
 from outlay.sdk.wire.exchange import Exchange, request_of
@@ -30,8 +29,8 @@ def begin(
 ) -> Exchange | None:
     """The exchange of a request about to be sent, or None where it is no call that costs anything.
 
-    `body` is asked only for a call that is metered; `fields` are the request's headers, looked up without case. Raises
-    RefusedError where a gate says so, nothing else.
+    `body` is asked only for a call that is metered; `fields` are the request's headers, looked up without case. Whoever
+    begins asks the gates next (`Exchange.ask`), then changes the body (`Exchange.change`). Raises nothing.
     """
     try:
         route = settings.current().routes.find(method, host, port, path)
@@ -51,9 +50,6 @@ def begin(
             exchange.attempt, exchange.retry_reason = said, exchange.retry_reason or "retried by the client"
     except Exception:  # noqa: BLE001 - metering never breaks the agent's call
         return None
-    standing = gates()
-    if standing and not route.fetches:
-        exchange.ask(standing)
     return exchange
 
 

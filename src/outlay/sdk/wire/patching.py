@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 _MARK = "__outlay_wire__"
@@ -14,10 +16,20 @@ def patch(owner: type, name: str, around: Callable[[Any], Any]) -> None:
     original = owner.__dict__.get(name)
     if original is None or getattr(original, _MARK, False):
         return
-    replacement = around(original)
+    replacement = around(original if isinstance(original, FunctionType) else _bound_when_called(original))
     setattr(replacement, _MARK, True)
     setattr(owner, name, replacement)
     _done.append((owner, name, original))
+
+
+def _bound_when_called(original: Any) -> Callable[..., Any]:
+    """A method that another library has wrapped before us may have to be bound first, as any method is."""
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **more: Any) -> Any:
+        return original.__get__(self, type(self))(*args, **more)
+
+    return call
 
 
 def restore() -> None:

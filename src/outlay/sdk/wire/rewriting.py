@@ -7,6 +7,7 @@ that is signed, is left alone.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, cast
 
 from outlay.sdk.bodies.asked import Asked
@@ -14,13 +15,16 @@ from outlay.sdk.bodies.routes import Route
 
 _CEILING_OF = {
     "openai_responses": ("", "max_output_tokens"),
-    "openai_chat": ("", "max_completion_tokens"),
+    "openai_chat": ("", "max_tokens"),
     "google_generate": ("generationConfig", "maxOutputTokens"),
     "cohere_chat": ("", "max_tokens"),
     "ollama_chat": ("options", "num_predict"),
     "anthropic_messages": ("", "max_tokens"),
 }
 """Where a ceiling is written for a request that named none."""
+
+_REASONS = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])")
+"""OpenAI's reasoning models take another word for the ceiling, which other servers do not know."""
 
 
 def may_clamp(route: Route, asked: Asked) -> bool:
@@ -55,6 +59,8 @@ def rewritten(body: bytes, route: Route, asked: Asked, *, lower_to: int | None, 
     data = cast("dict[str, Any]", read)
     if lower_to is not None:
         holder, key = asked.ceiling_at or _CEILING_OF[route.shape.name]
+        if route.shape.name == "openai_chat" and asked.ceiling_at is None and _REASONS.search(swap_to or asked.model):
+            key = "max_completion_tokens"
         place: dict[str, Any] = data.setdefault(holder, {}) if holder else data
         place[key] = lower_to
     if swap_to:

@@ -64,15 +64,16 @@ def _around(response_class: type) -> Callable[[Callable[..., Any]], Callable[...
         def make_request(
             self: Any, conn: Any, method: str, url: str, body: Any = None, headers: Any = None, *rest: Any, **more: Any
         ) -> Any:
+            exchange = _begin(self, method, url, body, headers)
+            if exchange is None:
+                return original(self, conn, method, url, body, headers, *rest, **more)
             try:
-                exchange = _begin(self, method, url, body, headers)
+                exchange.ask()
             except RefusedError as error:
                 status, fields, said = error.as_answer()
                 return response_class(
                     io.BytesIO(said), headers=fields, status=status, preload_content=False, request_url=url
                 )
-            if exchange is None:
-                return original(self, conn, method, url, body, headers, *rest, **more)
             plain = _bytes_of(body)
             changed = exchange.change(plain) if plain else None
             if changed is not None:
@@ -89,8 +90,11 @@ def _around(response_class: type) -> Callable[[Callable[..., Any]], Callable[...
                 raise
             finally:
                 outer.reset(token)
-            if not exchange.superseded:
-                _meter(response, exchange)
+            try:
+                if not exchange.superseded:
+                    _meter(response, exchange)
+            except Exception:  # noqa: BLE001 - metering never breaks the agent's call
+                exchange.closed()
             return response
 
         return make_request

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from outlay.core.centre import Operation
 from outlay.sdk import recorder
 from outlay.sdk.bodies.reading import TOKEN_FIELDS, Aside, Reading
+from outlay.sdk.bodies.routes import is_guard
 from outlay.sdk.bodies.shape import Shape
 from outlay.sdk.step import Step
 
@@ -53,8 +54,9 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
     ):
         units.setdefault("characters", asked.input_characters)  # speech is charged by the character
     why = gap(exchange, reading)
+    guards = shape.operation is Operation.CHAT and is_guard(reading.model or route.model or asked.model)
     return Step(
-        operation=shape.operation.value,
+        operation=Operation.GUARDRAIL.value if guards else shape.operation.value,
         name=route.guardrail,
         start_ns=exchange.start_ns,
         end_ns=exchange.end_ns,
