@@ -59,7 +59,9 @@ class Exchange:
     def ask(self) -> None:
         """Asks every gate. If one refuses, those that had let it pass are told that nothing was sent."""
         call = self._pending()
-        for gate in self._unasked if call is not None else ():
+        if call is None:
+            return
+        for gate in self._unasked:
             try:
                 gate.before(call)
             except (RefusedError, KeyboardInterrupt, SystemExit):
@@ -72,7 +74,9 @@ class Exchange:
     async def ask_async(self) -> None:
         """The same, with a gate's `before_async` where it has one; a task that is cancelled meanwhile withdraws."""
         call = self._pending()
-        for gate in self._unasked if call is not None else ():
+        if call is None:
+            return
+        for gate in self._unasked:
             patient = getattr(gate, "before_async", None)
             try:
                 if patient is None:
