@@ -12,12 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Compiled by `make lock` from {source}; do not edit.\n"
+FRAMEWORKS = ("agents", "claude", "clients", "crewai", "llamaindex-adk")
+"""Environments of tests/frameworks: no part of Outlay needs them, and they do not agree with each other."""
 PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("dev.txt", "pyproject.toml", ("--extra", "dev")),
     ("runtime.txt", "pyproject.toml", ("--constraints", "requirements/dev.txt")),
     ("build.txt", "requirements/build.in", ("--constraints", "requirements/dev.txt")),
     ("uv.txt", "requirements/uv.in", ()),
-    ("frameworks/clients.txt", "requirements/frameworks/clients.in", ()),
+    *((f"frameworks/{name}.txt", f"requirements/frameworks/{name}.in", ()) for name in FRAMEWORKS),
 )
 """Target, source and options; `dev.txt` first, because the others may not disagree with it."""
 

@@ -32,7 +32,7 @@ def picked(fact: Fact, *names: str) -> dict[str, Any]:
     return {name: fact[name] for name in names}
 
 
-def test_a_retried_call_is_two_facts_with_their_reasons(
+def test_a_retried_call_is_two_facts_and_only_the_first_is_waste(
     provider: FakeProvider, recorded: Callable[[], list[Fact]], metered: None
 ) -> None:
     for _ in range(2):
@@ -50,7 +50,7 @@ def test_a_retried_call_is_two_facts_with_their_reasons(
     assert picked(answered, "failed", "attempt", "retry_reason", "provider", "model_requested", "model_served") == {
         "failed": False,
         "attempt": 1,
-        "retry_reason": "429",
+        "retry_reason": None,
         "provider": "openai",
         "model_requested": "gpt-4o",
         "model_served": "gpt-4o-2024-08-06",

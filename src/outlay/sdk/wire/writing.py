@@ -73,7 +73,7 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
         error_type=exchange.error_type,
         finish_reason=reading.finish_reason,
         attempt=exchange.attempt,
-        retry_reason=exchange.retry_reason,
+        retry_reason=_repeats(exchange),
         tokens={name: number for name in TOKEN_FIELDS if (number := getattr(reading, name)) is not None},
         units=units,
         cost=Decimal(reading.cost_usd) if reading.cost_usd else None,
@@ -82,6 +82,15 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
         tags={USAGE_GAP: why} if why else {},
         context=exchange.context,
     )
+
+
+def _repeats(exchange: Exchange) -> str:
+    """Why this attempt repeats another, where it failed too.
+
+    The one that at last succeeds says nothing: it is what the call costs where nothing fails, and would be charged to
+    the retries.
+    """
+    return exchange.retry_reason if exchange.error_type else ""
 
 
 def _aside(exchange: Exchange, reading: Reading, aside: Aside, number: int) -> Step:
@@ -99,7 +108,7 @@ def _aside(exchange: Exchange, reading: Reading, aside: Aside, number: int) -> S
         server_address=exchange.host,
         http_status=exchange.status or 0,
         attempt=exchange.attempt,
-        retry_reason=exchange.retry_reason,
+        retry_reason=_repeats(exchange),
         tokens=dict(aside.tokens),
         units=dict(aside.units),
         context=exchange.context,

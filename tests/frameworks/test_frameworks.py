@@ -1,0 +1,161 @@
+"""Each framework, for real: what the model server billed is what the books say, fact by fact, in the right hands.
+
+A script runs with its framework's own packages against the fake model server. Two requests are turned away and come
+again. Then every exchange on the bill must be one fact, in its cost centre, in the session of the agent that sent it;
+every tool call one fact; and the sums must agree to the nano-dollar.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from e2e.processes import Server, up
+from frameworks.fake_models import Exchange
+from frameworks.runs import Done, Scenario, run
+
+SCENARIOS = {
+    "langgraph": Scenario("langgraph_agent", "agents", "front desk > concierge > researcher"),
+    "openai-agents": Scenario(
+        "openai_agents",
+        "agents",
+        "concierge > researcher, concierge > clerk",
+        handovers=frozenset({"transfer_to_clerk"}),
+    ),
+    "autogen": Scenario("autogen_agent", "agents", "office > concierge > researcher, office > reviewer"),
+    "pydantic-ai": Scenario("pydantic_ai_agent", "agents", "concierge > researcher"),
+    "crewai": Scenario("crewai_agent", "crewai", "office > researcher, office > concierge > researcher"),
+    "agent-framework": Scenario("maf", "agents", "office > concierge > researcher, office > reviewer"),
+    "google-adk": Scenario("adk", "llamaindex-adk", "concierge > researcher, concierge > clerk"),
+    "llamaindex": Scenario("llamaindex", "llamaindex-adk", "concierge > researcher"),
+    "ag2": Scenario("ag2_agent", "agents", "concierge > researcher"),
+}
+CENTRES = {"chat": "inference", "embedding": "retrieval", "guardrail": "guardrails"}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with up(tmp_path_factory.mktemp("frameworks") / "home") as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_call_is_one_fact(name: str, server: Server, tmp_path: Path) -> None:
+    scenario = SCENARIOS[name]
+    done = run(scenario, server, f"run of {name}", tmp_path)
+    assert_same_facts(done, scenario)
+    assert_tools(done, scenario)
+    assert_family(done, scenario)
+    assert_envelope(done, server)
+    assert_sum(done, server)
+
+
+@pytest.mark.slow
+def test_a_command_line_that_reports_by_itself(server: Server, tmp_path: Path) -> None:
+    """The Claude Agent SDK: what its process bills is what its own events say, in a child of the application's session.
+
+    Attempts that it repeats by itself are not in its events, so the two that were refused are not seen; they cost
+    nothing. It calls every sub-agent and every foreign tool by a general name.
+    """
+    done = run(Scenario("claude_agent", "claude", "concierge > researcher"), server, "run of claude", tmp_path)
+    root, child = done.sessions
+    assert (child["parent_session"], child["root_session"]) == (root["session"], done.run_id)
+    assert_sum(done, server)
+    answered = [line for line in done.bill if line.status == 200]
+    assert Counter(nano(usage["cost"]) for usage in child["usages"] if usage["operation"] == "chat") == Counter(
+        line.amount_nano for line in answered
+    )
+    tools = sorted(usage["name"] for usage in child["usages"] if usage["operation"] == "tool")
+    assert len(tools) == sum(bool(line.tool) for line in answered)
+    rows = server.get(f"spend?by=team,feature,user_tier&measures=cost&where=session:{quoted(child)}")["rows"]
+    assert [(row["team"], row["feature"], row["user_tier"]) for row in rows] == [("support", "parcels", "pro")]
+
+
+def assert_same_facts(done: Done, scenario: Scenario) -> None:
+    """Every exchange of the bill is one usage of the agent that sent it, and there is no other."""
+
+    def billed(line: Exchange) -> tuple[object, ...]:
+        centre = CENTRES[line.kind] if line.status == 200 else "retries"
+        tokens = line.tokens
+        agent = line.agent or scenario.main
+        return (agent, line.kind, centre, line.status != 200, tokens.input, tokens.out, line.amount_nano)
+
+    booked = Counter(
+        (
+            agent_of(session),
+            usage["operation"],
+            usage["centre"],
+            usage["failed"],
+            usage["input_tokens"],
+            usage["output_tokens"],
+            nano(usage["cost"]),
+        )
+        for session, usage in done.steps()
+        if usage["model"]
+    )
+    assert booked == Counter(billed(line) for line in done.bill)
+
+
+def assert_tools(done: Done, scenario: Scenario) -> None:
+    """Every tool that the model asked for is one tool call of the agent that was asked."""
+    asked = Counter((line.agent, line.tool) for line in done.bill if line.tool and line.tool not in scenario.handovers)
+    called = Counter(
+        (agent_of(session), usage["name"].lower().replace(" ", "_"))
+        for session, usage in done.steps()
+        if usage["operation"] == "tool"
+    )
+    assert called == asked
+
+
+def assert_family(done: Done, scenario: Scenario) -> None:
+    """The root session is the application's; every sub-agent has sessions of its own, with parent and root."""
+    root = done.sessions[0]
+    assert root["session"] == root["root_session"] == done.run_id
+    assert agent_of(root) == scenario.main
+    agents = {session["session"]: agent_of(session) for session in done.sessions}
+    found = {(agents[session["parent_session"]], agent_of(session)) for session in done.sessions[1:]}
+    assert found == scenario.pairs()
+    assert {session["root_session"] for session in done.sessions} == {done.run_id}
+
+
+def assert_envelope(done: Done, server: Server) -> None:
+    """Everything of the run carries team, feature and tier; every session the one agent that works in it."""
+    asked = f"measures=operations,usages&where=session:{'|'.join(map(quoted, done.sessions))}"
+    rows = server.get(f"spend?by=team,feature,user_tier&{asked}")["rows"]
+    assert [(row["team"], row["feature"], row["user_tier"]) for row in rows] == [("support", "parcels", "pro")]
+    rows = server.get(f"spend?by=session,agent&{asked}")["rows"]
+    assert {(row["session"], row["agent"]) for row in rows} == {
+        (session["session"], agent_of(session)) for session in done.sessions
+    }
+
+
+def assert_sum(done: Done, server: Server) -> None:
+    """To the last unit."""
+    billed = sum(line.amount_nano for line in done.bill)
+    assert billed > 0
+    assert sum(nano(session["cost"]) for session in done.sessions) == billed
+    assert nano(done.sessions[0]["tree_cost"]) == billed
+    assert not any(session["unpriced_usages"] for session in done.sessions)
+
+
+def agent_of(session: Mapping[str, Any]) -> str:
+    """The agent of a session."""
+    agent: str = session["envelope"]["agent"]
+    return agent
+
+
+def nano(text: str | None) -> int:
+    """An amount in nano-dollars, exact."""
+    whole, _, rest = (text or "0").partition(".")
+    return int(whole + rest.ljust(9, "0"))
+
+
+def quoted(session: Mapping[str, Any]) -> str:
+    """The id of a session as a question takes it."""
+    return quote(session["session"], safe="")
