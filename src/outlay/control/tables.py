@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -56,4 +56,148 @@ audit_head = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),  # one row, 1: whoever writes a line locks it
     Column("number", BigInteger, nullable=False),
     Column("hash", Text, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+
+budgets = Table(
+    "budgets",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False),
+    Column("scope", Text, nullable=False),  # JSON: envelope key → value, or * for one balance a value
+    Column("period", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("start_month", Integer, nullable=False),
+    Column("start_day", Integer, nullable=False),
+    Column("week_start", Integer, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("fail", Text, nullable=False),
+    Column("unpriced", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("rollover_percent", Integer, nullable=False),
+    Column("carry_overage", Integer, nullable=False),
+    Column("reserve_percent", Integer, nullable=False),
+    Column("caps", Text, nullable=False),  # JSON: steps, tool_calls, seconds, depth, width
+    Column("ladder", Text, nullable=False),  # JSON: model → cheaper model
+    Column("owner", Text, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("removed_ns", BigInteger),
+    Index(
+        "budgets_live_name",
+        "name",
+        unique=True,
+        sqlite_where=text("removed_ns IS NULL"),
+        postgresql_where=text("removed_ns IS NULL"),
+    ),
+)
+
+grants = Table(
+    "grants",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("budget_id", BigInteger, nullable=False),
+    Column("part", Text, nullable=False),  # one balance of an `each` budget; empty for all
+    Column("kind", Text, nullable=False),  # allocation (every window), plan (one window), transfer, override
+    Column("amount_nano", BigInteger, nullable=False),
+    Column("starts_ns", BigInteger, nullable=False),
+    Column("ends_ns", BigInteger, nullable=False),  # the only thing that may change, and only to end it sooner
+    Column("priority", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("granted_by", Text, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Index("grants_of_budget", "budget_id", "ends_ns"),
+)
+
+balances = Table(
+    "balances",
+    METADATA,
+    Column("key", Text, primary_key=True),  # budget:start:part
+    Column("budget_id", BigInteger, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("start_ns", BigInteger, nullable=False),
+    Column("end_ns", BigInteger, nullable=False),
+    Column("opened_ns", BigInteger, nullable=False),
+    Column("limit_nano", BigInteger, nullable=False, server_default="0"),
+    Column("limit_version", BigInteger, nullable=False),  # of the budgets for which the limit was worked out
+    Column("limit_until_ns", BigInteger, nullable=False, server_default="0"),
+    Column("carried_nano", BigInteger, nullable=False, server_default="0"),
+    Column("spent_nano", BigInteger, nullable=False, server_default="0"),
+    Column("held_nano", BigInteger, nullable=False, server_default="0"),
+    Column("presumed_nano", BigInteger, nullable=False, server_default="0"),
+    Column("steps", BigInteger, nullable=False, server_default="0"),
+    Column("tool_calls", BigInteger, nullable=False, server_default="0"),
+    Column("width", BigInteger, nullable=False, server_default="0"),
+    Column("trued_ns", BigInteger, nullable=False, server_default="0"),  # through when the books were looked at
+    Index("balances_of_budget", "budget_id", "start_ns"),
+)
+
+burns = Table(
+    "burns",
+    METADATA,
+    Column("balance", Text, primary_key=True),
+    Column("grant_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("burned_nano", BigInteger, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("parent", Text, nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("state", Text, nullable=False),  # live, settled, returned, expired
+    Column("envelope", Text, nullable=False),
+    Column("balances", Text, nullable=False),  # JSON: the keys it holds money of
+    Column("asked_nano", BigInteger),  # NULL where nobody knows the price
+    Column("held_nano", BigInteger, nullable=False),
+    Column("lent_nano", BigInteger, nullable=False, server_default="0"),  # of it, to sub-agents
+    Column("settled_nano", BigInteger, nullable=False, server_default="0"),
+    Column("presumed_nano", BigInteger, nullable=False, server_default="0"),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+    Column("closed_ns", BigInteger),
+    Index("leases_by_expiry", "state", "expires_ns"),
+    Index("leases_by_close", "closed_ns"),
+)
+
+overrides = Table(
+    "overrides",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("budget_id", BigInteger, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("amount_nano", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_ns", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # pending, approved, denied, expired
+    Column("decided_by", Text),
+    Column("decided_ns", BigInteger),
+    Column("approved_nano", BigInteger),
+    Column("grant_id", BigInteger),
+    Index("overrides_by_state", "state", "until_ns"),
+)
+
+outbox = Table(
+    "outbox",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("dedupe_key", Text, nullable=False, unique=True),
+    Column("kind", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("due_ns", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("state", Text, nullable=False),  # waiting, sent, dead
+    Column("last_error", Text, nullable=False, server_default=""),
+    Column("sent_ns", BigInteger),
+    Index("outbox_by_due", "state", "due_ns"),
 )

@@ -9,7 +9,8 @@
     │   ├── StoreVersionError   the books were written by a newer Outlay
     │   ├── StoreBusyError      another process owns the books
     │   └── StoreFullError      there is no room left to acknowledge anything
-    └── ServerError         a running server could not be reached or refused
+    ├── ServerError         a running server could not be reached or refused
+    └── LeaseError          a lease that is not there
 
 Problems in user data that concern one row are never raised: they are `Problem` records, returned as lists.
 """
@@ -98,6 +99,13 @@ class ServerError(OutlayError):
 
     code = "server"
     status = 502
+
+
+class LeaseError(OutlayError):
+    """There is no such lease."""
+
+    code = "no-lease"
+    status = 404
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,14 @@ class ServerDesk:
         """See Desk; the server does not tell its progress."""
         return self._post("rebuild", {})
 
+    def true_up(self) -> Reply:
+        """See Desk."""
+        return self._post("budgets/true-up", {})
+
+    def check_budgets(self) -> Reply:
+        """See Desk."""
+        return self._get("budgets/check", {})
+
     def doctor(self) -> Reply:
         """See Desk."""
         return self._get("doctor", {})

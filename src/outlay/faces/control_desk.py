@@ -1,4 +1,4 @@
-"""The desk of the control store: keys and the audit log, for every face.
+"""The desk of the control store: budgets, keys and the audit log, for every face.
 
 The store is shared between processes, so a command opens it beside a running server and needs not ask it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from outlay.faces import audit, keys
+from outlay.faces import audit, budgets, keys
 
 if TYPE_CHECKING:
     from outlay.control.store import ControlStore
@@ -42,3 +42,35 @@ class ControlDesk:
     def verify_audit(self, expect: str) -> Reply:
         """Whether the audit log is as it was written."""
         return audit.audit_verdict(self.store, expect)
+
+    def budgets(self) -> Reply:
+        """Every budget as it stands."""
+        return budgets.list_reply(self.store)
+
+    def budget(self, name: str) -> Reply:
+        """One budget, with its grants."""
+        return budgets.show_reply(self.store, name)
+
+    def budget_history(self, name: str) -> Reply:
+        """Every window a budget has had."""
+        return budgets.history_reply(self.store, name)
+
+    def set_budget(self, said: object) -> Reply:
+        """Makes a budget or changes it."""
+        return budgets.set_budget(self.store, said, self.actor)
+
+    def remove_budget(self, name: str) -> Reply:
+        """Takes a budget out of force."""
+        return budgets.remove_budget(self.store, name, self.actor)
+
+    def apply_budgets(self, said: object, *, dry_run: bool, prune: bool) -> Reply:
+        """Puts a file of budgets into force."""
+        return budgets.apply_budgets(self.store, said, self.actor, dry_run=dry_run, prune=prune)
+
+    def grant_budget(self, name: str, said: Mapping[str, Any]) -> Reply:
+        """Gives a budget more until a moment."""
+        return budgets.grant_budget(self.store, name, said, self.actor)
+
+    def end_grant(self, number: str) -> Reply:
+        """Ends a grant now."""
+        return budgets.end_grant(self.store, number, self.actor)

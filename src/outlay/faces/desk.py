@@ -6,6 +6,7 @@ asks the server that owns them. Both give the same reply to the same parameters,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,6 +106,14 @@ class Desk(Protocol):
 
     def rebuild(self, progress: Told | None) -> Reply:
         """Makes the books again from the journal and compares them."""
+        ...
+
+    def true_up(self) -> Reply:
+        """Sets what every budget has spent by the books."""
+        ...
+
+    def check_budgets(self) -> Reply:
+        """What is doubtful about the budgets in force."""
         ...
 
     def doctor(self) -> Reply:
@@ -211,6 +220,26 @@ class HouseDesk:
         total = plain(report) | {"matches": report.matches}
         rows = [{"difference": line} for line in total.pop("differences")]
         return reply({}, rows, total)
+
+    def true_up(self) -> Reply:
+        """See Desk."""
+        from outlay.govern.budgets import true_up_all
+
+        looked = true_up_all(self._house.control, self._house.ask, time.time_ns())
+        return reply({}, (), {"balances": looked})
+
+    def check_budgets(self) -> Reply:
+        """See Desk."""
+        from outlay.govern.budgets import findings
+
+        self.true_up()
+        found = findings(self._house.control, time.time_ns(), self._occurring)
+        return reply({}, [plain(item) for item in found], {"findings": len(found)})
+
+    def _occurring(self, key: str) -> set[str]:
+        from outlay.metrics.query import Query
+
+        return {str(row[key]) for row in self._house.ask(Query(("usages",), (key,))).rows}
 
     def doctor(self) -> Reply:
         """See Desk."""

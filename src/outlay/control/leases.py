@@ -1,0 +1,99 @@
+"""Leases on the control store: `core.leasing` run through SQLAlchemy, one transaction a decision."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, text
+
+from outlay.control.store import ControlStore
+from outlay.core.budget import Budget
+from outlay.core.lease import TTL_NS, Ask, Grant
+from outlay.core.leasing import SWEPT_MAX, Book, Run
+
+T = TypeVar("T")
+
+_TRIES = 5
+_PAUSE_S = 0.005  # not money: PostgreSQL has broken a deadlock; the other one needs a moment
+
+
+class Leases:
+    """Decides, settles and gives back; safe to share between threads."""
+
+    def __init__(self, store: ControlStore) -> None:
+        self._store = store
+        self._known: tuple[int, tuple[Budget, ...]] = (-1, ())
+
+    def decide(self, ask: Ask, now_ns: int | None = None) -> Grant:
+        """A lease over every budget that binds the call, or the refusal. Raises StoreError, LeaseError."""
+        now = time.time_ns() if now_ns is None else now_ns
+        self.sweep(now)
+
+        def work(book: Book) -> Grant:
+            version = book.version()
+            if version != self._known[0]:
+                self._known = (version, book.budgets())
+            return book.decide(self._known[1], version, ask, now)
+
+        return self._within(work)
+
+    def settle(self, lease: str, amount_nano: int, now_ns: int | None = None) -> bool:
+        """See Book."""
+        return self._within(lambda book: book.settle(lease, amount_nano, now_ns or time.time_ns()))
+
+    def give_back(self, lease: str, now_ns: int | None = None) -> bool:
+        """See Book."""
+        return self._within(lambda book: book.give_back(lease, now_ns or time.time_ns()))
+
+    def renew(self, lease: str, ttl_ns: int = TTL_NS, now_ns: int | None = None) -> None:
+        """See Book."""
+        self._within(lambda book: book.renew(lease, now_ns or time.time_ns(), ttl_ns))
+
+    def spend(self, lease: str, amount_nano: int, ttl_ns: int = TTL_NS, now_ns: int | None = None) -> None:
+        """See Book."""
+        self._within(lambda book: book.spend(lease, amount_nano, now_ns or time.time_ns(), ttl_ns))
+
+    def sweep(self, now_ns: int | None = None) -> int:
+        """Brings home the leases whose owners died; how many there were."""
+        now = time.time_ns() if now_ns is None else now_ns
+        if not self._any_dead(now):
+            return 0
+        for number in range(SWEPT_MAX):
+            if not self._within(lambda book: book.sweep(now)):
+                return number
+        return SWEPT_MAX
+
+    def _any_dead(self, now_ns: int) -> bool:
+        with self._store.reading() as connection:
+            wanted = text("SELECT 1 FROM leases WHERE state = 'live' AND expires_ns <= :now LIMIT 1")
+            return connection.execute(wanted, {"now": now_ns}).first() is not None
+
+    def _within(self, work: Callable[[Book], T]) -> T:
+        for number in range(_TRIES):
+            try:
+                with self._store.writing() as connection:
+                    return work(book_of(connection))
+            except Exception as error:
+                if number + 1 == _TRIES or "deadlock" not in str(error.__cause__):
+                    raise
+                time.sleep(_PAUSE_S * 2**number)
+        raise AssertionError  # the last try returns or raises
+
+
+def book_of(connection: Connection) -> Book:
+    """The leases and balances as one transaction sees them."""
+    return Book(run_on(connection), locks=connection.dialect.name != "sqlite")
+
+
+def run_on(connection: Connection) -> Run:
+    """Runs a statement with `?` parameters on either engine."""
+    marks = connection.dialect.name != "sqlite"
+
+    def run(statement: str, parameters: Sequence[Any]) -> list[Any]:
+        spelled = statement.replace("?", "%s") if marks else statement
+        result = connection.exec_driver_sql(spelled, tuple(parameters))
+        return list(result.fetchall()) if result.returns_rows else []
+
+    return run

@@ -1,0 +1,203 @@
+"""Questions and orders about budgets, for every face."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from outlay.control import budgets as stored
+from outlay.control.store import ControlStore
+from outlay.core.budget import Budget, Standing
+from outlay.core.errors import InputError, nearest
+from outlay.core.money import nano_of
+from outlay.core.period import ns_of, parse_moment
+from outlay.faces.plain import Reply, plain, reply
+from outlay.govern import budgets as govern
+from outlay.govern.budget_words import AMOUNT_NANO_MAX, read_budget, read_budgets, scope_text
+
+GRANT_FIELDS = ("amount", "reason", "until", "from", "part", "to")
+
+
+def list_reply(store: ControlStore) -> Reply:
+    """Every budget as it stands, a row a balance."""
+    now_ns = time.time_ns()
+    rows = [row for budget in stored.list_budgets(store) for row in _rows(store, budget, now_ns)]
+    return reply({}, rows, {"budgets": len({row["name"] for row in rows})})
+
+
+def show_reply(store: ControlStore, name: str) -> Reply:
+    """One budget: how it stands, what it is, and its live grants. Raises InputError (404) for one that is not there."""
+    now_ns = time.time_ns()
+    budget = _named(store, name)
+    wanted = stored.wanted_of(store, budget, now_ns)
+    live = [_grant(row) for row in stored.grants_of(store, budget) if row.ends_ns > max(now_ns, row.starts_ns)]
+    total = {**stored.described(budget, wanted.amount_nano, wanted.plans), "grants": live}
+    return reply({"budget": name}, _rows(store, budget, now_ns), _with_plan(total))
+
+
+def history_reply(store: ControlStore, name: str) -> Reply:
+    """Every window a budget has had, oldest first, and every grant."""
+    budget = _named(store, name)
+    rows = [
+        {
+            "window": budget.calendar.label(row["start_ns"]),
+            "part": _part(row["part"]),
+            **{key: row[key] for key in ("limit_nano", "carried_nano", "spent_nano", "held_nano", "presumed_nano")},
+            "steps": row["steps"],
+        }
+        for row in stored.past_balances(store, budget)
+    ]
+    return reply({"budget": name}, rows, {"grants": [_grant(row) for row in stored.grants_of(store, budget)]})
+
+
+def set_budget(store: ControlStore, said: object, actor: str) -> Reply:
+    """Makes a budget or changes the one of its name."""
+    wanted = read_budget(said)
+    changed = stored.set_budget(store, wanted, actor)
+    told = show_reply(store, wanted.budget.name)
+    told["total"]["changed"] = changed
+    return told
+
+
+def remove_budget(store: ControlStore, name: str, actor: str) -> Reply:
+    """Takes a budget out of force."""
+    _named(store, name)
+    stored.remove_budget(store, name, actor)
+    return reply({"budget": name}, (), {"removed": 1})
+
+
+def apply_budgets(store: ControlStore, said: object, actor: str, *, dry_run: bool, prune: bool) -> Reply:
+    """Puts a file of budgets into force, all or none. Raises InputError that lists every one that cannot be used."""
+    wanted, problems = read_budgets(said)
+    if problems:
+        detail = [f"{item.where}: {item.what} ({item.hint})" for item in problems]
+        raise InputError(
+            f"{len(problems)} of {len(wanted) + len(problems)} budgets cannot be used",
+            detail=detail,
+            hint="nothing was changed; correct them and apply again",
+        )
+    changes = govern.apply(store, wanted, actor, dry_run=dry_run, prune=prune)
+    rows = [{"name": item.name, "what": item.what, "differences": item.differences()} for item in changes]
+    counts = {what: sum(item.what == what for item in changes) for what in ("add", "change", "remove", "keep")}
+    return reply({"dry_run": dry_run, "prune": prune}, rows, counts)
+
+
+def grant_budget(store: ControlStore, name: str, said: Mapping[str, Any], actor: str) -> Reply:
+    """Gives a budget more until a moment, or moves money to another with `to`."""
+    for field in said:
+        if field not in GRANT_FIELDS:
+            raise InputError(f'a grant has no field "{field}"', hint=nearest(field, GRANT_FIELDS))
+    _named(store, name)
+    amount = _amount(said.get("amount"))
+    reason, part = _text(said, "reason"), said.get("part") or ""
+    until, start = (_moment(said, field) for field in ("until", "from"))
+    options: dict[str, Any] = {"actor": actor, "reason": reason, "starts_ns": start, "ends_ns": until}
+    to = _text(said, "to")
+    if not to:
+        part_key = json.dumps(part.split("/"), ensure_ascii=False) if part else ""
+        made = [stored.grant(store, name, "override", amount, part=part_key, **options)]
+        return reply({"budget": name}, [_grant(item) for item in made], {"grants": 1})
+    _named(store, to)
+    if to == name:
+        raise InputError("money cannot be moved from a budget to itself", hint="--to another budget")
+    made = [
+        stored.grant(store, place, "transfer", value, **options) for place, value in ((name, -amount), (to, amount))
+    ]
+    return reply({"budget": name, "to": to}, [_grant(item) for item in made], {"grants": 2})
+
+
+def end_grant(store: ControlStore, number: str, actor: str) -> Reply:
+    """Ends a grant now."""
+    if not number.isdecimal() or len(number) > 18:
+        raise InputError(f'"{number}" is no number of a grant', hint="outlay budgets show NAME lists them")
+    stored.end_grant(store, int(number), actor)
+    return reply({"grant": int(number)}, (), {"ended": 1})
+
+
+def _rows(store: ControlStore, budget: Budget, now_ns: int) -> list[dict[str, Any]]:
+    return [_row(standing) for standing in stored.standings(store, budget, now_ns)]
+
+
+def _row(standing: Standing) -> dict[str, Any]:
+    budget = standing.budget
+    over = standing.left_nano < 0 or (standing.left_nano == 0 and standing.limit_nano > 0)
+    return {
+        "name": budget.name,
+        "scope": scope_text(budget.scope),
+        "part": _part(standing.part),
+        "window": budget.calendar.label(standing.start_ns),
+        "mode": budget.mode,
+        "limit_nano": standing.limit_nano,
+        "spent_nano": standing.spent_nano,
+        "held_nano": standing.held_nano,
+        "presumed_nano": standing.presumed_nano,
+        "left_nano": standing.left_nano,
+        "used_percent": 100 * (standing.limit_nano - standing.left_nano) // standing.limit_nano
+        if standing.limit_nano
+        else None,
+        "state": "over" if over else "ok",
+        "resets_ns": None if budget.calendar.period == "life" else standing.end_ns,
+        "currency": budget.currency,
+    }
+
+
+def _with_plan(total: dict[str, Any]) -> dict[str, Any]:
+    plans = {label: plain({"amount_nano": amount})["amount"] for label, amount in total.pop("plans").items()}
+    return {**total, "plan": plans}
+
+
+def _grant(row: stored.GrantRow) -> dict[str, Any]:
+    shown: dict[str, Any] = plain(row)
+    forever = row.ends_ns >= stored.FOREVER_NS
+    return {
+        **shown,
+        "part": _part(row.part),
+        "starts": None if row.starts_ns == 0 else shown["starts"],
+        "ends": None if forever else shown["ends"],
+    }
+
+
+def _part(part: str) -> str:
+    return "/".join(json.loads(part)) if part else ""
+
+
+def _named(store: ControlStore, name: str) -> Budget:
+    held = {budget.name: budget for budget in stored.list_budgets(store)}
+    if name in held:
+        return held[name]
+    missing = InputError(
+        f'no budget is called "{name}"',
+        hint=nearest(name, held) if held else "outlay budgets set --team NAME --month 1",
+    )
+    missing.status = 404
+    raise missing
+
+
+def _amount(value: object) -> int:
+    try:
+        nano = nano_of(value)
+    except ValueError as error:
+        raise InputError(str(error), hint="like 500 or 12.50") from error
+    if not 0 < nano <= AMOUNT_NANO_MAX:
+        raise InputError(f"a grant of {value}", hint="more than 0; to take money away move it with --to")
+    return nano
+
+
+def _text(said: Mapping[str, Any], name: str) -> str:
+    value = said.get(name) or ""
+    if not isinstance(value, str) or len(value) > 500 or not value.isprintable():
+        raise InputError(f"{name} must be a printable text of at most 500 characters")
+    return value
+
+
+def _moment(said: Mapping[str, Any], name: str) -> int | None:
+    text = _text(said, name)
+    if not text:
+        return None
+    try:
+        return ns_of(parse_moment(text, datetime.now(UTC)))
+    except (ValueError, OverflowError) as error:
+        raise InputError(str(error)) from error
