@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from outlay.ledger.lock import OwnerLock
 from outlay.ledger.posting import COUNTERS, Clerk, PostReport
 from outlay.ledger.rebuild import RebuildReport, rebuild
 from outlay.ledger.reprice import RepriceReport, reprice
-from outlay.metrics.answer import Answer, ask_all
+from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.query import Query
 from outlay.metrics.sessions import SessionDetail, session_detail
 from outlay.pricing.book import PriceBook
@@ -65,6 +65,26 @@ def default_home() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("outlay", appauthor=False))
+
+
+class HouseAtOneMoment:
+    """What a page asks of the books; see `House.moment`."""
+
+    def __init__(self, moment: Moment, counters: dict[str, int | str]) -> None:
+        self._moment = moment
+        self._counters = counters
+
+    def ask(self, query: Query) -> Answer:
+        """Answer a question."""
+        return self._moment.ask(query)
+
+    def session(self, session_id: str) -> SessionDetail:
+        """See `House.session`."""
+        return session_detail(self._moment.reader, session_id)
+
+    def counters(self) -> dict[str, int | str]:
+        """See `House.counters`."""
+        return self._counters
 
 
 class House:
@@ -165,12 +185,14 @@ class House:
 
     def ask(self, query: Query) -> Answer:
         """Answer a question from the books."""
-        return self.ask_all([query])[0]
-
-    def ask_all(self, queries: Sequence[Query]) -> list[Answer]:
-        """Answer several questions as of one moment, so that their figures agree whatever is posted meanwhile."""
         with self.books.reading() as reader:
-            return ask_all(reader, queries)
+            return ask(reader, query)
+
+    @contextmanager
+    def moment(self) -> Generator[HouseAtOneMoment]:
+        """The books as they are now, whatever is posted meanwhile: for pages, whose figures must agree."""
+        with self.books.reading() as reader:
+            yield HouseAtOneMoment(Moment(reader), self.counters())
 
     def session(self, session_id: str) -> SessionDetail:
         """One session with its usages, cost lines, outcome and relatives. Raises QueryError for an unknown one."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from outlay.core.errors import OutlayError, Problem
 from outlay.faces.plain import Reply
@@ -95,6 +96,11 @@ class FakeHouse:
             "revised": 0,
             "problems": batch.problems,
         }
+
+    @contextmanager
+    def moment(self) -> Iterator[Self]:
+        """These books do not change."""
+        yield self
 
     def counters(self) -> dict[str, int]:
         return {"received": 3, "posted": 2, "duplicates": 1, "refused": 0}

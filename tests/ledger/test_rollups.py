@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from tests.strategies import fact_rows, outcome_rows
 
@@ -109,7 +109,9 @@ def assert_the_same(books: DuckBooks, asked: Sequence[Query]) -> None:
             assert ask(snapshot, query) == expected, query
 
 
-@settings(max_examples=12)  # every example asks several dozen questions twice
+@settings(
+    max_examples=12, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)  # every example asks several dozen questions twice
 @given(facts=fact_rows(), outcomes=outcome_rows(), asked=st.lists(queries(), min_size=5, max_size=5), data=st.data())
 def test_an_answer_is_the_same_at_any_moment(
     prices: PriceBook,

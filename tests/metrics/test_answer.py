@@ -230,6 +230,24 @@ def test_currencies_are_never_added() -> None:
     assert books.ask(measures="usages").rows == [{"usages": 3}]
 
 
+def test_values_of_tasks_in_several_currencies_are_never_added() -> None:
+    ends = [outcome("a", value_nano=7 * CENT), outcome("b", value_nano=5 * CENT, currency="EUR"), outcome("c")]
+    books = Books([usage(CENT)], ends)
+    answer = books.ask(measures="outcome_value,tasks_completed,cost,cost_to_value", by="team")
+    assert answer.coverage["value_currencies"] == ["EUR", "USD"]
+    for row in (*answer.rows, answer.total):
+        assert (row["outcome_value"], row["cost_to_value"]) == (None, None)
+        assert (row["tasks_completed"], row["cost"]) == (3, "0.01")
+    alone = books.ask(measures="outcome_value,tasks_completed")
+    assert [(row["currency"], row["outcome_value"]) for row in alone.rows] == [("USD", "0.07"), ("EUR", "0.05")]
+    assert alone.total == {"outcome_value": None, "tasks_completed": 3}
+    assert books.ask(measures="outcome_value", where="currency:EUR").total == {"outcome_value": "0.05"}
+    foreign = Books([usage(CENT)], [ends[1]]).ask(measures="outcome_value,cost_to_value,cost")
+    assert foreign.total == {"outcome_value": None, "cost_to_value": None, "cost": "0.01"}
+    same = Books([usage(CENT)], [ends[0]]).ask(measures="outcome_value,cost_to_value")
+    assert same.total == {"outcome_value": "0.07", "cost_to_value": "0.142857143"}
+
+
 def test_sums_beyond_64_bits_stay_exact() -> None:
     books = Books([usage(2**63 - 1), usage(2**63 - 1), usage(1)])
     assert books.ask(measures="cost").total["cost"] == "18446744073.709551615"

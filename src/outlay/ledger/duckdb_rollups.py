@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from outlay.ledger.rollups import FLAGS, NULLABLE, ROLLUP_LABELS, SIGNED, SUMS
+from outlay.ledger.rollups import FLAGS, NULLABLE, ROLLUP_LABELS, SESSION_LABELS, SIGNED, SUMS
 
 DAYS_AT_ONCE = 31
 """Days added up in one transaction: bounds its memory and how long posting waits for it."""
@@ -23,10 +23,12 @@ CREATE TABLE usage_days (
 CREATE TABLE charge_days (
     time TIMESTAMP, labels INTEGER, n BIGINT, counted BOOLEAN, meter INTEGER, provenance INTEGER, currency VARCHAR,
     quantity HUGEINT, amount_nano HUGEINT);
+CREATE TABLE session_days (
+    time TIMESTAMP, session_id VARCHAR, labels INTEGER, counted BOOLEAN, n BIGINT, first TIMESTAMP, ended_us BIGINT);
 CREATE TABLE usage_months AS FROM usage_days;
 CREATE TABLE charge_months AS FROM charge_days;
 """
-TABLES = ("stale_days", "usage_days", "usage_months", "charge_days", "charge_months")
+TABLES = ("stale_days", "usage_days", "usage_months", "charge_days", "charge_months", "session_days")
 
 _ALIKE = [*FLAGS, *(f"s{place}" for place in range(len(SIGNED))), *(f"k{place}" for place in range(len(NULLABLE)))]
 _TESTS = [
@@ -56,6 +58,16 @@ FROM (SELECT c.time::DATE AS day, u.labels, u.counted, c.meter, c.provenance, c.
       GROUP BY day, u.labels, u.counted, c.meter, c.provenance, c.currency, bare) q
 JOIN labels l ON l.number = q.labels
 GROUP BY day, counted, meter, provenance, q.currency, bare, {_TEXTS} ORDER BY day
+"""
+_SESSION_TEXTS = ", ".join(f'l."{name}"' for name in SESSION_LABELS)
+_SESSION_DAYS = f"""
+INSERT INTO session_days
+SELECT day, session_id, min(labels), counted, sum(n), min(first), max(ended_us)
+FROM (SELECT time::DATE AS day, session_id, labels, counted, count(*) AS n, min(time) AS first,
+             max(epoch_us(time) + coalesce(duration_ms, 0) * 1000) AS ended_us
+      FROM usage_rows WHERE {_WITHIN} GROUP BY day, session_id, labels, counted) q
+JOIN labels l ON l.number = q.labels
+GROUP BY day, session_id, counted, {_SESSION_TEXTS} ORDER BY day
 """
 
 _MONTHS = "SELECT DISTINCT date_trunc('month', day)::TIMESTAMP FROM stale_days WHERE day BETWEEN $1::DATE AND $2::DATE"
@@ -117,10 +129,11 @@ def next_chunk(days: list[date]) -> tuple[date, date] | None:
 def roll_up(transaction: duckdb.DuckDBPyConnection, first: date, last: date) -> None:
     """Add up the stale days from `first` to `last`, both included."""
     bounds = [first, last]
-    for table in ("usage_days", "charge_days"):
+    for table in ("usage_days", "charge_days", "session_days"):
         transaction.execute(f"DELETE FROM {table} WHERE time >= $1::DATE AND time::DATE IN ({_STALE})", bounds)
     transaction.execute(_USAGE_DAYS, bounds)
     transaction.execute(_CHARGE_DAYS, bounds)
+    transaction.execute(_SESSION_DAYS, bounds)
     for table in ("usage_months", "charge_months"):
         transaction.execute(f"DELETE FROM {table} WHERE time IN ({_MONTHS})", bounds)
     transaction.execute(_USAGE_MONTHS, bounds)

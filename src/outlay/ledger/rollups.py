@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.meters import TOKEN_METERS
 from outlay.ledger.labels import LABELS
 
-ROLLUP_VERSION = 1
+ROLLUP_VERSION = 2
 """Raised with every change of what a rollup holds; older ones are added up again."""
 
 TOO_FINE = frozenset(("origin", "error_type", "reason", "basis"))
@@ -47,6 +48,10 @@ SUMS: tuple[str, ...] = (
 )
 USAGE_DAY_COLUMNS = frozenset((*ROLLUP_LABELS, "labels", "time", "n", "first", "last", *FLAGS, *SUMS))
 CHARGE_DAY_COLUMNS = frozenset(("time", "n", "counted", "meter", "provenance", "currency", "quantity", "amount_nano"))
+
+SESSION_LABELS: tuple[str, ...] = tuple(name for name in ENVELOPE_KEYS if name in LABELS)
+SESSION_DAY_COLUMNS = frozenset((*SESSION_LABELS, "labels", "time", "first", "ended_us", "session_id", "counted"))
+"""`session_days` has one row for a session's work on a day and its tags: to count and time sessions, nothing else."""
 
 STRETCHES_MAX = 8
 """More stretches of stale days are read as fewer, longer ones: a statement stays a statement."""

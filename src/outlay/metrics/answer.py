@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from outlay.core.errors import QueryError
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.ledger.store import Snapshot
-from outlay.metrics.coverage import coverage_of, tokens_lack_prices
+from outlay.metrics.coverage import coverage_of, tokens_lack_prices, value_currencies
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.expressions import Aggregate, value_of
@@ -24,7 +24,7 @@ from outlay.metrics.measures import (
     measure_named,
 )
 from outlay.metrics.parts import shown
-from outlay.metrics.plan import Plan, plan_of
+from outlay.metrics.plan import Plan, about_outcomes_alone, plan_of
 from outlay.metrics.query import Query, check, time_text
 from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, Rendered, render
 from outlay.metrics.rolled import rolled
@@ -59,30 +59,40 @@ def word_for_null(measure: str) -> str:
     return measure_named(measure).word_for_null
 
 
-def ask(reader: Snapshot, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:
-    """The answer to a question; QueryError where it names what does not exist or asks for too much.
+class Moment:
+    """A conversation with the books as they are at one moment: its answers agree, and what several need is read once.
 
     Amounts of several currencies are never added: the rows are then split by currency and the total has no money.
-    `currency` is the one that amounts without a word are in.
+    `currency` is the one that amounts without a word are in. Used by one thread.
     """
-    return ask_all(reader, [query], currency)[0]
+
+    def __init__(self, reader: Snapshot, currency: str = DEFAULT_CURRENCY) -> None:
+        self.reader = reader
+        self._currency = currency
+        self._coverage: dict[tuple[object, ...], dict[str, Any]] = {}
+
+    def ask(self, query: Query) -> Answer:
+        """The answer to a question; QueryError where it names what does not exist or asks for too much."""
+        part = (check(query).where, query.period, query.counted_only)
+        if part not in self._coverage:
+            self._coverage[part] = coverage_of(self.reader, query, self._currency)
+        return _answer(self.reader, query, dict(self._coverage[part]), self._currency)
 
 
-def ask_all(reader: Snapshot, queries: Sequence[Query], currency: str = DEFAULT_CURRENCY) -> list[Answer]:
-    """The answers to several questions, in order; those about the same part and period share its coverage."""
-    known: dict[tuple[object, ...], dict[str, Any]] = {}
-    answers: list[Answer] = []
-    for query in map(check, queries):
-        part = (query.where, query.period, query.counted_only)
-        if part not in known:
-            known[part] = coverage_of(reader, query, currency)
-        answers.append(_answer(reader, query, dict(known[part])))
-    return answers
+def ask(reader: Snapshot, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:
+    """The answer to a single question; see `Moment`."""
+    return Moment(reader, currency).ask(query)
 
 
-def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any]) -> Answer:
+def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: str) -> Answer:
     coverage["tasks_not_split_by"] = list(plan_of(query).unsplit)
-    split = len(coverage["currencies"]) > 1 and any(_is_money(measure_named(name)) for name in query.measures)
+    asked = [measure_named(name) for name in query.measures]
+    values: list[str] = []
+    if any(item.rests_on_value for item in asked):
+        values = coverage["value_currencies"] = value_currencies(reader, query, currency)
+    alone = about_outcomes_alone(query)
+    split = len(values if alone else coverage["currencies"]) > 1 and any(map(_is_money, asked))
+    mixed = frozenset(item.name for item in asked if not alone and _mixes(item, values, coverage["currencies"]))
     plan = rolled(plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage)), reader)
     rendered = render(plan, dialect_named(reader.dialect))
     found = reader.records(rendered.sql, rendered.parameters)
@@ -98,14 +108,19 @@ def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any]) -> Answer:
     described = {**query.described(), "by": [item.name for item in plan.dimensions]}
     return Answer(
         query=described,
-        rows=[{**_labels(plan, row), **_figures(plan, _sums(rendered, row))} for row in rows],
-        total=_figures(plan, _sums(rendered, total), money=not split),
+        rows=[{**_labels(plan, row), **_figures(plan, _sums(rendered, row), mixed)} for row in rows],
+        total=_figures(plan, _sums(rendered, total), mixed, money=not split),
         coverage=coverage,
     )
 
 
 def _is_money(measure: Measure) -> bool:
     return measure.unit is Unit.MONEY or measure.derived_from_cost
+
+
+def _mixes(measure: Measure, values: list[str], costs: list[str]) -> bool:
+    """Whether a figure would add values of several currencies, or put values beside costs of another one."""
+    return measure.rests_on_value and bool(values) and (len(values) > 1 or values != costs)
 
 
 def _is_empty(row: Mapping[str, Any], plan: Plan, rendered: Rendered) -> bool:
@@ -142,11 +157,12 @@ def _sums(rendered: Rendered, row: Mapping[str, Any]) -> Found:
     return {item: None if row[name] is None else int(row[name]) for item, name in rendered.columns.items()}
 
 
-def _figures(plan: Plan, sums: Found, *, money: bool = True) -> dict[str, str | int | None]:
+def _figures(plan: Plan, sums: Found, mixed: frozenset[str], *, money: bool = True) -> dict[str, str | int | None]:
     trusted, unmetered = _is_trusted(sums), _is_unmetered(plan, sums)
     figures: dict[str, str | int | None] = {}
     for measure, definition in zip(plan.measures, plan.definitions, strict=True):
         hidden = (measure.derived_from_cost and not trusted) or (not money and _is_money(measure))
+        hidden = hidden or measure.name in mixed
         hidden = hidden or (unmetered and measure.rests_on_cost)
         figures[measure.name] = None if hidden else measure.text_of(value_of(definition, sums))
     return figures

@@ -16,10 +16,10 @@ from outlay.core.envelope import UNTAGGED
 from outlay.core.money import NANO, decimal_text
 from outlay.ledger.store import Snapshot
 from outlay.metrics.dialect import dialect_named
-from outlay.metrics.groups import select, usage_conditions, usage_source, work_tables
+from outlay.metrics.groups import outcome_conditions, select, usage_conditions, usage_source, work_tables
 from outlay.metrics.measures import BEARS, UNKNOWN, UNPRICED_TOKEN_SHARE_MAX, UNPRICED_USAGE
-from outlay.metrics.parts import USAGE, Statement, condition
-from outlay.metrics.plan import Plan, plan_of_usages
+from outlay.metrics.parts import OUTCOME, USAGE, Statement, condition
+from outlay.metrics.plan import Plan, plan_of, plan_of_usages
 from outlay.metrics.query import Query, time_text
 from outlay.metrics.rolled import rolled
 
@@ -68,6 +68,14 @@ def coverage_of(reader: Snapshot, query: Query, main_currency: str) -> dict[str,
         "currencies": currencies,
         "rule": _RULE,
     }
+
+
+def value_currencies(reader: Snapshot, query: Query, main_currency: str) -> list[str]:
+    """The currencies in which the tasks asked about state their value; no word is the main one."""
+    statement = Statement(dialect_named(reader.dialect))
+    wheres = [*outcome_conditions(statement, plan_of(query)), f"{OUTCOME}.value_nano <> 0"]
+    text = select([f"DISTINCT {OUTCOME}.currency AS currency"], f"outcomes AS {OUTCOME}", wheres)
+    return sorted({row["currency"] or main_currency for row in reader.records(text, statement.parameters)})
 
 
 def _kinds(reader: Snapshot, plan: Plan) -> list[Row]:

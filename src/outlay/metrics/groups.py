@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from outlay.core.period import Grain
 from outlay.core.session import NO_SESSION
@@ -130,35 +131,65 @@ def usage_conditions(statement: Statement, plan: Plan) -> list[str]:
 
 def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     """The table `u`: `k`, `bucket`, `d0` …, `a0` …, `s0` …; where sessions are counted, `runs` under it."""
+    if not plan.session_sums:
+        return [f"u AS ({_groups(statement, plan)})"]
+    names = [*bucket_name(plan), *key_names(plan)]
+    if plan.reading is None and plan.session_reading is None:
+        again = [f"sum(a{place}) AS a{place}" for place in range(len(plan.usage_sums))]
+        figures = select(["1 AS k", *names, *again, *_session_sums(plan)], "runs", (), names)
+        return [f"runs AS ({_runs(statement, plan)})", f"u AS ({figures})"]
+    # Sums and sessions apart: rollups answer one of them, and a row a session and group need not carry the sums.
+    sums = _groups(statement, replace(plan, session_sums=(), session_reading=None))
+    runs = _runs(statement, replace(plan, usage_sums=(), reading=plan.session_reading))
+    figures = select(["1 AS k", *names, *_session_sums(plan)], "runs", (), names)
+    same = " AND ".join(f"v.{name} IS NOT DISTINCT FROM us.{name}" for name in ("k", *names))
+    kept = [f"a{place}" for place in range(len(plan.usage_sums))]
+    kept += [
+        f"coalesce(s{place}, 0) AS s{place}" if isinstance(item, Sessions) else f"s{place}"
+        for place, item in enumerate(plan.session_sums)
+    ]
+    # A group of superseded reports only has no session.
+    both = select(["v.k", *(f"v.{name}" for name in names), *kept], f"({sums}) AS v LEFT JOIN us ON {same}")
+    return [f"runs AS ({runs})", f"us AS ({figures})", f"u AS ({both})"]
+
+
+def _groups(statement: Statement, plan: Plan) -> str:
+    """Sums by bucket and group."""
+    grain = plan.query.grain
+    by_day = grain in (Grain.MONTH, Grain.QUARTER, Grain.YEAR)
+    rows = _grouped(statement, plan, [], by_day=by_day)
+    if grain is None or not by_day:
+        return f"SELECT 1 AS k, q.* FROM ({rows}) AS q"
+    again = [f"sum(a{place}) AS a{place}" for place in range(len(plan.usage_sums))]
+    outer = ["1 AS k", f"{statement.dialect.bucket(grain, 'bucket')} AS bucket", *key_names(plan), *again]
+    return select(outer, f"({rows}) AS days", (), [str(place + 2) for place in range(1 + len(plan.dimensions))])
+
+
+def _runs(statement: Statement, plan: Plan) -> str:
+    """A row a session, bucket and group."""
+    guard = plan.with_superseded and plan.query.counted_only
+    return _grouped(statement, plan, _session_parts(statement, plan, guard=guard), by_day=False)
+
+
+def _grouped(statement: Statement, plan: Plan, session_parts: list[str], *, by_day: bool) -> str:
     guard = plan.with_superseded and plan.query.counted_only
     grain = plan.query.grain
-    time = f"{CHARGES if plan.with_charges else USAGE}.time"
-    weight = f"{CHARGES if plan.with_charges else USAGE}.n" if plan.reading is not None else ""
-    by_day = grain in (Grain.MONTH, Grain.QUARTER, Grain.YEAR) and not plan.session_sums
+    table = CHARGES if plan.with_charges else USAGE
+    weight = f"{table}.n" if plan.reading is not None else ""
     keys = [f"{usage_value(statement, item)} AS d{place}" for place, item in enumerate(plan.dimensions)]
     if grain is not None:
+        time = f"{table}.time"
         keys.insert(0, f"{statement.dialect.day(time) if by_day else statement.dialect.bucket(grain, time)} AS bucket")
-    if plan.session_sums:
+    if session_parts:
         keys.append(f"{USAGE}.session_id AS run")
     sums = [
         f"{aggregate(statement, item, counted=guard and item != measures.SUPERSEDED, weight=weight)} AS a{place}"
         for place, item in enumerate(plan.usage_sums)
     ]
-    selected = [*keys, *sums, *_session_parts(statement, plan, guard=guard)] or ["count(*) AS n"]
-    groups = [str(place + 1) for place in range(len(keys))]
+    selected = [*keys, *sums, *session_parts] or ["count(*) AS n"]
     wheres = usage_conditions(statement, plan)
-    rows = select(selected, usage_source(statement, plan, [*selected, *wheres]), wheres, groups)
-    names = [*bucket_name(plan), *key_names(plan)]
-    again = [f"sum(a{place}) AS a{place}" for place in range(len(sums))]
-    if plan.session_sums:
-        return [
-            f"runs AS ({rows})",
-            f"u AS ({select(['1 AS k', *names, *again, *_session_sums(plan)], 'runs', (), names)})",
-        ]
-    if by_day and grain is not None:
-        outer = ["1 AS k", f"{statement.dialect.bucket(grain, 'bucket')} AS bucket", *key_names(plan), *again]
-        return [f"u AS ({select(outer, f'({rows}) AS days', (), [str(place + 2) for place in range(len(names))])})"]
-    return [f"u AS (SELECT 1 AS k, q.* FROM ({rows}) AS q)"]
+    source = usage_source(statement, plan, [*selected, *wheres])
+    return select(selected, source, wheres, [str(place + 1) for place in range(len(keys))])
 
 
 def sessions_over(plan: Plan, keys: Sequence[str], where: str = "") -> str:
@@ -184,8 +215,10 @@ def _session_parts(statement: Statement, plan: Plan, *, guard: bool) -> list[str
         if isinstance(item, Sessions):
             parts.append(f"count(*){chosen} AS n{place}")
         else:
-            end = statement.dialect.end_of(f"{USAGE}.time", f"{USAGE}.duration_ms")
-            parts.append(f"{statement.dialect.us(f'min({USAGE}.time){chosen}')} AS f{place}")
+            rolled = plan.reading is not None
+            end = f"{USAGE}.ended_us" if rolled else statement.dialect.end_of(f"{USAGE}.time", f"{USAGE}.duration_ms")
+            start = f"{USAGE}.first" if rolled else f"{USAGE}.time"
+            parts.append(f"{statement.dialect.us(f'min({start}){chosen}')} AS f{place}")
             parts.append(f"max({end}){chosen} AS l{place}")
     return parts
 

@@ -74,6 +74,12 @@ class Measure:
         return any(part.unknown is not None and part.facts is not Facts.OUTCOMES for part in parts)
 
     @property
+    def rests_on_value(self) -> bool:
+        """What completed tasks were worth is in it, in the currencies that outcomes state."""
+        parts = (part for part in aggregates_of(self.definition) if isinstance(part, Sum))
+        return any(part.facts is Facts.OUTCOMES and "value_nano" in part.columns for part in parts)
+
+    @property
     def derived_from_cost(self) -> bool:
         """A quotient with cost in it: meaningless where too much of the cost is unknown."""
         return self.rests_on_cost and isinstance(self.definition, Divide)

@@ -66,11 +66,15 @@ class Plan:
     with_charges: bool
     reading: Reading | None = None
     """Where the period is read: from rollups in part, or, without it, row by row."""
+    outcomes_alone: bool = False
+    """Only outcomes are asked about: a currency is then the one they state."""
+    session_reading: Reading | None = None
+    """The same for what is asked of sessions."""
 
     @property
     def filters(self) -> tuple[tuple[Dimension, Filter], ...]:
         """The filters on usages, each with its dimension."""
-        return tuple((dimension_named(item.dimension), item) for item in self.query.where)
+        return tuple((_dimension(item.dimension, alone=self.outcomes_alone), item) for item in self.query.where)
 
     @property
     def with_work(self) -> bool:
@@ -124,10 +128,10 @@ def plan_of(query: Query, *, split_currency: bool = False, judge_unpriced: bool 
     `split_currency` adds the currency as a last dimension, `judge_unpriced` the token counts that tell whether a
     figure derived from cost may be given. QueryError where a measure cannot be split in the way asked.
     """
-    dimensions = tuple(dimension_named(name) for name in query.by)
-    if split_currency and CURRENCY not in query.by:
-        dimensions = (*dimensions, dimension_named(CURRENCY))
     measures = tuple(measure_named(name) for name in query.measures)
+    alone = about_outcomes_alone(query)
+    names = (*query.by, CURRENCY) if split_currency and CURRENCY not in query.by else query.by
+    dimensions = tuple(_dimension(name, alone=alone) for name in names)
     with_charges = _needs_charges(query, dimensions, measures)
     definitions = tuple(_charged(item, item.definition) if with_charges else item.definition for item in measures)
     _check_quantity(query)
@@ -146,7 +150,20 @@ def plan_of(query: Query, *, split_currency: bool = False, judge_unpriced: bool 
         session_sums=_of_kind(asked, (Sessions, SessionTime)),  # type: ignore[arg-type]
         outcome_sums=tuple(item for item in sums if item.facts is Facts.OUTCOMES),  # type: ignore[union-attr]
         with_charges=with_charges,
+        outcomes_alone=alone,
     )
+
+
+def about_outcomes_alone(query: Query) -> bool:
+    """Nothing is asked that stands on usages, charges or sessions."""
+    parts = (part for name in query.measures for part in aggregates_of(measure_named(name).definition))
+    return all(isinstance(part, Count | Sum) and part.facts is Facts.OUTCOMES for part in parts)
+
+
+def _dimension(name: str, *, alone: bool) -> Dimension:
+    """The dimension of that name; a currency stands on outcomes too where nothing else is asked about."""
+    found = dimension_named(name)
+    return replace(found, outcome_column=CURRENCY) if alone and name == CURRENCY else found
 
 
 def plan_of_usages(query: Query) -> Plan:

@@ -15,6 +15,7 @@ from outlay.ledger.rollups import (
     CHARGE_DAY_COLUMNS,
     NULLABLE,
     ROLLUP_LABELS,
+    SESSION_DAY_COLUMNS,
     SIGNED,
     SUMS,
     USAGE_DAY_COLUMNS,
@@ -22,21 +23,38 @@ from outlay.ledger.rollups import (
 )
 from outlay.ledger.store import Snapshot
 from outlay.metrics.dimensions import Dimension, Place
-from outlay.metrics.expressions import CHARGE, AllOf, AnyOf, Coded, Condition, Count, Is, Known, OneOf, Positive, Sum
+from outlay.metrics.expressions import (
+    CHARGE,
+    AllOf,
+    AnyOf,
+    Coded,
+    Condition,
+    Count,
+    Is,
+    Known,
+    OneOf,
+    Positive,
+    Sessions,
+    Sum,
+)
 from outlay.metrics.plan import Plan
 
 
 def rolled(plan: Plan, reader: Snapshot) -> Plan:
     """The plan, with the part of its period that rollups may answer; as it is where they cannot."""
-    if plan.query.grain is Grain.HOUR or plan.session_sums or not _is_kept(plan):
-        return plan
-    stale = reader.stale_days()
-    if stale is None:
+    sums = _is_kept(plan)
+    runs = bool(plan.session_sums) and (sums or not plan.usage_sums) and _keeps_sessions(plan)
+    stale = reader.stale_days() if plan.query.grain is not Grain.HOUR and (sums or runs) else None
+    if stale is None or (plan.session_sums and plan.with_charges):
         return plan
     period = plan.query.period
     start, end = (None if ns is None else moment_of(ns).replace(tzinfo=None) for ns in (period.start_ns, period.end_ns))
     by_month = plan.query.grain not in (Grain.DAY, Grain.WEEK)
-    return replace(plan, reading=reading_of(start, end, stale, by_month=by_month))
+    return replace(
+        plan,
+        reading=reading_of(start, end, stale, by_month=by_month) if sums else None,
+        session_reading=reading_of(start, end, stale, by_month=False) if runs else None,
+    )
 
 
 def _is_kept(plan: Plan) -> bool:
@@ -45,6 +63,14 @@ def _is_kept(plan: Plan) -> bool:
     if plan.with_charges:
         return all(map(_on_charge_days, named)) and all(map(_sums_charges, plan.usage_sums))
     return all(map(_on_usage_days, named)) and all(map(_sums_usages, plan.usage_sums))
+
+
+def _keeps_sessions(plan: Plan) -> bool:
+    """Sessions are counted and timed by nothing that a session's day does not keep apart."""
+    named = (*plan.dimensions, *(dimension for dimension, _ in plan.filters))
+    conditions = (item.where for item in plan.session_sums if isinstance(item, Sessions))
+    by_tags = all(item.place is Place.USAGE and not item.tag and item.column in SESSION_DAY_COLUMNS for item in named)
+    return by_tags and not any(conditions)
 
 
 def _on_usage_days(dimension: Dimension) -> bool:

@@ -21,8 +21,9 @@ def rolled_source(statement: Statement, plan: Plan, reading: Reading, columns: f
         parts = _parts(statement, reading, "charge", _charge_rows(), ("labels", "counted", *_CHARGE_COLUMNS))
         labels = f" JOIN labels AS {USAGE} ON {USAGE}.number = {CHARGES}.labels" if texts else ""
         return f"({parts}) AS {CHARGES}{labels}"
-    read = sorted((columns - _LABELS) | {"labels", "n"})
-    parts = _parts(statement, reading, "usage", "usage_rows", read)
+    read = sorted((columns - _LABELS) | ({"labels"} if plan.session_sums else {"labels", "n"}))
+    kind = "session" if plan.session_sums else "usage"
+    parts = _parts(statement, reading, kind, "usage_rows", read)
     if not texts:
         return f"({parts}) AS {USAGE}"
     named = ", ".join(f'l."{name}"' for name in texts)
@@ -37,7 +38,8 @@ def _charge_rows() -> str:
 def _parts(statement: Statement, reading: Reading, kind: str, rows: str, columns: Sequence[str]) -> str:
     """The parts of the period, each from its table."""
     names = ", ".join(columns)
-    each = ", ".join(_ROW.get(name, name) for name in columns)
+    rows_as = {**_ROW, "ended_us": f"{statement.dialect.end_of('time', 'duration_ms')} AS ended_us"}
+    each = ", ".join(rows_as.get(name, name) for name in columns)
     parts = (
         (names, f"{kind}_months", reading.months),
         (names, f"{kind}_days", reading.days),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 
 from outlay.core.errors import QueryError
 from outlay.core.period import Grain, ns_of
@@ -123,6 +124,11 @@ class Miniature:
     def session(self, session_id: str) -> SessionDetail:
         """See Books."""
         raise QueryError(f'no session is called "{session_id}"', hint="outlay sessions lists them")
+
+    @contextmanager
+    def moment(self) -> Iterator[Self]:
+        """These books do not change."""
+        yield self
 
     def counters(self) -> Mapping[str, int | str]:
         """See Books."""

@@ -20,7 +20,7 @@ from outlay import __version__
 from outlay.core.errors import OutlayError, QueryError
 from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.compare import compare_page
-from outlay.faces.web.figures import Books, collect
+from outlay.faces.web.figures import Books, OpenBooks, collect
 from outlay.faces.web.live import collect_live
 from outlay.faces.web.prices import prices_page
 from outlay.faces.web.session import session_address, session_page
@@ -39,7 +39,7 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 log = logging.getLogger("outlay.web")
 
 
-def routes(books: Books) -> list[BaseRoute]:
+def routes(books: OpenBooks) -> list[BaseRoute]:
     """The pages and the files they need, over open books."""
 
     def at(answer: Callable[[Books, Request, datetime], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -98,10 +98,11 @@ def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def _shown(answer: Callable[[Books, Request, datetime], Response], books: Books, request: Request) -> Response:
+def _shown(answer: Callable[[Books, Request, datetime], Response], books: OpenBooks, request: Request) -> Response:
     now = datetime.now(UTC)
     try:
-        return answer(books, request, now)
+        with books.moment() as same:
+            return answer(same, request, now)
     except OutlayError as error:
         if error.status >= 500:
             log.exception("page: %s", error.message)
