@@ -28,7 +28,7 @@ from outlay.ledger.rebuild import RebuildReport, rebuild
 from outlay.ledger.reprice import RepriceReport, reprice
 from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.query import Query
-from outlay.metrics.sessions import SessionDetail, session_detail
+from outlay.metrics.sessions import SessionDetail, Together, session_detail, sessions_together
 from outlay.pricing.book import PriceBook
 from outlay.sources.facts import Batch
 from outlay.sources.registry import ReadOptions, discover, read
@@ -70,7 +70,8 @@ def default_home() -> Path:
 class HouseAtOneMoment:
     """What a page asks of the books; see `House.moment`."""
 
-    def __init__(self, moment: Moment, counters: dict[str, int | str]) -> None:
+    def __init__(self, moment: Moment, counters: dict[str, int | str], prices: PriceBook) -> None:
+        self.prices = prices
         self._moment = moment
         self._counters = counters
 
@@ -81,6 +82,10 @@ class HouseAtOneMoment:
     def session(self, session_id: str) -> SessionDetail:
         """See `House.session`."""
         return session_detail(self._moment.reader, session_id)
+
+    def together(self, query: Query) -> Together:
+        """How the sessions of a question lie in time."""
+        return sessions_together(self._moment.reader, query)
 
     def counters(self) -> dict[str, int | str]:
         """See `House.counters`."""
@@ -192,7 +197,7 @@ class House:
     def moment(self) -> Generator[HouseAtOneMoment]:
         """The books as they are now, whatever is posted meanwhile: for pages, whose figures must agree."""
         with self.books.reading() as reader:
-            yield HouseAtOneMoment(Moment(reader), self.counters())
+            yield HouseAtOneMoment(Moment(reader), self.counters(), self.prices)
 
     def session(self, session_id: str) -> SessionDetail:
         """One session with its usages, cost lines, outcome and relatives. Raises QueryError for an unknown one."""

@@ -123,6 +123,9 @@ def test_time_of_sessions(books: Books, figures: dict[str, Any]) -> None:
         reply = books.command("spend", "--where", f"origin:{origin[0]}")
         first = datetime.fromisoformat(reply["coverage"]["from"]).replace(tzinfo=None)
         assert first == datetime.fromisoformat(row["first start"])
+        in_time = books.command("sessions", "--where", f"origin:{origin[0]}", "--top", "1")["total"]
+        assert in_time["sessions_at_once_max"] == row["most at once"]
+        assert abs(Decimal(in_time["wall_clock_seconds"]) - Decimal(row["wall clock s"])) < Decimal("0.005")
 
 
 def test_one_session_says_what_is_unknown(books: Books) -> None:

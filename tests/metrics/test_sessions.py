@@ -12,7 +12,7 @@ from outlay.core.errors import QueryError
 from outlay.core.session import SessionState
 from outlay.metrics.outcomes import list_outcomes, outcome_history
 from outlay.metrics.query import Query, parse_query
-from outlay.metrics.sessions import list_sessions, peak_sessions, session_detail
+from outlay.metrics.sessions import Together, list_sessions, session_detail, sessions_together
 
 
 def fact(place: int) -> bytes:
@@ -92,8 +92,8 @@ def test_most_sessions_at_once() -> None:
             usage(1, session_id="c", time=DAY + 5 * second, duration_ms=1_000),
         ]
     )
-    assert peak_sessions(books, Query()) == 2
-    assert peak_sessions(Books([]), Query()) == 0
+    assert sessions_together(books, Query()).at_once_max == 2
+    assert sessions_together(Books([]), Query()) == Together(0, 0)
 
 
 def test_outcomes_keep_their_history() -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from outlay.core.errors import InputError, QueryError
-from outlay.core.period import parse_moment
+from outlay.core.money import decimal_text
+from outlay.core.period import NS_PER_US, parse_moment
 from outlay.faces import price_orders
 from outlay.faces.actors import LOOPBACK
 from outlay.faces.plain import Reply, plain, reply
@@ -139,7 +140,14 @@ class HouseDesk:
 
     def sessions(self, params: Params) -> Reply:
         """See Desk."""
-        return self._ask(SESSIONS, params)
+        from outlay.metrics.query import parse_query
+
+        query = parse_query({**SESSIONS, **params})
+        with self._house.moment() as books:
+            answer, together = books.ask(query), books.together(query)
+        seconds = decimal_text(together.wall_clock_us * NS_PER_US)  # whole nanoseconds are nine places of a second
+        in_time = {"sessions_at_once_max": together.at_once_max, "wall_clock_seconds": seconds}
+        return reply(answer.query, answer.rows, {**answer.total, **in_time}, answer.coverage)
 
     def outcomes(self, params: Params) -> Reply:
         """See Desk."""

@@ -121,6 +121,14 @@ class SessionRow:
     failed_usages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """`at_once_max` sessions were alive at once, at most; `wall_clock_us` passed from the first sign to the last."""
+
+    at_once_max: int
+    wall_clock_us: int
+
+
 def list_sessions(reader: Reader, query: Query, *, limit: int = 100) -> list[SessionRow]:
     """The dearest sessions in the part and period of a question, at most `limit`; those without a price come last.
 
@@ -144,8 +152,8 @@ def list_sessions(reader: Reader, query: Query, *, limit: int = 100) -> list[Ses
     return [_session_row(row) for row in reader.rows(sql, statement.parameters).to_pylist()]
 
 
-def peak_sessions(reader: Reader, query: Query) -> int:
-    """How many sessions were alive at once, at most: each lives from its first to its last sign."""
+def sessions_together(reader: Reader, query: Query) -> Together:
+    """How the sessions of a set lie in time: each lives from its first to its last sign."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
     tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect, plan))} " if plan.with_work else ""
@@ -154,10 +162,12 @@ def peak_sessions(reader: Reader, query: Query) -> int:
     usages = usage_source(statement, plan, [first, last, *wheres])
     source = f"{usages} WHERE {' AND '.join(wheres)} GROUP BY {USAGE}.session_id"
     table = reader.rows(f"{tables}SELECT {first} AS first, {last} AS last FROM {source}", statement.parameters)
+    if not table.num_rows:
+        return Together(0, 0)
     starts = np.sort(table.column("first").to_numpy())
     ends = np.sort(table.column("last").to_numpy())
     alive = np.arange(1, len(starts) + 1) - np.searchsorted(ends, starts, side="left")
-    return int(alive.max()) if len(starts) else 0
+    return Together(int(alive.max()), int(ends[-1] - starts[0]))
 
 
 def session_detail(reader: Snapshot, session: str) -> SessionDetail:
