@@ -389,6 +389,11 @@ def outcome_rows(draw: st.DrawFn) -> list[dict[str, object]]:
     ]
 
 
+def piece_sizes() -> st.SearchStrategy[list[int]]:
+    """Sizes in which a body arrives, over and over: byte by byte, in dribbles, or a good piece at a time."""
+    return st.lists(st.integers(1, 200), min_size=1, max_size=8)
+
+
 def json_objects() -> st.SearchStrategy[dict[str, Any]]:
     """JSON objects with nested values and texts full of quotes, brackets, backslashes and line feeds."""
     hostile = st.text(alphabet='ab"\\{}[]:,\n é', max_size=12)

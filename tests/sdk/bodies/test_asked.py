@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from outlay.sdk.bodies.asked import PARSED_BYTES_MAX, read_request
 from outlay.sdk.bodies.members import Members, members_of
 from outlay.sdk.bodies.routes import Routes
-from strategies import json_objects
+from strategies import json_objects, piece_sizes
 
 
 @pytest.mark.parametrize("padding", [0, 2 * PARSED_BYTES_MAX], ids=["small", "large"])
@@ -46,9 +46,7 @@ def test_an_unreadable_request_asks_for_nothing(body: bytes) -> None:
     assert (asked.model, asked.max_tokens, asked.stream, asked.answers) == ("", None, False, 1)
 
 
-@given(
-    data=json_objects(), sizes=st.lists(st.integers(1, 50), min_size=1, max_size=5), indent=st.sampled_from([None, 1])
-)
+@given(data=json_objects(), sizes=piece_sizes(), indent=st.sampled_from([None, 1]))
 def test_members_are_what_a_parser_finds(data: dict[str, object], sizes: list[int], indent: int | None) -> None:
     body = json.dumps(data, indent=indent).encode()
     wanted = frozenset(list(data)[::2])

@@ -16,8 +16,7 @@ from outlay.sdk.bodies.reader import Reader
 from outlay.sdk.bodies.reading import TOKEN_FIELDS, Reading
 from outlay.sdk.bodies.routes import Routes
 from provider_answers import ANTHROPIC, CALLS, JSON, Call, invoke, openai_chunks, packet, sse
-
-PIECE_SIZES = st.lists(st.integers(1, 200), min_size=1, max_size=8)
+from strategies import piece_sizes
 
 
 def read(
@@ -70,7 +69,7 @@ def test_a_whole_answer_says_what_was_used(call: Call) -> None:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-@given(sizes=PIECE_SIZES)
+@given(sizes=piece_sizes())
 def test_a_stream_says_the_same_in_any_pieces(call: Call, sizes: list[int]) -> None:
     streamed = read(call.host, call.stream_path or call.path, call.stream, call.stream_kind, sizes)
     assert said(streamed) == said(whole(call))

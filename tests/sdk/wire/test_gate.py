@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from contextlib import suppress
 from typing import Any
 
 import httpx2
 import pytest
 from fake_provider import FakeProvider
+from hypothesis import given
+from hypothesis import strategies as st
 
 from conftest import BODY, CHAT, STREAM, Watcher
 from outlay.sdk import gate, wire
 from outlay.sdk.gate import PendingCall, RefusedError
+from outlay.sdk.wire.hiding import Hiding
+from strategies import piece_sizes
 
 
 def url(provider: FakeProvider, run: str, plan: str = "ok", rest: str = CHAT) -> str:
@@ -187,11 +192,32 @@ def test_a_broken_gate_stops_no_agent(provider: FakeProvider, steps: list[Any], 
 
 def test_usage_is_asked_for_only_where_the_settings_say_so(provider: FakeProvider, steps: list[Any]) -> None:
     unasked = {**BODY, "stream": True}
-    with httpx2.stream("POST", url(provider, "unasked"), json=unasked) as response:
-        response.read()
-    wire.install(hosts={"127.0.0.1": "openai"}, include_usage=True)
-    with httpx2.stream("POST", url(provider, "asked"), json=unasked) as response:
-        response.read()
+    texts: list[str] = []
+    for run, wanted in (("unasked", False), ("asked", True)):
+        wire.install(hosts={"127.0.0.1": "openai"}, include_usage=wanted)
+        with httpx2.stream("POST", url(provider, run), json=unasked) as response:
+            texts.append("".join(response.iter_text()))
     assert [line.include_usage for run in ("unasked", "asked") for line in provider.of(run)] == [False, True]
     assert [step.tags for step in steps] == [{"usage_gap": "not asked for"}, {}]
     assert steps[1].tokens["input_tokens"] == provider.of("asked")[0].input_tokens
+    unlike = [re.sub(r'chatcmpl-\d+|, "usage": null', "", text) for text in texts]
+    assert unlike[0] == unlike[1], "the agent sees the stream it asked for"
+
+
+def test_usage_an_agent_asked_for_stays_in_its_stream(provider: FakeProvider, steps: list[Any]) -> None:
+    wire.install(hosts={"127.0.0.1": "openai"}, include_usage=True)
+    with httpx2.stream("POST", url(provider, "own"), json=STREAM) as response:
+        assert '"usage": {' in "".join(response.iter_text())
+
+
+@given(sizes=piece_sizes(), ending=st.sampled_from([b"\n\n", b"\r\n\r\n"]))
+def test_only_the_event_with_nothing_but_usage_is_hidden(sizes: list[int], ending: bytes) -> None:
+    shown = [b'data: {"choices":[{"delta":{"content":"\\"usage\\":{ \\"choices\\":[]"}}],"usage":null}', b": ping"]
+    last = [b'data: {"choices":[{"delta":{}}],"usage":{"total_tokens":3}}', b"data: [DONE]", b"data: half an event"]
+    hidden = b'data: {"id":"x","choices": [],"usage": {"total_tokens":3}}'
+    body = ending.join([*shown, hidden, *last])
+    hiding, given_on, at, turn = Hiding(), b"", 0, 0
+    while at < len(body):
+        given_on += hiding.pass_on(body[at : at + sizes[turn % len(sizes)]])
+        at, turn = at + sizes[turn % len(sizes)], turn + 1
+    assert given_on + hiding.rest() == ending.join([*shown, *last])

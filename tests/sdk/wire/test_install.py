@@ -238,3 +238,28 @@ def test_a_failure_explains_one_repetition() -> None:
 )
 def test_errors_have_stable_words(error: BaseException, kind: str) -> None:
     assert kind_of(error) == kind
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "outlay.sdk.wire.layers.request_of",
+        "outlay.sdk.wire.exchange.write",
+        "outlay.sdk.wire.exchange.rewriting.asks_usage",
+        "outlay.sdk.wire.httpx_client.wanted",
+        "outlay.sdk.bodies.reader.headers.read",
+        "outlay.sdk.bodies.reader.Reader._take",
+    ],
+)
+def test_a_fault_of_ours_is_not_the_agents(
+    provider: FakeProvider, steps: list[Any], monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(part, broken)
+    wire.install(hosts={"127.0.0.1": "openai"}, include_usage=True)
+    address = f"http://127.0.0.1:{provider.port}/fault/ok{CHAT}"
+    assert httpx2.post(address, json=BODY).json()["id"]
+    with httpx2.stream("POST", address, json={**BODY, "stream": True}) as response:
+        assert list(response.iter_lines())[-2:] == ["data: [DONE]", ""]

@@ -19,6 +19,7 @@ from outlay.sdk.bodies.routes import Route
 from outlay.sdk.gate import Gate, PendingCall, RefusedError, gates
 from outlay.sdk.wire import fetched, rewriting, settings
 from outlay.sdk.wire.attempts import Identity, failures
+from outlay.sdk.wire.hiding import Hiding
 from outlay.sdk.wire.writing import write
 
 CLOSED_EARLY = "closed_early"
@@ -53,6 +54,8 @@ class Exchange:
         self._gates: tuple[Gate, ...] = ()  # those that let it pass
         self._reader: Reader | None = None
         self._over = False
+        self._added_usage = False
+        self.hiding: Hiding | None = None  # where the agent did not ask for the usage it would see
 
     # ------------------------------------------------------------------------------------------ before it is sent
 
@@ -133,19 +136,22 @@ class Exchange:
     def wants_change(self) -> bool:
         """Whether a gate or the settings want another body sent."""
         asked_for = self.call is not None and (self.call.lower_to is not None or bool(self.call.swap_to))
-        return asked_for or (settings.current().include_usage and rewriting.asks_usage(self.route, self.asked))
+        return asked_for or settings.current().include_usage
 
     def change(self, body: bytes) -> bytes | None:
         """The body to be sent instead; None where it stays as it is."""
         if not self.wants_change:
             return None
-        usage = settings.current().include_usage and rewriting.asks_usage(self.route, self.asked)
         lower_to, swap_to = (self.call.lower_to, self.call.swap_to) if self.call is not None else (None, "")
         try:
+            usage = settings.current().include_usage and rewriting.asks_usage(self.route, self.asked)
+            if lower_to is None and not swap_to and not usage:
+                return None
             changed = rewriting.rewritten(body, self.route, self.asked, lower_to=lower_to, swap_to=swap_to, usage=usage)
         except Exception:  # noqa: BLE001 - a body of a make nobody thought of is sent as it is
             return None
         self.asked.model = swap_to or self.asked.model
+        self._added_usage = usage
         return changed
 
     # --------------------------------------------------------------------------------------------------- the answer
@@ -158,6 +164,8 @@ class Exchange:
         self.request_id = fields.get("x-request-id") or fields.get("request-id") or fields.get("x-amzn-requestid") or ""
         streams = self.asked.stream or self.route.stream
         self._reader = Reader(self.route.shape, fields, counts_text=streams and bool(self._gates))
+        if self._added_usage and self._reader.is_stream and not fields.get("content-encoding"):
+            self.hiding = Hiding()
 
     def feed(self, data: bytes) -> bool:
         """Reads the next bytes of the answer; False where a gate wants no more of them."""

@@ -82,9 +82,13 @@ def _sync_stream(base: type) -> type:
             try:
                 for chunk in self._stream:
                     goes_on = exchange.feed(chunk)
-                    yield chunk
+                    given = chunk if exchange.hiding is None else exchange.hiding.pass_on(chunk)
+                    if given:
+                        yield given
                     if not goes_on:
                         return
+                if exchange.hiding is not None and (rest := exchange.hiding.rest()):
+                    yield rest
             except BaseException as error:
                 exchange.failed(error)
                 raise
@@ -110,9 +114,13 @@ def _async_stream(base: type) -> type:
             try:
                 async for chunk in self._stream:
                     goes_on = exchange.feed(chunk)
-                    yield chunk
+                    given = chunk if exchange.hiding is None else exchange.hiding.pass_on(chunk)
+                    if given:
+                        yield given
                     if not goes_on:
                         return
+                if exchange.hiding is not None and (rest := exchange.hiding.rest()):
+                    yield rest
             except BaseException as error:
                 exchange.failed(error)
                 raise
