@@ -59,7 +59,7 @@ def set_budget(store: ControlStore, wanted: Wanted, actor: str, *, now_ns: int |
     now = time.time_ns() if now_ns is None else now_ns
     with store.writing() as connection:
         book = book_of(connection)
-        _touch(connection)
+        touch(connection)
         held = next((item for item in book.budgets() if item.name == wanted.budget.name), None)
         before = None if held is None else described(held, *_amounts(connection, held, now))
         after = described(wanted.budget, wanted.amount_nano, wanted.plans)
@@ -77,8 +77,8 @@ def remove_budget(store: ControlStore, name: str, actor: str) -> None:
     """Takes a budget out of force; its grants and balances stay. Raises InputError if there is none of that name."""
     now = time.time_ns()
     with store.writing() as connection:
-        _touch(connection)
-        held = _named(book_of(connection).budgets(), name)
+        touch(connection)
+        held = named_budget(book_of(connection).budgets(), name)
         connection.execute(update(budgets).where(budgets.c.id == held.id).values(removed_ns=now))
         before = described(held, *_amounts(connection, held, now))
         audit.append(connection, actor, "budget.remove", name, before=before)
@@ -100,13 +100,13 @@ def grant(
     """Gives a budget more money (or takes some, below 0) until a moment, the end of its window if left out."""
     now = time.time_ns()
     with store.writing() as connection:
-        _touch(connection)
-        held = _named(book_of(connection).budgets(), name)
+        touch(connection)
+        held = named_budget(book_of(connection).budgets(), name)
         end = held.calendar.window(now)[1] if ends_ns is None else ends_ns
         start = now if starts_ns is None else starts_ns
         if end <= start:
             raise InputError("the grant ends before it begins", hint="--until a moment to come")
-        made = _insert_grant(connection, held.id, part, kind, amount_nano, start, end, priority, reason, actor, now)
+        made = insert_grant(connection, held.id, part, kind, amount_nano, start, end, priority, reason, actor, now)
         after = {"kind": kind, "amount_nano": amount_nano, "until_ns": end, "reason": reason, "part": part}
         audit.append(connection, actor, "budget.grant", name, after=after)
         return GrantRow(made, name, part, kind, amount_nano, start, end, priority, reason, actor, now)
@@ -116,7 +116,7 @@ def end_grant(store: ControlStore, grant_id: int, actor: str) -> None:
     """Ends a grant now; what was spent of it stays spent, the rest goes back."""
     now = time.time_ns()
     with store.writing() as connection:
-        _touch(connection)
+        touch(connection)
         row = connection.execute(select(grants).where(grants.c.id == grant_id)).first()
         if row is None or row.ends_ns <= now:
             raise InputError(f"no live grant has the number {grant_id}", hint="outlay budgets show NAME lists them")
@@ -250,7 +250,7 @@ def _amounts(connection: Connection, budget: Budget, now_ns: int) -> tuple[int, 
     return amount, plans
 
 
-def _touch(connection: Connection) -> None:
+def touch(connection: Connection) -> None:
     """Counts the version up; every limit is worked out again. It also makes writers wait for each other."""
     number = counters.c.number + 1
     connection.execute(update(counters).where(counters.c.name == "budgets").values(number=number))
@@ -292,7 +292,7 @@ def _write_plans(
             connection.execute(update(grants).where(grants.c.id == row.id).values(ends_ns=row.starts_ns))
     for (start, end), amount in plans.items():
         if (start, end) not in held or held[start, end].amount_nano != amount:
-            _insert_grant(connection, budget_id, "", "plan", amount, start, end, 100, "planned", actor, now_ns)
+            insert_grant(connection, budget_id, "", "plan", amount, start, end, 100, "planned", actor, now_ns)
 
 
 def _regrant(
@@ -303,10 +303,10 @@ def _regrant(
         .where(grants.c.budget_id == budget_id, grants.c.kind == kind, grants.c.ends_ns > now_ns)
         .values(ends_ns=now_ns)
     )
-    _insert_grant(connection, budget_id, "", kind, amount, start_ns, end_ns, 1000, "", actor, now_ns)
+    insert_grant(connection, budget_id, "", kind, amount, start_ns, end_ns, 1000, "", actor, now_ns)
 
 
-def _insert_grant(
+def insert_grant(
     connection: Connection,
     budget_id: int,
     part: str,
@@ -319,6 +319,7 @@ def _insert_grant(
     actor: str,
     now_ns: int,
 ) -> int:
+    """Writes a grant within the caller's transaction, which has called `touch`; its number."""
     values = {
         "budget_id": budget_id,
         "part": part,
@@ -334,7 +335,8 @@ def _insert_grant(
     return int(connection.execute(insert(grants).values(**values).returning(grants.c.id)).scalar_one())
 
 
-def _named(held: Sequence[Budget], name: str) -> Budget:
+def named_budget(held: Sequence[Budget], name: str) -> Budget:
+    """The budget of that name. Raises InputError with the nearest name otherwise."""
     found = next((budget for budget in held if budget.name == name), None)
     if found is None:
         raise InputError(

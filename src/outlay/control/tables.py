@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -200,4 +200,13 @@ outbox = Table(
     Column("last_error", Text, nullable=False, server_default=""),
     Column("sent_ns", BigInteger),
     Index("outbox_by_due", "state", "due_ns"),
+)
+
+policies = Table(
+    "policies",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("content", Text, nullable=False),  # canonical JSON
+    Column("changed_ns", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
 )

@@ -1,4 +1,4 @@
-"""The desk of the control store: budgets, keys and the audit log, for every face.
+"""The desk of the control store: budgets, exceptions, keys and the audit log, for every face.
 
 The store is shared between processes, so a command opens it beside a running server and needs not ask it.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from outlay.faces import audit, budgets, keys
+from outlay.faces import audit, budgets, keys, overrides
 
 if TYPE_CHECKING:
     from outlay.control.store import ControlStore
@@ -74,3 +74,27 @@ class ControlDesk:
     def end_grant(self, number: str) -> Reply:
         """Ends a grant now."""
         return budgets.end_grant(self.store, number, self.actor)
+
+    def overrides(self, state: str = "", budget: str = "") -> Reply:
+        """Requests for exceptions, the newest first."""
+        return overrides.list_reply(self.store, state, budget)
+
+    def override(self, number: str) -> Reply:
+        """One request with its trail."""
+        return overrides.show_reply(self.store, number)
+
+    def request_override(self, said: Mapping[str, Any]) -> Reply:
+        """Asks for more money for a budget until a moment."""
+        return overrides.request_override(self.store, said, self.actor)
+
+    def decide_override(self, number: str, verdict: str, said: Mapping[str, Any]) -> Reply:
+        """Approves, denies, withdraws or ends."""
+        return overrides.decide_override(self.store, number, verdict, said, self.actor)
+
+    def override_policy(self) -> Reply:
+        """Who may decide."""
+        return overrides.policy_reply(self.store)
+
+    def set_override_policy(self, said: object) -> Reply:
+        """Changes who may decide."""
+        return overrides.set_override_policy(self.store, said, self.actor)

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from outlay import __version__
 from outlay.core.errors import OutlayError
-from outlay.faces.api import answers, audit, books, budgets, docs, keys, otlp, prices
+from outlay.faces.api import answers, audit, books, budgets, docs, keys, otlp, overrides, prices
 from outlay.faces.api.callers import caller_of
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
@@ -34,6 +34,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *prices.ENDPOINTS,
     *books.ENDPOINTS,
     *budgets.ENDPOINTS,
+    *overrides.ENDPOINTS,
     *keys.ENDPOINTS,
     *audit.ENDPOINTS,
 )

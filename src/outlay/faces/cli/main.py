@@ -26,6 +26,7 @@ ENTRIES: dict[str, Entry] = {
     "session": Entry(f"{_HERE}.sessions:session", "One session, usage by usage, and why it cost what it cost."),
     "outcomes": Entry(f"{_HERE}.outcomes:outcomes", "Tasks that came to an end, and what a completed one cost."),
     "budgets": Entry(f"{_HERE}.budgets:budgets", "What may be spent, by whom, in which window, and what is left."),
+    "overrides": Entry(f"{_HERE}.overrides:overrides", "Exceptions to budgets: asked for, decided, ended."),
     "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, import, check."),
     "reprice": Entry(f"{_HERE}.reprice:reprice", "Value a period again at today's price book."),
     "rebuild": Entry(f"{_HERE}.rebuild:rebuild", "Make the books again from the journal and compare."),
