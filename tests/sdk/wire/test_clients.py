@@ -15,8 +15,9 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
-from client_environment import ROOT, python_of_clients  # noqa: E402 - its folder is on the path from here on
-from fake_provider import FakeProvider, Line, fake_provider  # noqa: E402
+from fake_provider import FakeProvider, Line, fake_provider  # noqa: E402 - its folder is on the path from here on
+
+from frameworks.environments import ROOT, python_of  # noqa: E402
 
 GROUPS = ("openai", "anthropic", "google", "boto3", "litellm", "plain")
 
@@ -78,7 +79,7 @@ def sent(group: str, provider: FakeProvider) -> dict[str, Any]:
     """What one group of clients did: run → steps and what was raised."""
     more = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "AWS_EC2_METADATA_DISABLED": "true"}
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **more}
-    command = [str(python_of_clients()), "-W", "ignore", str(HERE / "client_runs.py"), str(provider.port), group]
+    command = [str(python_of("clients")), "-W", "ignore", str(HERE / "client_runs.py"), str(provider.port), group]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])

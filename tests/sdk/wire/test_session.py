@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from client_environment import ROOT, python_of_clients
 from fake_provider import FakeProvider
 
+from frameworks.environments import ROOT, python_of
 from normalizing import meters
 from outlay.normalize.clean import normalise
 from sdk_facts import batch_of, bodies_in
@@ -50,7 +50,7 @@ def spooled(provider: FakeProvider, tmp_path: Path) -> Path:
     """The spool of a home after the agent ran in it."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("OUTLAY_", "OTEL_"))}
     env |= {"PYTHONPATH": str(ROOT / "src"), "OUTLAY_HOME": str(tmp_path)}
-    command = [str(python_of_clients()), "-c", AGENT, str(provider.port)]
+    command = [str(python_of("clients")), "-c", AGENT, str(provider.port)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
     return tmp_path / "spool"
