@@ -19,7 +19,7 @@ from frameworks import anthropic_shape, gemini_shape, openai_shape
 from frameworks.shape import Asked, Reply
 from frameworks.tariff import Tokens, amount_nano, tokens_of
 
-SIGNATURE = re.compile(rb"\[agent ([a-z ]+)\]")
+SIGNATURE = re.compile(rb"\[(agent|judge) ([a-z ]+)\]")
 """How the agent scripts sign what they send, so that the bill says who asked, whatever the framework made of it."""
 PROBES = {"/api/hello"}
 """What the Claude command line asks to see whether anybody is there."""
@@ -34,6 +34,7 @@ class Exchange:
     path: str
     agent: str
     kind: str
+    purpose: str
     model: str
     status: int
     streamed: bool
@@ -82,6 +83,7 @@ class FakeModels:
                     path,
                     asked.agent,
                     asked.kind,
+                    asked.purpose,
                     asked.model,
                     status,
                     asked.stream,
@@ -102,7 +104,9 @@ def read(path: str, content: bytes) -> Asked | None:
     for shape in (openai_shape, anthropic_shape, gemini_shape):
         asked = shape.asked(bare, body)
         if asked is not None:
-            return replace(asked, agent=signed[1].decode() if signed else "")
+            if signed and signed[1] == b"judge":
+                asked = replace(asked, purpose="guardrail")
+            return replace(asked, agent=signed[2].decode() if signed else "")
     return None
 
 

@@ -37,7 +37,8 @@ class Shape(Protocol):
 class Asked:
     """A request, whatever shape it has.
 
-    `used` are the tools already called in the conversation, `after` the answer it goes on from, `agent` signed it.
+    `used` are the tools already called in the conversation, `after` the answer it goes on from, `agent` signed it;
+    `purpose` is what the answer is for where the kind of request does not say it.
     """
 
     shape: Shape
@@ -49,6 +50,7 @@ class Asked:
     form: str = ""
     after: str = ""
     agent: str = ""
+    purpose: str = ""
     size: int = 1
     wants_base64: bool = False
     wants_usage: bool = True

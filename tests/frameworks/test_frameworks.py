@@ -81,10 +81,11 @@ def assert_same_facts(done: Done, scenario: Scenario) -> None:
     """Every exchange of the bill is one usage of the agent that sent it, and there is no other."""
 
     def billed(line: Exchange) -> tuple[object, ...]:
-        centre = CENTRES[line.kind] if line.status == 200 else "retries"
+        kind = line.purpose or line.kind
+        centre = CENTRES[kind] if line.status == 200 else "retries"
         tokens = line.tokens
         agent = line.agent or scenario.main
-        return (agent, line.kind, centre, line.status != 200, tokens.input, tokens.out, line.amount_nano)
+        return (agent, kind, centre, line.status != 200, tokens.input, tokens.out, line.amount_nano)
 
     booked = Counter(
         (

@@ -29,11 +29,16 @@ class Run:
 
 @dataclass(slots=True, eq=False)
 class Context:
-    """A run, and the step that encloses whatever begins now. Ids are bytes (16 and 8), empty where there is none."""
+    """A run, and the step that encloses whatever begins now. Ids are bytes (16 and 8), empty where there is none.
+
+    `purpose` is what model calls inside are for where that is another operation than their own: those of a judge are
+    part of the check, not of the answer.
+    """
 
     run: Run
     trace_id: bytes = b""
     span_id: bytes = b""
+    purpose: str = ""
 
     @property
     def envelope(self) -> Envelope:

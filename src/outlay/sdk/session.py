@@ -112,7 +112,7 @@ class SessionBlock(Block[Session]):
         step = Step(AGENT if agent else WORKFLOW, agent or "session", time.time_ns())
         step.trace_id, step.span_id = outer.trace_id or new_trace_id(), new_span_id()
         step.parent_span_id = outer.span_id
-        context = Context(run, step.trace_id, step.span_id)
+        context = Context(run, step.trace_id, step.span_id, outer.purpose)
         step.context = context
         outermost = attachment.active() is None
         self._made = attachment.attach(context, caller)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CHAT = Operation.CHAT.value
 STEP = Operation.STEP.value
 TOOL = Operation.TOOL.value
+CHECKS = frozenset({Operation.GUARDRAIL.value, Operation.EVALUATION.value})
+"""Operations that make the model calls inside them part of a check."""
 
 _KINDS = {item.value: item.value for item in Operation} | {
     "llm": CHAT,

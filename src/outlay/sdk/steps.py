@@ -17,7 +17,7 @@ from outlay.sdk.context import Context, current
 from outlay.sdk.encode import TOKEN_KEYS
 from outlay.sdk.recorder import record
 from outlay.sdk.setup import ensure
-from outlay.sdk.step import STEP, Step, is_kind, new_span_id, new_trace_id, operation_of
+from outlay.sdk.step import CHECKS, STEP, Step, is_kind, new_span_id, new_trace_id, operation_of
 from outlay.sdk.tags import clean, say_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -50,7 +50,8 @@ class StepBlock(Block[Step]):
             step.tags = {key: text for key, value in self._tags.items() if (text := clean(key, value))}
         step.trace_id, step.span_id, step.parent_span_id, step.context = trace_id, span_id, outer.span_id, outer
         self._step = step
-        self._made = attachment.attach(Context(outer.run, trace_id, span_id), caller)
+        purpose = self._operation if self._operation in CHECKS else outer.purpose
+        self._made = attachment.attach(Context(outer.run, trace_id, span_id, purpose), caller)
         return step
 
     def _shut(self, error: BaseException | None) -> None:

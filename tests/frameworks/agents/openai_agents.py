@@ -15,7 +15,7 @@ from agents import (
 )
 from agents.tracing import set_trace_processors
 from openai import AsyncOpenAI
-from scene import EMBEDDING_MODEL, HELPER_MODEL, KEY, MAIN_MODEL, OPENAI_URL, QUESTION, order, session, signed
+from scene import EMBEDDING_MODEL, HELPER_MODEL, KEY, MAIN_MODEL, OPENAI_URL, QUESTION, judging, order, session, signed
 
 import outlay
 
@@ -41,6 +41,8 @@ def lookup_order(number: str) -> str:
 async def decent(_context: object, _agent: object, text: object) -> GuardrailFunctionOutput:
     """Whether the question may be answered."""
     checked = await client.moderations.create(model="omni-moderation-latest", input=f"{signed('concierge')} {text}")
+    asked = [{"role": "user", "content": f"{judging('concierge')} {text}"}]
+    await client.chat.completions.create(model=HELPER_MODEL, messages=asked)
     return GuardrailFunctionOutput(output_info=None, tripwire_triggered=checked.results[0].flagged)
 
 

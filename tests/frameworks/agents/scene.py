@@ -25,6 +25,11 @@ def signed(agent: str) -> str:
     return f"[agent {agent}]"
 
 
+def judging(agent: str) -> str:
+    """How an agent signs what it asks a judge."""
+    return f"[judge {agent}]"
+
+
 def order(number: str) -> str:
     """What the office knows about an order."""
     return f"order {number}: on its way"

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from fake_provider import FakeProvider
 
+import outlay
 from conftest import BODY, CHAT, STREAM
 from normalizing import meters
 from outlay.normalize.clean import normalise
@@ -141,3 +142,17 @@ def test_a_cut_stream_says_so_in_a_tag(
         "error_type": "closed_early",
         "input_tokens": None,
     }
+
+
+def test_a_model_that_is_asked_within_a_check_is_part_of_the_check(
+    provider: FakeProvider, recorded: Callable[[], list[Fact]], metered: None
+) -> None:
+    def ask() -> None:
+        httpx2.post(f"http://127.0.0.1:{provider.port}/facts/ok{CHAT}", json=BODY)
+
+    with outlay.step("tone", kind="guardrail"), outlay.session(agent="judge"):
+        ask()
+    with outlay.step("draft"):
+        ask()
+    asked = [fact["operation"] for fact in recorded() if fact["input_tokens"]]
+    assert sorted(asked) == ["chat", "guardrail"]

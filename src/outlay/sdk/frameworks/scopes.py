@@ -72,7 +72,8 @@ class _Timed(_Carried):
 
     def _inner(self, outer: Context, trace_id: bytes, span_id: bytes) -> _Inside:
         kind = _InTool if self._operation is Operation.TOOL else _Inside
-        return kind(outer.run, trace_id, span_id, outer)
+        purpose = self._operation.value if self._operation is Operation.GUARDRAIL else outer.purpose
+        return kind(outer.run, trace_id, span_id, purpose, outer)
 
     def close(self, error: object) -> None:
         """Ends, and is recorded; `error` is an exception, a word, or None where it went well."""
@@ -101,7 +102,8 @@ class _Agent(_Timed):
 
     def _inner(self, outer: Context, trace_id: bytes, span_id: bytes) -> _Inside:
         span_id = span_id if self._is_recorded else outer.span_id
-        return _InAgent(_run_of(self._name, outer), trace_id, span_id, outer, self._name, self._is_group)
+        run = _run_of(self._name, outer)
+        return _InAgent(run, trace_id, span_id, outer.purpose, outer, self._name, self._is_group)
 
     def close(self, error: object) -> None:
         """Ends; recorded where this is the run and not a part of it."""

@@ -54,9 +54,8 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
     ):
         units.setdefault("characters", asked.input_characters)  # speech is charged by the character
     why = gap(exchange, reading)
-    guards = shape.operation is Operation.CHAT and is_guard(reading.model or route.model or asked.model)
     return Step(
-        operation=Operation.GUARDRAIL.value if guards else shape.operation.value,
+        operation=_operation(exchange, reading, shape),
         name=route.guardrail,
         start_ns=exchange.start_ns,
         end_ns=exchange.end_ns,
@@ -82,6 +81,15 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
         tags={USAGE_GAP: why} if why else {},
         context=exchange.context,
     )
+
+
+def _operation(exchange: Exchange, reading: Reading, shape: Shape) -> str:
+    """What the call did. A model that is made for checks, or asked within one, is part of the check."""
+    if shape.operation is not Operation.CHAT:
+        return shape.operation.value
+    if is_guard(reading.model or exchange.route.model or exchange.asked.model):
+        return Operation.GUARDRAIL.value
+    return exchange.context.purpose or Operation.CHAT.value
 
 
 def _repeats(exchange: Exchange) -> str:
