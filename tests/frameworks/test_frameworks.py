@@ -73,8 +73,15 @@ def test_a_command_line_that_reports_by_itself(server: Server, tmp_path: Path) -
     )
     tools = sorted(usage["name"] for usage in child["usages"] if usage["operation"] == "tool")
     assert len(tools) == sum(bool(line.tool) for line in answered)
-    rows = server.get(f"spend?by=team,feature,user_tier&measures=cost&where=session:{quoted(child)}")["rows"]
+    where = f"measures=cost&where=session:{quoted(child)}"
+    rows = server.get(f"spend?by=team,feature,user_tier&{where}")["rows"]
     assert [(row["team"], row["feature"], row["user_tier"]) for row in rows] == [("support", "parcels", "pro")]
+    rows = server.get(f"spend?by=agent&{where}")["rows"]
+    helped = sum(line.amount_nano for line in answered if line.agent == "researcher")
+    assert {row["agent"]: nano(row["cost"]) for row in rows} == {
+        "claude-agent": sum(line.amount_nano for line in answered) - helped,
+        "custom": helped,
+    }
 
 
 def assert_same_facts(done: Done, scenario: Scenario) -> None:

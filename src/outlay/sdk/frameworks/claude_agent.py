@@ -22,6 +22,9 @@ from outlay.sdk.surroundings import RESOURCE_VARIABLE
 SWITCH = "CLAUDE_CODE_ENABLE_TELEMETRY"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
+MAIN_AGENT = "gen_ai.agent.id=claude-agent"
+"""What the events of the main agent are called, which name none; a sub-agent's own name is asked for first."""
+
 
 def hook_transport(module: ModuleType) -> None:
     """`claude_agent_sdk._internal.transport.subprocess_cli`."""
@@ -47,8 +50,9 @@ def _told(options: Any) -> Any:
 def missing(stated: Mapping[str, str]) -> dict[str, str]:
     """What the command line needs to hear beside what `stated` and this process's environment say."""
     said = environment()
-    if stated.get(RESOURCE_VARIABLE):  # the application's own word comes last and stands
-        said[RESOURCE_VARIABLE] = ",".join(filter(None, [said.get(RESOURCE_VARIABLE, ""), stated[RESOURCE_VARIABLE]]))
+    resource = said.get(RESOURCE_VARIABLE) or os.environ.get(RESOURCE_VARIABLE, "")
+    # The application's own word comes last and stands.
+    said[RESOURCE_VARIABLE] = ",".join(filter(None, [MAIN_AGENT, resource, stated.get(RESOURCE_VARIABLE, "")]))
     here = recorder()
     where = here.status().endpoint
     if where and not any(name in os.environ or name in stated for name in (SWITCH, ENDPOINT)):
