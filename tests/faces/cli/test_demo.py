@@ -34,6 +34,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr("outlay.faces.serve.serve", serve)
     monkeypatch.setattr("outlay.demo.run.run", send)
+    monkeypatch.setattr("outlay.demo.agents.run", lambda _url, _home: None)
     return stories
 
 

@@ -79,8 +79,10 @@ def _story(home: Path, seed: int) -> dict[str, Any]:
 
 
 def _tell(context: Context, url: str, story: dict[str, Any], stopped: threading.Event) -> None:
+    from outlay.demo import agents
     from outlay.demo.run import run
 
+    assert context.home is not None
     try:
         with progress_bar(context, "days of the company") as told:
             sent = run(
@@ -89,11 +91,11 @@ def _tell(context: Context, url: str, story: dict[str, Any], stopped: threading.
                 None if told is None else lambda step: told(step.days, step.days_total),
                 datetime.fromisoformat(story["now"]),
             )
+        agents.run(url, context.home)
     except (OutlayError, BrokenExecutor) as error:
         if not stopped.wait(_STOP_NOTICED_S):
             note(f"error: the story broke off: {error}")
         note("The company is not complete; the same command goes on with it.")
         return
-    assert context.home is not None
     (context.home / _STORY_FILE).write_text(json.dumps({**story, "finished": True}), encoding="utf-8")
     note(f"The company is complete: {sent.spans:,} spans of {sent.days} days in {sent.seconds:.0f} s.")
