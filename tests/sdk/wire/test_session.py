@@ -12,8 +12,9 @@ import pytest
 from fake_provider import FakeProvider
 
 from frameworks.environments import ROOT, python_of
-from normalizing import meters
+from normalizing import meters, relation_rows
 from outlay.normalize.clean import normalise
+from outlay.normalize.relations import resolve
 from sdk_facts import batch_of, bodies_in
 
 AGENT = """
@@ -59,7 +60,8 @@ def spooled(provider: FakeProvider, tmp_path: Path) -> Path:
 def test_nine_failed_attempts_and_a_thread_are_ten_facts_of_one_session(provider: FakeProvider, spooled: Path) -> None:
     batch = batch_of(bodies_in(spooled))
     latest_ns = max(fact["start_ns"] for fact in batch.facts.to_pylist())
-    usages = normalise(batch.facts, latest_ns).usages.to_pylist()
+    table = normalise(batch.facts, latest_ns).usages
+    usages = table.to_pylist()
     calls = [usage for usage in usages if usage["operation"] == "chat"]
     assert Counter(usage["centre"] for usage in calls) == {"retries": 9, "inference": 1}
     assert {usage["attempt"] for usage in calls if usage["centre"] == "retries"} == set(range(9))
@@ -69,6 +71,9 @@ def test_nine_failed_attempts_and_a_thread_are_ten_facts_of_one_session(provider
         assert "run-1" in {usage["session_id"], usage["parent_session_id"]}, (
             "an agent inside is a run of its own below it"
         )
+    assert all(usage["response_id"] in {"", "chatcmpl-10"} for usage in calls), "no request id a gateway echoes"
+    assert len({usage["usage_key"] for usage in calls}) == 10
+    assert all(row["counted"] for row in resolve(relation_rows(table)).to_pylist())
     (answered,) = [usage for usage in calls if usage["centre"] == "inference"]
     assert answered["agent"] == "clerk"
     (line,) = provider.of("session-ok")

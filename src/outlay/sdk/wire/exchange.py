@@ -27,7 +27,7 @@ CANCELLED = "cancelled"
 BUDGET = "budget"
 CHARACTERS_PER_TOKEN = 4
 
-_WANTED_FIELDS = ("content-type", "content-encoding", "x-request-id", "request-id", "x-litellm-response-cost")
+_WANTED_FIELDS = frozenset({"content-type", "content-encoding", "x-amzn-requestid", "x-litellm-response-cost"})
 _WANTED_PREFIX = "x-amzn-bedrock-"
 
 
@@ -161,7 +161,7 @@ class Exchange:
         if self._over:
             return
         self.status = status
-        self.request_id = fields.get("x-request-id") or fields.get("request-id") or fields.get("x-amzn-requestid") or ""
+        self.request_id = fields.get("x-amzn-requestid") or ""  # others may be the client's, echoed to each retry
         streams = self.asked.stream or self.route.stream
         self._reader = Reader(self.route.shape, fields, counts_text=streams and bool(self._gates))
         if self._added_usage and self._reader.is_stream and not fields.get("content-encoding"):
@@ -299,7 +299,7 @@ def wanted(fields: Iterable[tuple[bytes | str, bytes | str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in fields:
         low = (name.decode("latin-1") if isinstance(name, bytes) else name).lower()
-        if low in _WANTED_FIELDS or low.startswith(_WANTED_PREFIX) or low == "x-amzn-requestid":
+        if low in _WANTED_FIELDS or low.startswith(_WANTED_PREFIX):
             found[low] = value.decode("latin-1") if isinstance(value, bytes) else value
     return found
 
