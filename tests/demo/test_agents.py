@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
 from e2e.processes import settled, up
+from frameworks.environments import ROOT, python_of
 from outlay.core.errors import ServerError
 from outlay.demo import agents
 
+PYTHONS = (
+    pytest.param("", id="alone"),
+    pytest.param("agents", id="with langgraph", marks=pytest.mark.slow),
+)
 
-def test_both_are_whole_in_the_books(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("environment", PYTHONS)
+def test_both_are_whole_in_the_books(environment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    python = str(python_of(environment)) if environment else sys.executable
     with up(tmp_path / "home") as server:
-        agents.run(server.url, tmp_path / "agents")
+        agents.run(server.url, tmp_path / "agents", python)
         settled(server)
         rows = server.get("spend?by=feature,session,agent&measures=operations,cost,unpriced_usages")["rows"]
         found = {(row["session"].split("~")[0], row["agent"]): row["operations"] for row in rows}

@@ -7,6 +7,7 @@ a queue. No model is called: what the calls would have used is stated.
 
 from __future__ import annotations
 
+import operator
 import os
 import queue
 import subprocess
@@ -17,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import outlay
 from outlay.core.errors import ServerError
@@ -27,14 +28,24 @@ GRAPH_SESSION = "demo-parcel-desk"
 CHAT_SESSION = "demo-reply-review"
 _CHAT = "gpt-4.1-mini"
 
+
+class _Notes(TypedDict):
+    """What the nodes of the graph hand on: which of them are done."""
+
+    done: Annotated[list[str], operator.add]
+
+
 Node = Callable[[Any], dict[str, Any]]
 
 
-def run(target: str, home: Path) -> None:
-    """Runs both to their end against the server at `target`; ServerError where their process fails."""
+def run(target: str, home: Path, python: str = sys.executable) -> None:
+    """Runs both to their end against the server at `target`; ServerError where their process fails.
+
+    `python` may be another interpreter, such as one that has LangGraph.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OUTLAY_")}
     env = {**kept, "OUTLAY_ENDPOINT": target, "OUTLAY_HOME": str(home)}
-    command = [sys.executable, "-m", "outlay.demo.agents"]
+    command = [python, "-m", "outlay.demo.agents"]
     try:
         done = subprocess.run(  # noqa: S603 - our own module
             command, env=env, capture_output=True, text=True, check=False, timeout=SECONDS_MAX
@@ -68,12 +79,12 @@ def _papers(_state: Any) -> dict[str, Any]:
             input_tokens=18_400,
             duration_s=0.1,
         )
-    return {}
+    return {"done": ["papers"]}
 
 
 def _check(_state: Any) -> dict[str, Any]:
     outlay.usage("tone", "guardrail", provider="openai", model="gpt-4.1-nano", input_tokens=900, output_tokens=4)
-    return {}
+    return {"done": ["check"]}
 
 
 def _answer(_state: Any) -> dict[str, Any]:
@@ -81,19 +92,19 @@ def _answer(_state: Any) -> dict[str, Any]:
     outlay.usage("answer", provider="openai", model=_CHAT, input_tokens=6200, output_tokens=310, attempt=1)
     with outlay.step("ask_researcher", kind="tool"), outlay.agent("researcher"):
         outlay.usage("search", provider="openai", model="gpt-4.1-nano", input_tokens=3100, output_tokens=120)
-    return {}
+    return {"done": ["answer"]}
 
 
 def _on_langgraph(nodes: Mapping[str, Node]) -> None:
     library: Any = import_module("langgraph.graph")
-    graph = library.StateGraph(dict)
+    graph = library.StateGraph(_Notes)
     for name, node in nodes.items():
         graph.add_node(name, node)
     for first in ("papers", "check"):
         graph.add_edge(library.START, first)
     graph.add_edge(["papers", "check"], "answer")
     graph.add_edge("answer", library.END)
-    graph.compile(name="parcel-desk").invoke({})
+    graph.compile(name="parcel-desk").invoke({"done": []})
 
 
 def _on_our_own(nodes: Mapping[str, Node]) -> None:
