@@ -40,3 +40,13 @@ def test_the_docs_name_the_versions_that_are_tried() -> None:
         pins |= dict(re.findall(r"^([a-z0-9-]+)==([^ ]+) ", text, re.MULTILINE))
     assert len(named) >= 10
     assert named == {name: pins.get(name) for name in named}
+
+
+@pytest.mark.slow
+def test_a_message_in_a_queue_carries_the_session_of_its_sender(tmp_path: Path) -> None:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OUTLAY_")}
+    env = kept | {"PYTHONPATH": str(ROOT / "src"), "OUTLAY_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    command = [str(python_of("agents")), "-W", "ignore", str(AGENTS / "autogen_queue.py")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == ["one one", "two two"]
