@@ -32,7 +32,11 @@ class Peer:
     count: Callable[[], int]
 
 
-PEERS = {"phoenix": "arize-phoenix"}
+PEERS = {
+    "phoenix": "arize-phoenix",
+    "opentelemetry": "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http opentelemetry-processor-baggage",
+    "langfuse": "langfuse>=5,<6",
+}
 
 
 def install(name: str) -> Path:
@@ -44,7 +48,7 @@ def install(name: str) -> Path:
         made = subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)], check=False)
         python = folder / "bin" / "python"
         if made.returncode == 0:
-            command = [uv, "pip", "install", "--quiet", "--python", str(python), PEERS[name]]
+            command = [uv, "pip", "install", "--quiet", "--python", str(python), *PEERS[name].split()]
             made = subprocess.run(command, check=False)
         if made.returncode:
             raise SystemExit(f"error: {PEERS[name]} cannot be installed here; run without --peer")

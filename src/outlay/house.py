@@ -26,6 +26,7 @@ from outlay.ledger.lock import OwnerLock
 from outlay.ledger.posting import COUNTERS, Clerk, PostReport
 from outlay.ledger.rebuild import RebuildReport, rebuild
 from outlay.ledger.reprice import RepriceReport, reprice
+from outlay.ledger.spool import Spool
 from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.query import Query
 from outlay.metrics.sessions import SessionDetail, Together, session_detail, sessions_together
@@ -112,6 +113,10 @@ class House:
             self.books = DuckBooks(home / "books.duckdb")
             self.clerk = Clerk(self.books, self.prices)
             self.intake = Intake(self.journal, self.clerk)
+            self.spool = Spool(home / "spool", self.intake)
+            if self.spool.take():
+                self.intake.settle()
+            self.spool.watch()
         except BaseException:
             self._lock.release()
             raise
@@ -139,7 +144,7 @@ class House:
         with ExitStack() as last:
             if self._control is not None:
                 last.callback(self._control.close)
-            for step in (self._lock.release, self.journal.close, self.books.close, self.intake.close):
+            for step in (self._lock.release, self.journal.close, self.books.close, self.intake.close, self.spool.close):
                 last.callback(step)
 
     def __enter__(self) -> Self:

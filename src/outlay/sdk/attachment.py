@@ -26,6 +26,10 @@ LENDERS = frozenset({"contextlib", "_pytest.fixtures", "pytest_asyncio.plugin"})
 """Modules that run a generator as two halves of a `with`: what it attaches is meant for whoever asked them."""
 
 
+_Owner = tuple[int, "weakref.ref[Any] | None"]
+_NOBODY: _Owner = (0, None)
+
+
 class Attachment:
     """A context in force. `outer` is what was in force before, `below` what the variable held."""
 
@@ -36,7 +40,7 @@ class Attachment:
         self.outer = outer
         self.below = below
         self.frame: FrameType | None = None
-        self.owner: tuple[int, weakref.ref[Any] | None] = (0, None)
+        self.owner = _NOBODY
         self.ended = False
         self.lent = False
 
@@ -58,13 +62,15 @@ def active() -> Attachment | None:
 
 def attach(context: Context, caller: FrameType) -> Attachment:
     """Put a context in force; `caller` is the frame of whoever wrote the `with`."""
-    below = _current.get()
-    outer = active()
+    below = outer = _current.get()
+    if _bound or (below is not None and (below.ended or below.lent)):
+        outer = _resolved(below)
     made = Attachment(context, outer, below)
-    frame = _home_of(caller)
-    if frame is not None:
-        made.frame, made.owner = frame, _owner()
-        _bound.setdefault(frame, []).append(made)
+    if caller.f_code.co_flags & _GENERATOR or caller.f_globals.get("__name__") in LENDERS:
+        frame = _home_of(caller)
+        if frame is not None:
+            made.frame, made.owner = frame, _owner()
+            _bound.setdefault(frame, []).append(made)
     _current.set(made)
     return made
 
@@ -133,7 +139,7 @@ def _resolved(held: Attachment | None) -> Attachment | None:
     if held is not None and held.ended and held is not (cleared := _cleared(held)):
         _current.set(cleared)  # nor may tasks that are started later take it for one they were started in
         held = cleared
-    here: tuple[int, weakref.ref[Any] | None] | None = None
+    here: _Owner | None = None
     while held is not None and (held.ended or (held.frame is not None and not _on_stack(held, running))):
         here = here or _owner()
         if held.owner != here:
@@ -164,7 +170,7 @@ def _within(held: Attachment | None, outer: Attachment) -> bool:
     return False
 
 
-def _owner() -> tuple[int, weakref.ref[Any] | None]:
+def _owner() -> _Owner:
     """The thread, and the task if there is one."""
     asyncio = sys.modules.get("asyncio")
     task = None

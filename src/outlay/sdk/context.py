@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 
@@ -32,13 +32,14 @@ class Context:
     """A run, and the step that encloses whatever begins now. Ids are bytes (16 and 8), empty where there is none.
 
     `purpose` is what model calls inside are for where that is another operation than their own: those of a judge are
-    part of the check, not of the answer.
+    part of the check, not of the answer. `otel_span_id` is OpenTelemetry's current span when the step began.
     """
 
     run: Run
     trace_id: bytes = b""
     span_id: bytes = b""
     purpose: str = ""
+    otel_span_id: bytes = b""
 
     @property
     def envelope(self) -> Envelope:
@@ -92,11 +93,15 @@ class _Outside:
 
 outside = _Outside()
 
+around: Callable[[Context], Context] | None = None
+"""Puts a context under OpenTelemetry's current span; None where there is no OpenTelemetry. See `otel.py`."""
+
 
 def current() -> Context:
     """What is in force here: the innermost session, agent or step, else what the environment of the process says."""
     held = attachment.active()
-    return outside() if held is None else held.context
+    context = outside() if held is None else held.context
+    return context if around is None else around(context)
 
 
 def current_envelope() -> Envelope:

@@ -7,6 +7,7 @@ once: a run is one resource, and the words of a step that many steps share are o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from struct import Struct
 
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
@@ -37,6 +38,18 @@ _TIMES = Struct("<BQBQ").pack
 _COUNT_MAX = 2**63 - 1
 _INTERNAL, _CLIENT = 1, 3
 _CALLS = frozenset({CHAT, "embedding", "retrieval", "rerank", "guardrail"})
+_RESPONSE_KEY = "gen_ai.response.id"
+_KEY = attrgetter(
+    *("operation", "name", "provider", "model_requested", "model_served", "service_tier", "processing", "speed"),
+    *("region", "server_address", "http_status", "error_type", "finish_reason", "attempt", "retry_reason"),
+)
+"""The words of a step that others are likely to share."""
+_REST = attrgetter(
+    *("context", "trace_id", "span_id", "parent_span_id", "start_ns", "end_ns"),
+    *("response_id", "tokens", "units", "cost", "tags"),
+)
+_ROOT_IDS = b"\x0a\x10%b\x12\x08%b"
+_IDS = _ROOT_IDS + b"\x22\x08%b"
 _FAILED = b"\x7a\x02\x18\x02"  # status { code: ERROR }
 
 
@@ -63,6 +76,10 @@ def attribute(tag: int, key: str, value: str | int) -> bytes:
     return delimited(tag, delimited(0x0A, key.encode()) + delimited(0x12, inner))
 
 
+_RESPONSE = {size: attribute(0x4A, _RESPONSE_KEY, "x" * size)[:-size] for size in range(1, 80)}
+"""What stands before an answer's id of that many bytes."""
+
+
 class Encoder:
     """Steps to bytes; used by one thread at a time. `resource` stands on every run."""
 
@@ -75,16 +92,30 @@ class Encoder:
     def request(self, steps: Iterable[Step]) -> bytes:
         """An ExportTraceServiceRequest. Requests may be put end to end: together they are one request."""
         by_run: dict[Run, list[bytes]] = {}
-        span = self._span
+        fragments, counts, times = self._fragments, self._counts, _TIMES
+        last, spans = None, []
         for step in steps:
-            context = step.context
-            if context is None:
-                continue
+            key = _KEY(step)
+            head = fragments.get(key) or self._keep(key, _words(step))
+            context, trace_id, span_id, parent, start_ns, end_ns, answer, tokens, units, cost, tags = _REST(step)
+            body = _IDS % (trace_id, span_id, parent) if parent else _ROOT_IDS % (trace_id, span_id)
+            body += times(0x39, start_ns, 0x41, end_ns) + head
+            if answer:
+                text = answer.encode("utf-8", "replace")
+                known = _RESPONSE.get(len(text))
+                body += attribute(0x4A, _RESPONSE_KEY, answer) if known is None else known + text
+            for item in tokens.items():
+                body += counts.get(item) or self._count(*item)
+            if units or tags or cost is not None:
+                body += _details(step)
             run = context.run
-            spans = by_run.get(run)
-            if spans is None:
-                spans = by_run[run] = [self._scope]
-            spans.append(span(step))
+            if run is not last:
+                last, spans = run, by_run.setdefault(run, [self._scope])
+            size = len(body)
+            spans.append(
+                bytes((0x12, size & 0x7F | 0x80, size >> 7)) if 0x80 <= size < 0x4000 else b"\x12" + varint(size)
+            )
+            spans.append(body)
         return b"".join([self._of_run(run, spans) for run, spans in by_run.items()])
 
     def _of_run(self, run: Run, spans: list[bytes]) -> bytes:
@@ -92,37 +123,6 @@ class Encoder:
         if not resource:
             resource = run.encoded = delimited(0x0A, self._resource + _run(run))
         return delimited(0x0A, resource + delimited(0x12, b"".join(spans)))
-
-    def _span(self, step: Step) -> bytes:
-        key = (
-            *(step.operation, step.name, step.provider, step.model_requested, step.model_served, step.service_tier),
-            *(step.processing, step.speed, step.region, step.server_address, step.http_status, step.error_type),
-            *(step.finish_reason, step.attempt, step.retry_reason),
-        )
-        fragment = self._fragments.get(key)
-        if fragment is None:
-            fragment = self._keep(key, _words(step))
-        parts = [b"\x0a\x10", step.trace_id, b"\x12\x08", step.span_id]
-        if step.parent_span_id:
-            parts += (b"\x22\x08", step.parent_span_id)
-        parts += (_TIMES(0x39, step.start_ns, 0x41, step.end_ns), fragment)
-        if step.response_id:
-            parts.append(attribute(0x4A, "gen_ai.response.id", step.response_id))
-        if step.tokens:
-            for name, count in step.tokens.items():
-                parts.append(self._counts.get((name, count)) or self._count(name, count))
-        if step.units:
-            for name, count in step.units.items():
-                parts.append(attribute(0x4A, f"outlay.units.{name}", _whole(count)))
-        if step.cost is not None:
-            parts.append(_cost(step))
-        if step.tags:
-            for name, value in step.tags.items():
-                parts.append(attribute(0x4A, name if name.startswith("outlay.") else f"outlay.tag.{name}", str(value)))
-        body = b"".join(parts)
-        size = len(body)
-        head = bytes((0x12, size & 0x7F | 0x80, size >> 7)) if 0x80 <= size < 0x4000 else b"\x12" + varint(size)
-        return head + body
 
     def _keep(self, key: tuple[object, ...], fragment: bytes) -> bytes:
         if len(self._fragments) >= FRAGMENTS_MAX:
@@ -183,10 +183,13 @@ def _words(step: Step) -> bytes:
     return head + body + (_FAILED if step.error_type else b"")
 
 
-def _cost(step: Step) -> bytes:
-    said = {
-        "gen_ai.usage.cost.amount": format(step.cost, "f"),
-        "gen_ai.usage.cost.currency": step.currency,
-        "gen_ai.usage.cost.source": step.cost_source,
-    }
-    return b"".join([attribute(0x4A, key, value) for key, value in said.items() if value])
+def _details(step: Step) -> bytes:
+    """What few steps have: other meters, a cost of their own, tags. A tag named `outlay.…` is an attribute as it is."""
+    said: dict[str, str | int] = {f"outlay.units.{name}": _whole(count) for name, count in step.units.items()}
+    if step.cost is not None:
+        said["gen_ai.usage.cost.amount"] = format(step.cost, "f")
+        said["gen_ai.usage.cost.currency"] = step.currency
+        said["gen_ai.usage.cost.source"] = step.cost_source
+    for name, value in step.tags.items():
+        said[name if name.startswith("outlay.") else f"outlay.tag.{name}"] = str(value)
+    return b"".join([attribute(0x4A, key, value) for key, value in said.items() if value != ""])

@@ -32,13 +32,13 @@ from outlay.sdk.tags import say_once
 LINGER_S = 0.2
 """How long a step waits for company: what `kill -9` can cost."""
 
-HURRY_AT = 1_024
+HURRY_AT = 2_048
 """Steps after which the thread is woken before that."""
 
 CROWDED_AT = 16_384
 """Steps in the ring beyond which callers encode."""
 
-BATCH_STEPS_MAX = 2_048
+BATCH_STEPS_MAX = 4_096
 SHARE_STEPS = 256
 ENCODED_MAX = 1_024
 """Batches that callers have encoded and nobody has written yet; beyond that steps are dropped and counted."""

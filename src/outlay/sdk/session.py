@@ -20,6 +20,7 @@ from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED, VALUE_CHARACTERS_MAX, 
 from outlay.sdk import attachment, runtime
 from outlay.sdk.block import Block
 from outlay.sdk.context import Context, Run, current
+from outlay.sdk.otel import look
 from outlay.sdk.outcome import complete
 from outlay.sdk.recorder import record
 from outlay.sdk.setup import ensure
@@ -106,13 +107,14 @@ class SessionBlock(Block[Session]):
 
     def _open(self, caller: FrameType) -> Session:
         ensure()
+        look()
         outer = current()
         run = _run_of(self._said, outer.run)
         agent = run.envelope.agent if self._name or self._said.get("agent") else ""
         step = Step(AGENT if agent else WORKFLOW, agent or "session", time.time_ns())
         step.trace_id, step.span_id = outer.trace_id or new_trace_id(), new_span_id()
         step.parent_span_id = outer.span_id
-        context = Context(run, step.trace_id, step.span_id, outer.purpose)
+        context = Context(run, step.trace_id, step.span_id, outer.purpose, outer.otel_span_id)
         step.context = context
         outermost = attachment.active() is None
         self._made = attachment.attach(context, caller)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,18 +63,19 @@ def init(
         recorders.configure(settings)
         if tags:
             context = outside()
-            context.run.envelope = envelope_of({}, tags).inherit(context.run.envelope)
-            context.run.encoded = b""
+            envelope = envelope_of({}, tags).inherit(context.run.envelope)
+            context.run = replace(context.run, envelope=envelope, encoded=b"")
         _done = True
         if settings.disabled:
             return
-        from outlay.sdk import headers, processes, threads
+        from outlay.sdk import headers, otel, processes, threads
 
         threads.fit()
         headers.allow(destinations)
         if subprocesses:
             processes.fit()
         _measure(runtime)
+        otel.look()
         if instrument:
             _instrument(hosts, include_usage=include_usage)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from time import time_ns
 from types import FrameType
 from typing import Any, TypeVar, overload
 
@@ -17,7 +17,7 @@ from outlay.sdk.context import Context, current
 from outlay.sdk.encode import TOKEN_KEYS
 from outlay.sdk.recorder import record
 from outlay.sdk.setup import ensure
-from outlay.sdk.step import CHECKS, STEP, Step, is_kind, new_span_id, new_trace_id, operation_of
+from outlay.sdk.step import CHECKS, STEP, Step, begin, is_kind, new_span_id, new_trace_id, operation_of
 from outlay.sdk.tags import clean, say_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -44,26 +44,47 @@ class StepBlock(Block[Step]):
 
     def _open(self, caller: FrameType) -> Step:
         outer = current()
-        trace_id, span_id = outer.trace_id or new_trace_id(), new_span_id()
-        step = Step(self._operation, self._name, time.time_ns(), 0, self._provider, self._model)
+        made = begin(self._operation, self._name, time_ns())
+        if self._provider:
+            made.provider = self._provider
+        if self._model:
+            made.model_requested = self._model
         if self._tags:
-            step.tags = {key: text for key, value in self._tags.items() if (text := clean(key, value))}
-        step.trace_id, step.span_id, step.parent_span_id, step.context = trace_id, span_id, outer.span_id, outer
-        self._step = step
+            made.tags = {key: text for key, value in self._tags.items() if (text := clean(key, value))}
+        span_id = new_span_id()
+        made.trace_id = trace_id = outer.trace_id or new_trace_id()
+        made.span_id = span_id
+        made.parent_span_id = outer.span_id
+        made.context = outer
+        self._step = made
         purpose = self._operation if self._operation in CHECKS else outer.purpose
-        self._made = attachment.attach(Context(outer.run, trace_id, span_id, purpose), caller)
-        return step
+        self._made = attachment.attach(Context(outer.run, trace_id, span_id, purpose, outer.otel_span_id), caller)
+        return made
 
     def _shut(self, error: BaseException | None) -> None:
-        made, step = self._made, self._step
-        if made is None or step is None:
+        held, made = self._made, self._step
+        if held is None or made is None:
             return
         self._made = self._step = None
-        attachment.detach(made)
-        step.end_ns = time.time_ns()
-        if error is not None and not step.error_type:
-            step.error_type = failure_of(error)
-        record(step)
+        attachment.detach(held)
+        made.end_ns = time_ns()
+        if error is not None and not made.error_type:
+            made.error_type = failure_of(error)
+        record(made)
+
+
+_names: dict[str, str] = {}
+_NAMES_MAX = 4_096
+
+
+def _name_of(name: object) -> str:
+    """A name that may stand on a step; what was looked at once is known."""
+    if isinstance(name, str) and (known := _names.get(name)) is not None:
+        return known
+    text = clean("name", name) or STEP
+    if isinstance(name, str) and len(_names) < _NAMES_MAX:
+        _names[name] = text
+    return text
 
 
 @overload
@@ -82,7 +103,7 @@ def step(name: Any, /, kind: str = STEP, *, provider: str = "", model: str = "",
     ensure()
     if callable(name):
         return StepBlock(getattr(name, "__name__", STEP), operation_of(kind), provider, model, tags)(name)
-    return StepBlock(clean("name", name) or STEP, operation_of(kind), provider, model, tags)
+    return StepBlock(_name_of(name), operation_of(kind), provider, model, tags)
 
 
 def usage(
@@ -113,7 +134,7 @@ def usage(
     """
     try:
         ensure()
-        end_ns = time.time_ns()
+        end_ns = time_ns()
         given: dict[str, Any] = {"input_tokens": input_tokens, "output_tokens": output_tokens}
         given |= {"cache_read_tokens": cache_read_tokens, "cache_write_tokens": cache_write_tokens, **(tokens or {})}
         made = Step(operation_of(kind), clean("name", name) or operation_of(kind))
