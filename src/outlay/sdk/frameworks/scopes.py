@@ -73,7 +73,7 @@ class _Timed(_Carried):
     def _inner(self, outer: Context, trace_id: bytes, span_id: bytes) -> _Inside:
         kind = _InTool if self._operation is Operation.TOOL else _Inside
         purpose = self._operation.value if self._operation is Operation.GUARDRAIL else outer.purpose
-        return kind(outer.run, trace_id, span_id, purpose, outer)
+        return kind(outer.run, trace_id, span_id, purpose, outer.otel_span_id, outer)
 
     def close(self, error: object) -> None:
         """Ends, and is recorded; `error` is an exception, a word, or None where it went well."""
@@ -103,7 +103,8 @@ class _Agent(_Timed):
     def _inner(self, outer: Context, trace_id: bytes, span_id: bytes) -> _Inside:
         span_id = span_id if self._is_recorded else outer.span_id
         run = _run_of(self._name, outer)
-        return _InAgent(run, trace_id, span_id, outer.purpose, outer, self._name, self._is_group)
+        around = (outer.purpose, outer.otel_span_id, outer)
+        return _InAgent(run, trace_id, span_id, *around, self._name, self._is_group)
 
     def close(self, error: object) -> None:
         """Ends; recorded where this is the run and not a part of it."""
