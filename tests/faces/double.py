@@ -14,6 +14,7 @@ from outlay.core.errors import OutlayError, Problem
 from outlay.faces.plain import Reply
 from outlay.metrics.answer import Answer
 from outlay.metrics.query import Query
+from outlay.metrics.sessions import Together
 
 COVERAGE = {
     "usages": 3,
@@ -101,6 +102,11 @@ class FakeHouse:
     def moment(self) -> Iterator[Self]:
         """These books do not change."""
         yield self
+
+    def together(self, query: Query) -> Together:
+        if self.refusal is not None:
+            raise self.refusal
+        return Together(2, 90_000_000)
 
     def counters(self) -> dict[str, int]:
         return {"received": 3, "posted": 2, "duplicates": 1, "refused": 0}

@@ -34,7 +34,7 @@ _LISTED = ("id", "budget", "part", "amount", "approved", "state", "until", "requ
     },
 )
 def overrides() -> None:
-    """Exceptions to budgets: asked for with a reason and an end, decided by somebody else, returned by themselves."""
+    """Exceptions to budgets: asked for, decided, ended."""
 
 
 @click.command("list")
