@@ -93,7 +93,7 @@ def _decision(text: str) -> Any:
 @click.option("--amount", metavar="AMOUNT", help="A part of what was asked for; all of it if left out.")
 @shared
 def approve(number: str, why: str, amount: str | None) -> None:
-    """Grant all of a request, or a part. Who asked cannot."""
+    """Grant all of a request, or a part."""
     _decide(number, "approve", {"note": why, "amount": amount})
 
 
@@ -101,7 +101,7 @@ def approve(number: str, why: str, amount: str | None) -> None:
 @_decision("Why; kept in the audit log.")
 @shared
 def deny(number: str, why: str) -> None:
-    """Say no to a request. Who asked cannot; they may take it back."""
+    """Say no to a request."""
     _decide(number, "deny", {"note": why})
 
 
