@@ -117,7 +117,10 @@ def withdraw(number: str) -> None:
 @_decision("Why; kept in the audit log.")
 @shared
 def end(number: str, why: str) -> None:
-    """End an approved exception before its time; what was spent of it stays spent."""
+    """End an approved exception before its time.
+
+    What was spent of it stays spent.
+    """
     _decide(number, "end", {"note": why})
 
 
@@ -125,7 +128,9 @@ def end(number: str, why: str) -> None:
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @shared
 def policy(file: Path | None) -> None:
-    """Who may decide; with a file (TOML or JSON), change it. An empty file goes back to the default.
+    """Who may decide; with a file, change it.
+
+    TOML, or JSON in a file that ends so. An empty file goes back to the default.
 
     \b
     deny_after_hours = 24
