@@ -14,6 +14,7 @@ from pathlib import Path
 MODEST: dict[str, tuple[str, ...]] = {
     "startup": (),
     "wire": (),
+    "sdk": (),
     "ingest": (),
     "import_rows": (),
     "footprint": (),

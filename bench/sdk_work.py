@@ -105,10 +105,12 @@ def langfuse() -> Arm:
 
 
 def nothing() -> Arm:
-    """The loop itself."""
+    """The loop itself, with the words that a call comes with."""
+    kept: dict[str, object] = {}
 
     def call(number: int) -> None:
-        str.format("chatcmpl-{:016d}", number)
+        kept["id"] = f"chatcmpl-{number:016d}"
+        kept["tokens"] = {"input_tokens": 1000 + number % 500, "output_tokens": 100 + number % 50}
 
     return nullcontext(), call, lambda: None
 

@@ -41,8 +41,7 @@ class Attachment:
         self.below = below
         self.frame: FrameType | None = None
         self.owner = _NOBODY
-        self.ended = False
-        self.lent = False
+        self.ended = self.lent = False
 
 
 frame_at = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the stack has no other door

@@ -34,7 +34,9 @@ TOKEN_KEYS = {
 }
 """Token columns of a fact → the attribute that says it."""
 
-_TIMES = Struct("<BQBQ").pack
+_WITHIN = Struct("<2s16s2s8s2s8sBQBQ").pack
+_OUTERMOST = Struct("<2s16s2s8sBQBQ").pack
+_TRACE, _SPAN, _PARENT = b"\x0a\x10", b"\x12\x08", b"\x22\x08"
 _COUNT_MAX = 2**63 - 1
 _INTERNAL, _CLIENT = 1, 3
 _CALLS = frozenset({CHAT, "embedding", "retrieval", "rerank", "guardrail"})
@@ -48,8 +50,6 @@ _REST = attrgetter(
     *("context", "trace_id", "span_id", "parent_span_id", "start_ns", "end_ns"),
     *("response_id", "tokens", "units", "cost", "tags"),
 )
-_ROOT_IDS = b"\x0a\x10%b\x12\x08%b"
-_IDS = _ROOT_IDS + b"\x22\x08%b"
 _FAILED = b"\x7a\x02\x18\x02"  # status { code: ERROR }
 
 
@@ -79,6 +79,9 @@ def attribute(tag: int, key: str, value: str | int) -> bytes:
 _RESPONSE = {size: attribute(0x4A, _RESPONSE_KEY, "x" * size)[:-size] for size in range(1, 80)}
 """What stands before an answer's id of that many bytes."""
 
+_HEADS = [b"\x12" + varint(size) for size in range(1_024)]
+"""What stands before a span of that many bytes."""
+
 
 class Encoder:
     """Steps to bytes; used by one thread at a time. `resource` stands on every run."""
@@ -92,14 +95,17 @@ class Encoder:
     def request(self, steps: Iterable[Step]) -> bytes:
         """An ExportTraceServiceRequest. Requests may be put end to end: together they are one request."""
         by_run: dict[Run, list[bytes]] = {}
-        fragments, counts, times = self._fragments, self._counts, _TIMES
-        last, spans = None, []
+        fragments, counts = self._fragments, self._counts
+        last_key, head, last_run, spans = None, b"", None, []
         for step in steps:
             key = _KEY(step)
-            head = fragments.get(key) or self._keep(key, _words(step))
+            if key != last_key:
+                head, last_key = fragments.get(key) or self._keep(key, _words(step)), key
             context, trace_id, span_id, parent, start_ns, end_ns, answer, tokens, units, cost, tags = _REST(step)
-            body = _IDS % (trace_id, span_id, parent) if parent else _ROOT_IDS % (trace_id, span_id)
-            body += times(0x39, start_ns, 0x41, end_ns) + head
+            if parent:
+                body = _WITHIN(_TRACE, trace_id, _SPAN, span_id, _PARENT, parent, 0x39, start_ns, 0x41, end_ns) + head
+            else:
+                body = _OUTERMOST(_TRACE, trace_id, _SPAN, span_id, 0x39, start_ns, 0x41, end_ns) + head
             if answer:
                 text = answer.encode("utf-8", "replace")
                 known = _RESPONSE.get(len(text))
@@ -109,12 +115,10 @@ class Encoder:
             if units or tags or cost is not None:
                 body += _details(step)
             run = context.run
-            if run is not last:
-                last, spans = run, by_run.setdefault(run, [self._scope])
+            if run is not last_run:
+                last_run, spans = run, by_run.setdefault(run, [self._scope])
             size = len(body)
-            spans.append(
-                bytes((0x12, size & 0x7F | 0x80, size >> 7)) if 0x80 <= size < 0x4000 else b"\x12" + varint(size)
-            )
+            spans.append(_HEADS[size] if size < 1_024 else b"\x12" + varint(size))
             spans.append(body)
         return b"".join([self._of_run(run, spans) for run, spans in by_run.items()])
 

@@ -32,13 +32,13 @@ from outlay.sdk.tags import say_once
 LINGER_S = 0.2
 """How long a step waits for company: what `kill -9` can cost."""
 
-HURRY_AT = 2_048
+HURRY_AT = 2048
 """Steps after which the thread is woken before that."""
 
 CROWDED_AT = 16_384
 """Steps in the ring beyond which callers encode."""
 
-BATCH_STEPS_MAX = 4_096
+BATCH_STEPS_MAX = 4096
 SHARE_STEPS = 256
 ENCODED_MAX = 1_024
 """Batches that callers have encoded and nobody has written yet; beyond that steps are dropped and counted."""
@@ -48,10 +48,10 @@ _log = logging.getLogger("outlay")
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the SDK has done in this process. `recorded` = in the ring + in batches + `dropped`.
+    """What the SDK did in this process: steps `recorded`, of which `dropped`, and `waiting` to be written.
 
-    `delivered` batches are with the server at `endpoint` (empty: none was found), `spool_bytes` wait on disk, `refused`
-    batches can never be taken. `trouble` says what is wrong at present, empty while all is well.
+    Of batches: `delivered` to the server at `endpoint` (empty: none was found), `refused` by it for good, `lost` as
+    there was neither room on disk nor a server; `spool_bytes` wait on disk. `trouble` says what is wrong at present.
     """
 
     recorded: int
@@ -59,6 +59,7 @@ class Status:
     waiting: int
     delivered: int
     refused: int
+    lost: int
     spool_bytes: int
     spool: str
     endpoint: str
@@ -257,6 +258,7 @@ class Recorder:
             waiting=len(self.ring),
             delivered=counts.delivered,
             refused=counts.refused,
+            lost=counts.lost,
             spool_bytes=self._spool.size_bytes,
             spool=str(self._spool.folder),
             endpoint="" if to is None else to.url,

@@ -17,7 +17,7 @@ from outlay.sdk.context import Context, current
 from outlay.sdk.encode import TOKEN_KEYS
 from outlay.sdk.recorder import record
 from outlay.sdk.setup import ensure
-from outlay.sdk.step import CHECKS, STEP, Step, begin, is_kind, new_span_id, new_trace_id, operation_of
+from outlay.sdk.step import CHECKS, KINDS, STEP, Step, begin, new_span_id, new_trace_id, operation_of
 from outlay.sdk.tags import clean, say_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -79,8 +79,6 @@ _NAMES_MAX = 4_096
 
 def _name_of(name: object) -> str:
     """A name that may stand on a step; what was looked at once is known."""
-    if isinstance(name, str) and (known := _names.get(name)) is not None:
-        return known
     text = clean("name", name) or STEP
     if isinstance(name, str) and len(_names) < _NAMES_MAX:
         _names[name] = text
@@ -98,12 +96,15 @@ def step(name: Any, /, kind: str = STEP, *, provider: str = "", model: str = "",
     gives the `Step`, whose `tokens`, `units` or `cost` may be filled in. An exception marks it as failed and goes on
     its way.
     """
-    if not is_kind(kind):
-        say_once(f"{kind!r} is no kind of step and is written as a plain step")
     ensure()
-    if callable(name):
-        return StepBlock(getattr(name, "__name__", STEP), operation_of(kind), provider, model, tags)(name)
-    return StepBlock(_name_of(name), operation_of(kind), provider, model, tags)
+    operation = KINDS.get(kind)
+    if operation is None:
+        say_once(f"{kind!r} is no kind of step and is written as a plain step")
+        operation = STEP
+    known = _names.get(name) if type(name) is str else None
+    if known is None and callable(name):
+        return StepBlock(getattr(name, "__name__", STEP), operation, provider, model, tags)(name)
+    return StepBlock(known or _name_of(name), operation, provider, model, tags)
 
 
 def usage(
