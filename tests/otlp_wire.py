@@ -10,9 +10,11 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyValue, KeyValueList
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from outlay.normalize.spans import facts_of_spans
@@ -102,6 +104,40 @@ def logs_request(
     of_scope = of_resource.scope_logs.add()
     of_scope.scope.name, of_scope.scope.version = scope
     of_scope.log_records.extend(records)
+    return made
+
+
+Said = Mapping[str, object]
+
+
+def counter(
+    name: str, *points: tuple[object, Said], cumulative: bool = False, start_ns: int = START_NS, at_ns: int = START_NS
+) -> Metric:
+    """A monotonic sum with points of a value and attributes each; `at_ns` is the end of its interval."""
+    made = Metric(name=name)
+    made.sum.is_monotonic, made.sum.aggregation_temporality = True, 2 if cumulative else 1
+    for value, said in points:
+        point = made.sum.data_points.add(start_time_unix_nano=start_ns, time_unix_nano=at_ns)
+        point.attributes.extend(pairs_of(said))
+        if isinstance(value, int):
+            point.as_int = value
+        elif isinstance(value, float):
+            point.as_double = value
+    return made
+
+
+def metrics_request(
+    metrics: Sequence[Metric],
+    resource: Mapping[str, object] | None = None,
+    scope: tuple[str, str] = ("com.anthropic.claude_code", "2.1.330"),
+) -> ExportMetricsServiceRequest:
+    """A request of metrics with one resource and one scope."""
+    made = ExportMetricsServiceRequest()
+    of_resource = made.resource_metrics.add()
+    of_resource.resource.attributes.extend(pairs_of(resource or {}))
+    of_scope = of_resource.scope_metrics.add()
+    of_scope.scope.name, of_scope.scope.version = scope
+    of_scope.metrics.extend(metrics)
     return made
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otlp_wire import pairs_of, value_of
@@ -67,7 +68,7 @@ def related_facts(draw: st.DrawFn) -> list[dict[str, Any]]:
             "response_id": draw(st.sampled_from([None, None, "chatcmpl-aaaaaaaaaaaa", "chatcmpl-bbbbbbbbbbbb"])),
             "start_ns": 1_788_264_000_000_000_000 + draw(st.integers(0, 3)) * 1_000_000_000,
             "operation": draw(st.sampled_from(["chat", "chat", "embedding", "agent", "step", "tool", "guardrail"])),
-            "signal": draw(st.sampled_from(["span", "span", "log", "metric", "file"])),
+            "signal": draw(st.sampled_from(["span", "span", "log", "event", "metric", "file"])),
             "model_served": draw(st.sampled_from(["small", "large"])),
             "attempt": draw(st.sampled_from([0, 0, 1, 2])),
             "failed": draw(st.sampled_from([False, False, True])),
@@ -237,6 +238,53 @@ def otlp_logs_requests(draw: st.DrawFn) -> ExportLogsServiceRequest:
                 )
                 said = draw(attributes()) | draw(st.fixed_dictionaries({}, optional={"event.name": events}))
                 one.attributes.extend(pairs_of(said))
+    return made
+
+
+_METRIC_NAMES = (
+    "claude_code.token.usage",
+    "gen_ai.client.token.usage",
+    "gen_ai.usage.cost",
+    "http.server.duration",
+    "",
+)
+
+
+@st.composite
+def otlp_metrics_requests(draw: st.DrawFn) -> ExportMetricsServiceRequest:
+    """A well-formed metric request of any shape: every form of metric, values good and bad, sums left out."""
+    made = ExportMetricsServiceRequest()
+    numbers = st.integers(-(2**63), 2**63 - 1) | st.integers(0, 100) | st.floats(width=64)
+    for _ in range(draw(st.integers(0, 2))):
+        of_resource = made.resource_metrics.add()
+        of_resource.resource.attributes.extend(pairs_of(draw(attributes())))
+        of_scope = of_resource.scope_metrics.add()
+        of_scope.scope.name = draw(st.sampled_from(["com.anthropic.claude_code", ""]))
+        for _ in range(draw(st.integers(0, 3))):
+            one = of_scope.metrics.add(name=draw(st.sampled_from(_METRIC_NAMES)))
+            form = draw(st.sampled_from(["gauge", "sum", "histogram", "exponential_histogram", "summary", ""]))
+            if not form:
+                continue
+            holder = getattr(one, form)
+            holder.SetInParent()
+            if form not in {"gauge", "summary"}:
+                holder.aggregation_temporality = draw(st.integers(0, 2))
+            if form == "sum":
+                holder.is_monotonic = draw(st.booleans())
+            for _ in range(draw(st.integers(0, 3))):
+                point = holder.data_points.add(
+                    start_time_unix_nano=draw(_moments_ns()), time_unix_nano=draw(_moments_ns())
+                )
+                point.flags = draw(st.sampled_from([0, 0, 0, 1]))
+                types = st.sampled_from(["input", "output", "cacheRead"])
+                point.attributes.extend(pairs_of(draw(attributes()) | {"type": draw(types)}))
+                value = draw(numbers | st.none())
+                if value is None:
+                    continue
+                if form in {"gauge", "sum"}:
+                    setattr(point, "as_int" if isinstance(value, int) else "as_double", value)
+                else:
+                    point.sum = float(value)
     return made
 
 

@@ -16,6 +16,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.unknown_fields import UnknownFieldSet
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from faces.double import FakeIntake, Receipt
@@ -27,6 +28,7 @@ from outlay.faces import otlp_grpc
 RESPONSES: dict[str, Any] = {
     "traces": trace_service_pb2.ExportTraceServiceResponse,
     "logs": logs_service_pb2.ExportLogsServiceResponse,
+    "metrics": metrics_service_pb2.ExportMetricsServiceResponse,
 }
 METHOD = next(method for method, signal in otlp_grpc.METHODS.items() if signal == "traces")
 BODY = b"\x0a\x00"
@@ -74,7 +76,8 @@ def test_what_was_refused_is_told_as_partial_success(method: str, signal: str) -
     intake = FakeIntake(Receipt(9, 2, (Problem("row 1", "no time"),)))
     said = RESPONSES[signal].FromString(send(intake, method=method)).partial_success
     assert said.error_message == "row 1: no time"
-    assert 2 in (getattr(said, "rejected_spans", 0), getattr(said, "rejected_log_records", 0))
+    rejected = ("rejected_spans", "rejected_log_records", "rejected_data_points")
+    assert 2 in [getattr(said, name, 0) for name in rejected]
 
 
 def test_an_empty_body_is_an_empty_export() -> None:

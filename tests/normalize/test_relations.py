@@ -183,9 +183,29 @@ class TestOneSignal:
             {"fact_id": "metric", "signal": "metric", "session_id": "run", **CALL},
             {"fact_id": "log", "signal": "log", "session_id": "run", **CALL},
             {"fact_id": "elsewhere", "signal": "metric", "session_id": "other", **CALL},
-            {"fact_id": "nowhere", "signal": "metric", **CALL},
+            {"fact_id": "nowhere", "signal": "metric", "origin": "another service", **CALL},
         ]
         assert counted(*rows) == {"log", "elsewhere", "nowhere"}
+
+    def test_metrics_without_a_session_are_not_added_to_the_calls_of_their_service(self) -> None:
+        hour = 3_600 * SECOND_NS
+        metric: dict[str, Any] = {"signal": "metric", "origin": "shop", "start_ns": NOON_NS, "end_ns": NOON_NS + hour}
+        rows: list[dict[str, Any]] = [
+            {"fact_id": "of the hour", **metric, **CALL},
+            {
+                "fact_id": "of another hour",
+                **metric,
+                "start_ns": NOON_NS - 9 * hour,
+                "end_ns": NOON_NS - 8 * hour,
+                **CALL,
+            },
+            {"fact_id": "of another service", **metric, "origin": "desk", **CALL},
+            {"fact_id": "of this user", **metric, "user": "ana", **CALL},
+            {"fact_id": "of another user", **metric, "user": "bo", **CALL},
+            {"fact_id": "call", "origin": "shop", "user": "ana", "start_ns": NOON_NS + 60 * SECOND_NS, **CALL},
+        ]
+        assert set(resolved(*rows)) - counted(*rows) == {"of the hour", "of this user"}
+        assert counted(*rows[:5]) == {row["fact_id"] for row in rows[:5]}
 
     def test_spans_of_a_session_are_not_added_to_its_logs(self) -> None:
         told: dict[str, Any] = {"session_id": "run", "origin": "claude-code", "model_served": "claude-opus-5", **CALL}
@@ -212,6 +232,34 @@ class TestOneSignal:
             {"fact_id": "nameless", **told},
         ]
         assert counted(*rows) == {"log", "its log was lost"}
+
+    def test_an_event_beside_the_report_of_its_call_is_not_added(self) -> None:
+        told: dict[str, Any] = {"session_id": "run", "origin": "gemini", "model_served": "gemini-2.5-pro", **CALL}
+        event = {"signal": "event", **told}
+        inside = [span("outer", **CALL), span("event", "outer", signal="event", **CALL)]
+        assert counted(*inside) == {"outer"}
+        assert counted({"fact_id": "event", **event}, {"fact_id": "log", "signal": "log", **told}) == {"log"}
+        assert counted({"fact_id": "event", **event}, {"fact_id": "span", **told, "response_id": ANSWER}) == {"span"}
+        assert counted({"fact_id": "event", **event, "response_id": ANSWER}) == {"event"}
+
+    def test_a_span_that_names_no_model_is_not_added_to_the_logs_of_its_session(self) -> None:
+        told: dict[str, Any] = {"session_id": "s", "origin": "codex", **CALL}
+        rows: list[dict[str, Any]] = [
+            {"fact_id": "span", **told},
+            {"fact_id": "of a model", "model_served": "m", **told},
+        ]
+        log = {"fact_id": "log", "signal": "log", "model_served": "gpt-5-codex", **told}
+        assert counted(log, *rows) == {"log", "of a model"}
+
+    def test_spans_without_a_session_are_not_added_to_the_logs_of_their_service(self) -> None:
+        log: dict[str, Any] = {"fact_id": "log", "signal": "log", "origin": "codex", "session_id": "s", **CALL}
+        rows: list[dict[str, Any]] = [
+            {"fact_id": "span", "tree_id": "trace", "origin": "codex", **CALL},
+            {"fact_id": "of another service", "tree_id": "other", "origin": "shop", **CALL},
+            {"fact_id": "later", "tree_id": "late", "origin": "codex", "start_ns": NOON_NS + 3_000 * SECOND_NS, **CALL},
+        ]
+        assert counted(log, *rows) == {"log", "of another service", "later"}
+        assert counted(*rows) == {row["fact_id"] for row in rows}
 
     def test_a_record_inside_a_call_is_that_call(self) -> None:
         rows: list[dict[str, Any]] = [

@@ -32,6 +32,7 @@ DEFAULT_GRPC_PORT = 4317
 METHODS: dict[str, Signal] = {
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export": "traces",
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "logs",
+    "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export": "metrics",
 }
 
 _GRACE_S = 5

@@ -13,11 +13,13 @@ from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.core.session import NO_SESSION
 from outlay.ledger import duckdb_rollups as rollups
-from outlay.ledger.duckdb_store import DuckStore, store_error, with_binary_keys
+from outlay.ledger.duckdb_readings import READING_COLUMNS, TOTAL_COLUMNS, merge_readings
+from outlay.ledger.duckdb_store import DuckStore, store_error, with_binary_keys, with_uuid_keys
 from outlay.ledger.labels import LABELS
 from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.store import Work
 from outlay.ledger.tables import RESOLVED, STATED, Column, Kind
+from outlay.normalize.relations import METRIC_SLACK_US
 
 _SESSION_BIT = 1 << STATED.index("session_id")
 _REASON_BIT = 1 << STATED.index("reason")
@@ -28,7 +30,7 @@ _TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
 
 _UNSETTLED_TREES = f"""
 WITH touched AS (SELECT DISTINCT tree_key FROM usage_rows WHERE {_TOUCHED} AND tree_key IS NOT NULL),
-logs AS (SELECT number FROM labels WHERE signal = 'log'),
+logs AS (SELECT number FROM labels WHERE signal IN ('log', 'event')),
 mine AS MATERIALIZED (
     SELECT u.tree_key, u.fact_key, u.parent_key, u.labels, u.bears, u.aggregate, u.counted, u.stated,
            u.inherited, u.attempt, u.failed, u.time
@@ -53,7 +55,7 @@ SELECT tree_key FROM uneven UNION SELECT tree_key FROM nested UNION SELECT tree_
 _UNSETTLED_SESSIONS = f"""
 WITH touched AS (SELECT DISTINCT session_id FROM usage_rows WHERE {_TOUCHED} AND (stated & {_SESSION_BIT}) <> 0),
 metrics AS (SELECT number FROM labels WHERE signal = 'metric'),
-logs AS (SELECT number FROM labels WHERE signal = 'log')
+logs AS (SELECT number FROM labels WHERE signal IN ('log', 'event'))
 SELECT session_id FROM usage_rows u SEMI JOIN touched USING (session_id)
 GROUP BY session_id
 HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(inherited <> 0)
@@ -66,11 +68,32 @@ WITH touched AS (SELECT DISTINCT usage_key FROM usage_rows WHERE {_TOUCHED} AND 
 SELECT usage_key FROM usage_rows u SEMI JOIN touched USING (usage_key) GROUP BY usage_key HAVING count(*) > 1
 """
 
+_LOOSE = f"""
+WITH touched AS (SELECT min(time) AS first, max(time) AS last FROM usage_rows WHERE {_TOUCHED}),
+loose AS (
+    SELECT u.seq, u.time, l.signal, l.origin, u."user", u.duration_ms
+    FROM usage_rows u JOIN labels l ON u.labels = l.number, touched
+    WHERE (u.stated & {_SESSION_BIT}) = 0 AND (l.signal = 'metric'
+            OR (l.signal = 'span' AND u.bears AND l.origin IN (SELECT origin FROM labels WHERE signal = 'log')))
+      AND u.time BETWEEN touched.first - INTERVAL 1 DAY AND touched.last + INTERVAL 1 DAY),
+calls AS (
+    SELECT min(c.seq) AS seq FROM loose m
+    JOIN labels l ON l.origin = m.origin AND (l.signal = 'log' OR (l.signal = 'span' AND m.signal = 'metric'))
+    JOIN usage_rows c ON c.labels = l.number AND c.bears AND (m."user" = '' OR c."user" = m."user")
+      AND (m.signal = 'metric' OR c.tree_key IS NULL)
+      AND {" + ".join(f"c.{meter}" for meter in (*INPUT_METERS, *OUTPUT_METERS))} > 0
+      AND c.time BETWEEN m.time - INTERVAL {METRIC_SLACK_US} MICROSECOND
+          AND m.time + INTERVAL {METRIC_SLACK_US} MICROSECOND + to_milliseconds(coalesce(m.duration_ms, 0))
+    GROUP BY m.seq)
+SELECT seq FROM loose UNION SELECT seq FROM calls
+"""
+
 _FIND = """
 CREATE OR REPLACE TEMP TABLE settling AS
 SELECT seq FROM usage_rows WHERE tree_key IN (SELECT tree_key FROM unsettled_trees)
 UNION SELECT seq FROM usage_rows WHERE session_id IN (SELECT session_id FROM unsettled_sessions)
 UNION SELECT seq FROM usage_rows WHERE usage_key IN (SELECT usage_key FROM same_answer)
+UNION SELECT seq FROM loose_rows
 """
 
 _WIDEN = f"""
@@ -99,17 +122,8 @@ def _own(name: str) -> str:
 
 
 _PLAIN = (
-    "time",
-    "operation",
-    "signal",
-    "origin",
-    "bears",
-    "aggregate",
-    "attempt",
-    "failed",
-    "provider",
-    "model",
-    "cost_nano",
+    *("time", "duration_ms", "operation", "signal", "origin", "bears", "aggregate", "attempt", "failed", "provider"),
+    *("model", "cost_nano"),
 )
 _KEYS = tuple(Column(name, Kind.KEY) for name in ("usage_key", "fact_key", "parent_key", "tree_key"))
 _RELATIVES = f"""
@@ -166,6 +180,7 @@ class DuckBooks(DuckStore):
                 ("unsettled_trees", _UNSETTLED_TREES),
                 ("unsettled_sessions", _UNSETTLED_SESSIONS),
                 ("same_answer", _SAME_ANSWER),
+                ("loose_rows", _LOOSE),
             ):
                 cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql.replace('$after', str(int(after)))}")
             cursor.execute(_FIND)
@@ -178,6 +193,12 @@ class DuckBooks(DuckStore):
         finally:
             cursor.close()
         return Work(with_binary_keys(relatives, _KEYS), through)
+
+    @staticmethod
+    def merge_readings(transaction: duckdb.DuckDBPyConnection, readings: pa.Table) -> pa.Table:
+        """Add readings of metrics; returns the totals of the usages they change."""
+        columns = (*READING_COLUMNS, Column("place", Kind.COUNT))
+        return with_binary_keys(merge_readings(transaction, with_uuid_keys(readings, columns)), TOTAL_COLUMNS)
 
     def write_back(self, transaction: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
         """Give usages what relations decided; `changed` has seq and the columns of RESOLVED."""

@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.ledger import duckdb_rollups as rollups
+from outlay.ledger.duckdb_readings import READING_COLUMNS
 from outlay.ledger.labels import LABELS, LabelBook
 from outlay.ledger.rollups import ROLLUP_VERSION
 from outlay.ledger.tables import (
@@ -64,7 +65,12 @@ _KNOWN = pa.schema(
 )
 _WEIGHED = frozenset(("fact_key", "time", "cost_nano", *INPUT_METERS, *OUTPUT_METERS, *TEXT_ORDER))
 _USAGE_ROWS = (*(c for c in USAGE_COLUMNS if c.name not in LABELS), Column("labels", Kind.SMALL))
-_TABLES = {"usage_rows": _USAGE_ROWS, "charges": CHARGE_COLUMNS, "outcomes": OUTCOME_COLUMNS}
+_TABLES = {
+    "usage_rows": _USAGE_ROWS,
+    "charges": CHARGE_COLUMNS,
+    "outcomes": OUTCOME_COLUMNS,
+    "readings": READING_COLUMNS,
+}
 
 
 def weight_sql(alias: str) -> str:
@@ -234,15 +240,17 @@ class DuckStore:
         finally:
             transaction.unregister("incoming")
 
-    def known_reports(self, usages: pa.Table, *, same_time: bool) -> pa.Table:
+    def known_reports(self, usages: pa.Table, *, same_time: bool, same_day: bool = False) -> pa.Table:
         """Which of these usages the books hold already.
 
         Columns: place (row in `usages`), seq, wins (the new report is the larger), earlier (it states an earlier time)
-        and time (the earlier of both). With `same_time` only usages within the batch's own times are looked at.
+        and time (the earlier of both). With `same_time` only usages within the batch's own times are looked at, with
+        `same_day` those of its days.
         """
         bounds = pc.min_max(usages.column("time"))
         within = "u.time BETWEEN $1 AND $2" if same_time else "true"
-        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time else []
+        within = "u.time BETWEEN date_trunc('day', $1) AND $2 + INTERVAL 1 DAY" if same_day else within
+        parameters = [bounds["min"].as_py(), bounds["max"].as_py()] if same_time or same_day else []
         places = _places(usages.num_rows)
         keys = pa.table({"fact_key": _as_uuid(usages.column("fact_key")), "place": places})
         # Most batches hold nothing known, so only the keys are looked for before anything is weighed.

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError, StoreError, StoreFullError
-from outlay.ledger.journal import Entry, EntryKind, Journal
+from outlay.ledger.journal import EntryKind, Journal
 from outlay.ledger.posting import PROBLEMS_MAX, Clerk, PostReport
 from outlay.ledger.rolling import ROLL_UP_IDLE_S, Roller
 from outlay.ledger.settling import settle
-from outlay.ledger.signals import RAW, WAYS, Encoding, Signal, facts_of_raw
+from outlay.ledger.signals import RAW, WAYS, Encoding, Signal, post_entry, post_told, told_by
 from outlay.normalize.writers import keep_permitted
 from outlay.sources.facts import Batch
 
@@ -158,7 +158,7 @@ class Intake:
         answer: Future[PostReport] = Future()
         now = time.time_ns()
         with self._order:
-            raw = [(EntryKind.SPANS, batch.spans), (EntryKind.LOGS, batch.logs)]
+            raw = [(EntryKind.SPANS, batch.spans), (EntryKind.LOGS, batch.logs), (EntryKind.POINTS, batch.points)]
             told = next(((kind, table) for kind, table in raw if table is not None and table.num_rows), None)
             entries = [told] if told else [(EntryKind.FACTS, batch.facts), (EntryKind.OUTCOMES, batch.outcomes)]
             number = self.journal.append([(kind, table) for kind, table in entries if table.num_rows], now)
@@ -372,11 +372,17 @@ class Intake:
             posting.answer.set_exception(StoreError("the books are closed", hint="it is durable; start Outlay again"))
 
     def _post_batch(self, posting: _Posting) -> PostReport:
-        facts, outcomes, report = posting.table, posting.outcomes, posting.before
-        if posting.kind in RAW and posting.table is not None:
-            facts, outcomes, report = facts_of_raw(posting.kind, [posting.table], posting.before)
         self._unwritten_rows += _rows(posting)
-        return self.clerk.post(facts, outcomes, through=posting.number, before=report, accepted_ns=posting.accepted_ns)
+        if posting.kind in RAW and posting.table is not None:
+            told = told_by(posting.kind, [posting.table], posting.before)
+            return post_told(self.clerk, told, posting.number, posting.accepted_ns)
+        return self.clerk.post(
+            posting.table,
+            posting.outcomes,
+            through=posting.number,
+            before=posting.before,
+            accepted_ns=posting.accepted_ns,
+        )
 
     def _post_raw(self, group: list[_Posting]) -> None:
         before = PostReport()
@@ -385,13 +391,9 @@ class Intake:
         while not self._gave_up:
             try:
                 tables = [one.table for one in group if one.table is not None]
-                facts, outcomes, report = facts_of_raw(group[0].kind, tables, before)
-                last = group[-1]
-                done = self.clerk.post(
-                    facts, outcomes, through=last.number, before=report, accepted_ns=last.accepted_ns
-                )
-                self._list(done.problems)
-                self._unwritten_rows += facts.num_rows
+                told, last = told_by(group[0].kind, tables, before), group[-1]
+                self._list(post_told(self.clerk, told, last.number, last.accepted_ns).problems)
+                self._unwritten_rows += sum(table.num_rows for table in tables)
                 self._posted()
                 return
             except StoreError as error:
@@ -477,17 +479,6 @@ class Intake:
             _log.warning("settling waits: %s", self._state.trouble, exc_info=not isinstance(error, StoreError))
         self._settled_at = time.monotonic()
         self._settle_pause = max(SETTLE_PAUSE_S, SETTLE_SHARE * (self._settled_at - began))
-
-
-def post_entry(clerk: Clerk, entry: Entry) -> PostReport:
-    """Post one entry read back from the journal."""
-    before = PostReport(received=entry.table.num_rows)
-    facts, outcomes = entry.table, None
-    if entry.kind in RAW:
-        facts, outcomes, before = facts_of_raw(entry.kind, [entry.table], before)
-    elif entry.kind is EntryKind.OUTCOMES:
-        facts, outcomes = None, entry.table
-    return clerk.post(facts, outcomes, through=entry.number, before=before, accepted_ns=entry.accepted_ns)
 
 
 def _rows(posting: _Posting) -> int:

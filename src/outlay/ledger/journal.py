@@ -39,6 +39,7 @@ class EntryKind(IntEnum):
     FACTS = 2
     OUTCOMES = 3
     LOGS = 4
+    POINTS = 5
 
 
 @dataclass(frozen=True, slots=True)

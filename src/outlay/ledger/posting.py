@@ -22,6 +22,7 @@ from outlay.ledger.reports import best_reports, stated_mask
 from outlay.ledger.store import Books, Transaction
 from outlay.ledger.tables import USAGE_FACTS
 from outlay.normalize.clean import normalise
+from outlay.normalize.points import facts_of_totals
 from outlay.pricing.charges import Charged
 from outlay.sources.facts import OUTCOMES, conform
 
@@ -89,15 +90,19 @@ class Clerk:
         through: int,
         before: PostReport,
         accepted_ns: int,
+        readings: pa.Table | None = None,
     ) -> PostReport:
         """Post one batch up to the journal's entry `through`, accepted at `accepted_ns`.
 
-        `before` holds what was received, repeated and refused before the facts came here. Returns the whole report.
+        `before` holds what was received, repeated and refused before the facts came here; `readings` of metrics become
+        facts together with those the books hold. Returns the whole report.
         """
         report = PostReport(problems=list(before.problems[:PROBLEMS_MAX]))
         report.received, report.duplicates, report.refused = before.received, before.duplicates, before.refused
         fresh, revised, seqs = self._sort_out(facts, report, accepted_ns)
         with self.books.writing() as transaction:
+            if readings is not None and readings.num_rows:
+                fresh, revised, seqs = self._add_up(transaction, readings, report, accepted_ns)
             self._append_usages(transaction, fresh, None)
             if seqs is not None and revised is not None:
                 self._reverse(transaction, seqs)
@@ -126,8 +131,18 @@ class Clerk:
             rows = rows.append_column(name, kept.column(name)) if name not in rows.schema.names else rows
         self._insert(transaction, rows, charged.charges, seqs)
 
+    def _add_up(
+        self, transaction: Transaction, readings: pa.Table, report: PostReport, accepted_ns: int
+    ) -> tuple[pa.Table | None, pa.Table | None, pa.Array | None]:
+        """The usages that readings change, as their totals are now: a total takes the place of the one before it."""
+        places = pa.array(np.arange(readings.num_rows))
+        totals = self.books.merge_readings(transaction, readings.append_column("place", places))
+        facts = facts_of_totals(readings, totals)
+        report.duplicates += readings.num_rows - facts.num_rows
+        return self._sort_out(facts, report, accepted_ns, are_totals=True)
+
     def _sort_out(
-        self, facts: pa.Table | None, report: PostReport, accepted_ns: int
+        self, facts: pa.Table | None, report: PostReport, accepted_ns: int, *, are_totals: bool = False
     ) -> tuple[pa.Table | None, pa.Table | None, pa.Array | None]:
         """Refuse, drop what is known, and split the rest into fresh usages and larger reports of known ones."""
         if facts is None or not facts.num_rows:
@@ -139,7 +154,7 @@ class Clerk:
         report.duplicates += repeats
         if not usages.num_rows:
             return None, None, None
-        known = self._known(usages)
+        known = self.books.known_reports(usages, same_time=False, same_day=True) if are_totals else self._known(usages)
         places = known.column("place").to_numpy()
         fresh_mask = np.ones(usages.num_rows, dtype=bool)
         fresh_mask[places] = False
@@ -147,6 +162,10 @@ class Clerk:
         report.posted += fresh.num_rows
         report.usages += fresh.num_rows
         report.duplicates += len(places)
+        if are_totals:
+            known = known.set_column(
+                known.column_names.index("wins"), "wins", pa.array(np.ones(known.num_rows, np.bool_))
+            )
         changing = known.filter(pc.or_(known.column("wins"), known.column("earlier")))
         if not changing.num_rows:
             return fresh, None, None

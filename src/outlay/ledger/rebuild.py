@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from outlay.core.errors import StoreError
-from outlay.ledger.intake import post_entry
 from outlay.ledger.journal import Journal
 from outlay.ledger.posting import Charger, Clerk, PostReport
 from outlay.ledger.settling import roll_up, settle
+from outlay.ledger.signals import post_entry
 from outlay.ledger.store import Books
 
 DIFFERENCES_MAX = 20

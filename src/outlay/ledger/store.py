@@ -104,8 +104,12 @@ class Books(Reader, Protocol):
         """Append rows whose columns carry the names of the table."""
         ...
 
-    def known_reports(self, usages: pa.Table, *, same_time: bool) -> pa.Table:
+    def known_reports(self, usages: pa.Table, *, same_time: bool, same_day: bool = False) -> pa.Table:
         """Which of these usages the books hold already: place, seq, wins, earlier, time."""
+        ...
+
+    def merge_readings(self, transaction: Transaction, readings: pa.Table) -> pa.Table:
+        """Add readings of metrics (with `place`, their row); returns the totals of the usages they change."""
         ...
 
     def unknown_outcomes(self, outcomes: pa.Table) -> tuple[pa.Table, int]:

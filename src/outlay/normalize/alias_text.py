@@ -48,6 +48,8 @@ def door_text(aliases: Aliases) -> str:
     forms = (f"{form}.{member}" for form in aliases.evaluation_forms for member in aliases.evaluation_members)
     lines += ["", *_listed("numbered", sorted(forms))]
     lines += ["", *_listed("events", sorted({event for kind in aliases.kinds for event in kind.events}))]
+    lines += ["", *_listed("metrics", sorted(metric.name for metric in aliases.metrics))]
+    lines += ["", *_listed("point_keys", sorted({metric.by for metric in aliases.metrics if metric.by}))]
     lines += ["", "[event_scopes]"]
     lines += [f'"{kind.scope}" = "{kind.prefix}"' for kind in aliases.kinds if kind.scope]
     lines += ["", "[json]"]
@@ -89,6 +91,11 @@ def _page(aliases: Aliases) -> Iterator[str]:
         )
         by_name = " or the name of the span" if kind.by_name else ""
         yield f"| {aliases.conventions[kind.convention]} | {names(kind.keys)}{by_name} | {values} |"
+    yield "\n## Metrics\n\n| convention | metric | counts |\n|---|---|---|"
+    for metric in aliases.metrics:
+        by = ", ".join(f"`{word}` → {quantity}" for word, quantity in metric.values.items())
+        counts = f"by `{metric.by}`: {by}" if metric.by else metric.quantity
+        yield f"| {aliases.conventions[metric.convention]} | `{metric.name}` | {counts} |"
     yield "\n## Cost stated by the emitter\n\n| convention | read from, added up |\n|---|---|"
     for cost in aliases.costs:
         yield f"| {aliases.conventions[cost.convention]} | {names(cost.keys)}{' (millionths)' if cost.micro else ''} |"

@@ -61,6 +61,7 @@ class KindTable:
     provider: str = ""
     basis: str = ""
     reasoning: str = ""
+    beside: bool = False
 
     @property
     def events(self) -> tuple[str, ...]:
@@ -89,6 +90,20 @@ class StatedCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Metric:
+    """What the points of one metric count: `quantity`, or by the value of the attribute `by`."""
+
+    convention: str
+    name: str
+    quantity: str
+    by: str
+    values: Mapping[str, str]
+    provider: str
+    basis: str
+    reasoning: str
+
+
+@dataclass(frozen=True, slots=True)
 class Aliases:
     """All tables of one version."""
 
@@ -114,6 +129,7 @@ class Aliases:
     evaluation_forms: tuple[str, ...]
     evaluation_members: tuple[str, ...]
     identity: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     legacy: frozenset[str]
 
     def spellings(self) -> Iterator[str]:
@@ -170,6 +186,7 @@ def parse(text: str) -> Aliases:
         evaluation_forms=tuple(data["evaluations"]["forms"]),
         evaluation_members=tuple(data["evaluations"]["members"]),
         identity=tuple(data["identity"]["keys"]),
+        metrics=tuple(_metric(row) for row in data["metrics"]),
         legacy=frozenset(data["legacy"]["keys"]),
     )
 
@@ -191,6 +208,11 @@ def _concept(
     return Concept(name, table["type"], table["text"], tuple(keys), spoken, bool(table.get("resource", False)))
 
 
+def _metric(row: Mapping[str, Any]) -> Metric:
+    said = {name: row.get(name, "") for name in ("quantity", "by", "provider", "basis", "reasoning")}
+    return Metric(row["convention"], row["name"], values=row.get("values", {}), **said)
+
+
 def _kind(row: Mapping[str, Any]) -> KindTable:
     values = {word: Step(value) if isinstance(value, str) else Step(**value) for word, value in row["values"].items()}
     return KindTable(
@@ -204,4 +226,5 @@ def _kind(row: Mapping[str, Any]) -> KindTable:
         row.get("provider", ""),
         row.get("basis", ""),
         row.get("reasoning", ""),
+        bool(row.get("beside")),
     )

@@ -1,7 +1,7 @@
 """Log records become facts: the events in which coding agents and GenAI instrumentations tell what they did.
 
 A record is brought into the shape of a span and read by the same alias tables. What differs: it is written when the
-work is over, it has no id of its own (`log_keys.py`), and not every record of a known event says something.
+work is over, it has no id of its own (`record_keys.py`), and not every record of a known event says something.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import pyarrow.compute as pc
 from outlay.core.period import NS_PER_SECOND
 from outlay.normalize.aliases import EVENT_NAME, KindTable, Step, load
 from outlay.normalize.columns import Ints, Mask, whole
-from outlay.normalize.log_keys import log_keys
+from outlay.normalize.record_keys import log_keys
 from outlay.normalize.span_columns import SpanColumns, known_counts
 from outlay.normalize.spans import facts_of_columns, span_keys
 from outlay.sources.facts import FACTS, KEY, OUTCOMES, Batch
 
 SIGNAL = "log"
+BESIDE = "event"
+"""The signal of a record that an instrumentation writes beside a span or another record of the same call."""
+
 _NS_PER_MS = 1_000_000
 _DURATION_MS_MAX = 31 * 86_400 * 1_000
 _HTTP_ERROR_MIN = 400
@@ -43,7 +46,7 @@ def facts_of_logs(logs: pa.Table) -> Batch:
 
 
 def telling(logs: pa.Table) -> pa.Table:
-    """The records that say something: of some events only those with usage, or only failures, do."""
+    """The records that say something: of some events only those with usage or an error, or only failures, do."""
     if not logs.num_rows:
         return logs
     read = SpanColumns(logs)
@@ -69,7 +72,7 @@ def _as_spans(logs: pa.Table) -> pa.Table:
 
 
 def _has_usage(read: SpanColumns) -> Mask:
-    keys = [key for name in ("input_tokens", "output_tokens") for key in read.present(name)]
+    keys = [key for name in ("input_tokens", "output_tokens", "error_type") for key in read.present(name)]
     keys += [key for cost in load().costs for key in cost.keys if read.has(key)]
     return np.logical_or.reduce([np.asarray(read.raw(key).is_valid()) for key in keys]) if keys else _none(read)
 
@@ -111,6 +114,9 @@ def _with_defaults(facts: pa.Table, read: SpanColumns) -> pa.Table:
         column = pc.coalesce(column, pa.array(words, pa.string(), mask=(words == "") | ~rows))
         facts = facts.set_column(facts.column_names.index(name), name, column)
 
+    if any(table.beside for table in tables):
+        signals = np.array([BESIDE if table.beside else SIGNAL for table in tables])[codes]
+        facts = facts.set_column(facts.column_names.index("signal"), "signal", pa.array(signals, pa.string()))
     default("provider", [table.provider for table in tables], _served_by_maker(whole(facts, "model_served")))
     default("basis", [table.basis for table in tables], np.asarray(whole(facts, "input_tokens").is_valid()))
     beside = np.array([table.reasoning == "beside" for table in tables])[codes]

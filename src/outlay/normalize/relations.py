@@ -31,13 +31,19 @@ from outlay.sources.facts import KEY
 
 __all__ = ["INHERITED_BIT", "INHERITED_KEYS", "RESOLVED", "ROWS", "SIGNALS", "resolve"]
 
-SIGNALS = ("log", "span", "metric", "file")
-"""Whose report of one answer is kept, the most precise first."""
+SIGNALS = ("log", "span", "event", "metric", "file")
+"""Whose report of one answer is kept, the most precise first.
+
+A `log` is a coding agent's own record of a call, an `event` the record an instrumentation writes beside its span.
+"""
 
 OUTER = "outer span of the same call"
 BELOW = "repeats what is below it"
 OTHER_SIGNAL = "metric of a session that is counted by its calls"
+LOOSE_METRIC = "metric of a service that is counted by its calls"
 LOGGED = "span of a session that is counted by its logs"
+LOOSE_SPAN = "span of a service that is counted by its logs"
+BESIDE = "event beside the report of its call"
 SAME_ANSWER = "same answer as "
 
 _TEXT = pa.string()
@@ -50,6 +56,7 @@ ROWS = pa.schema(
         ("parent_key", KEY),
         ("tree_key", KEY),
         pa.field("time", pa.timestamp("us"), nullable=False),
+        ("duration_ms", _COUNT),
         pa.field("operation", _TEXT, nullable=False),
         ("signal", _TEXT),
         ("origin", _TEXT),
@@ -87,6 +94,12 @@ RESOLVED = pa.schema(
 )
 """What `resolve` answers, row by row in the order of its question; text is dictionary-encoded."""
 
+METRIC_SLACK_US = 600 * 1_000_000
+"""How long before or after its interval a meter may have been told the calls it counts: exports lag behind."""
+
+_US_PER_MS = 1000
+_LOG, _SPAN, _EVENT, _METRIC = (SIGNALS.index(word) for word in ("log", "span", "event", "metric"))
+_ALIVE = tuple(OPERATIONS.index(item) for item in (Operation.AGENT, Operation.WORKFLOW, Operation.RUNTIME))
 _MODEL_CALLS = tuple(OPERATIONS.index(item) for item in (Operation.CHAT, Operation.EMBEDDING, Operation.RERANK))
 _NESTING = (*_MODEL_CALLS, OPERATIONS.index(Operation.GUARDRAIL))
 """Operations of which one inside another is the same call seen twice: a framework's span around the SDK's."""
@@ -192,10 +205,13 @@ def _why_not_counted(rows: _Rows, forest: Forest, circle: Ints, session: Ints) -
     repeated = kept != np.arange(len(kept))
     codes = np.zeros(len(kept), np.int32)
     codes[_metrics_beside_calls(rows, session)] = 3
-    codes[_spans_beside_logs(rows, forest, circle)] = 4
+    codes[_loose_metrics(rows, circle, outer)] = 5
+    codes[_loose_spans(rows, session, outer)] = 6
+    codes[_spans_beside_logs(rows, forest, circle, outer)] = 4
+    codes[_events_beside_calls(rows, forest, circle, outer)] = 7
     codes[_aggregates_of_calls(rows, forest)] = 2
     codes[outer] = 1
-    values = ["", OUTER, BELOW, OTHER_SIGNAL, LOGGED]
+    values = ["", OUTER, BELOW, OTHER_SIGNAL, LOGGED, LOOSE_METRIC, LOOSE_SPAN, BESIDE]
     twins = np.flatnonzero(repeated)
     if len(twins):
         instead, which = np.unique(kept[twins], return_inverse=True)
@@ -225,7 +241,7 @@ def _outer_calls(rows: _Rows, forest: Forest) -> Mask:
     Structure and empty spans between the two do not matter; a tool does, because what an agent does inside a tool is
     work of its own. A success around nothing but failed attempts is the attempt whose own span is missing: it counts.
     """
-    calls = np.isin(rows.operation, _NESTING)
+    calls = np.isin(rows.operation, _NESTING) & (rows.rank != _EVENT) & (rows.rank != _METRIC)
     transparent = IS_STRUCTURE[rows.operation] | (calls & ~rows.bears)
     solid = np.where(transparent, -1, np.arange(len(calls)))
     around = forest.above(forest.nearest(solid))
@@ -255,33 +271,91 @@ def _aggregates_of_calls(rows: _Rows, forest: Forest) -> Mask:
 
 def _metrics_beside_calls(rows: _Rows, session: Ints) -> Mask:
     """Metrics of a session of which the calls themselves were reported too."""
-    metric = rows.rank == SIGNALS.index("metric")
+    metric = rows.rank == _METRIC
     if not metric.any():
         return metric
-    called = np.zeros(int(session.max(initial=-1)) + 2, np.bool_)
+    called, alive = np.zeros((2, int(session.max(initial=-1)) + 2), np.bool_)
     called[session[~metric & rows.bears & (rows.input + rows.output > 0)]] = True
-    called[-1] = False
-    return metric & called[session]
+    alive[session[~metric & np.isin(rows.operation, _ALIVE)]] = True
+    called[-1] = alive[-1] = False
+    return metric & np.where(rows.operation == OPERATIONS.index(Operation.RUNTIME), alive[session], called[session])
 
 
-def _spans_beside_logs(rows: _Rows, forest: Forest, circle: Ints) -> Mask:
+def _loose_metrics(rows: _Rows, circle: Ints, outer: Mask) -> Mask:
+    """Metrics that name no session, of a service (and user, where it is named) that told its calls at that time."""
+    loose = (rows.rank == _METRIC) & (circle < 0)
+    return _told_meanwhile(rows, loose, (rows.rank < _METRIC) & rows.bears & (rows.input + rows.output > 0) & ~outer)
+
+
+def _loose_spans(rows: _Rows, session: Ints, outer: Mask) -> Mask:
+    """Spans of calls that name no session, of a service that told its calls in logs of no span at that time."""
+    calls = np.isin(rows.operation, _MODEL_CALLS) & rows.bears
+    loose = calls & (rows.rank == _SPAN) & (session < 0)
+    return _told_meanwhile(rows, loose, calls & (rows.rank == _LOG) & (rows.tree < 0) & ~outer)
+
+
+def _told_meanwhile(rows: _Rows, loose: Mask, calls: Mask) -> Mask:
+    """Which of the loose rows have a call of their service (and user) within their time."""
+    found = np.zeros(len(loose), np.bool_)
+    call = np.flatnonzero(calls)
+    if not loose.any() or not len(call):
+        return found
+    origin, user = _groups(whole(rows.table, "origin")), _groups(whole(rows.table, "user"))
+    named = text_of(whole(rows.table, "user")).stated()
+    length_us = counts_of(whole(rows.table, "duration_ms"))[0] * _US_PER_MS
+    for by_user in (False, True):
+        asked = np.flatnonzero(loose & (named == by_user))
+        group = _groups_of(origin, user if by_user else np.zeros_like(origin))
+        order = call[np.lexsort((rows.time[call], group[call]))]
+        key = np.rec.fromarrays([group[order], rows.time[order]])
+        first = np.searchsorted(key, np.rec.fromarrays([group[asked], rows.time[asked] - METRIC_SLACK_US]))
+        at = order[np.minimum(first, len(order) - 1)]
+        latest = rows.time[asked] + length_us[asked] + METRIC_SLACK_US
+        found[asked] = (first < len(order)) & (group[at] == group[asked]) & (rows.time[at] <= latest)
+    return found
+
+
+def _spans_beside_logs(rows: _Rows, forest: Forest, circle: Ints, outer: Mask) -> Mask:
     """Spans of calls that their service told in logs as well, where nothing says which record is whose.
 
     The provider's id of an answer pairs the two exactly, and so does a record written inside the span. Where one side
     has no id, the logs of a session, service and model stand for its spans: both are complete, and a log says more.
     """
-    calls = np.isin(rows.operation, _MODEL_CALLS) & (rows.bears | rows.failed) & (circle >= 0)
-    logs = calls & (rows.rank == SIGNALS.index("log"))
-    logs &= forest.above(calls.astype(np.int64)) != 1
-    spans = calls & (rows.rank == SIGNALS.index("span"))
-    if not logs.any() or not spans.any():
-        return np.zeros(len(calls), np.bool_)
+    calls = np.isin(rows.operation, _MODEL_CALLS) & (rows.bears | rows.failed)
+    logs = calls & ~outer & (rows.rank == _LOG) & (forest.above(calls.astype(np.int64)) != 1)
+    return _beside(rows, circle, logs, calls & (rows.rank == _SPAN))
+
+
+def _events_beside_calls(rows: _Rows, forest: Forest, circle: Ints, outer: Mask) -> Mask:
+    """Events that repeat what the span around them, or a log or span of the same session, tells."""
+    calls = np.isin(rows.operation, _MODEL_CALLS) & (rows.bears | rows.failed)
+    events = calls & (rows.rank == _EVENT)
+    if not events.any():
+        return events
+    told = calls & (rows.rank < _EVENT) & ~outer
+    inside = forest.above(forest.nearest(np.where(told, np.arange(len(told)), -1))) >= 0
+    return (events & inside) | _beside(rows, circle, told, events)
+
+
+def _beside(rows: _Rows, circle: Ints, better: Mask, worse: Mask) -> Mask:
+    """The worse reports of a session (or tree), service and model that has better ones, save those paired by an id.
+
+    A report that names no model (Codex's spans do not) yields to any better one of its session and service.
+    """
+    better, worse = better & (circle >= 0), worse & (circle >= 0)
+    found = np.zeros(len(worse), np.bool_)
+    if not better.any() or not worse.any():
+        return found
     named = (key_bytes(whole(rows.table, "usage_key")) != key_bytes(whole(rows.table, "fact_key"))).any(axis=1)
-    group = _groups_of(circle, _groups(whole(rows.table, "origin")), _model_groups(rows), rows.failed.astype(np.int64))
-    any_log, nameless_log = np.zeros((2, int(group.max()) + 1), np.bool_)
-    any_log[group[logs]] = True
-    nameless_log[group[logs & ~named]] = True
-    return spans & any_log[group] & (~named | nameless_log[group])
+    has_model = text_of(whole(rows.table, "model")).stated()
+    scope = (circle, _groups(whole(rows.table, "origin")), rows.failed.astype(np.int64))
+    for asked, group in ((worse & has_model, (*scope, _model_groups(rows))), (worse & ~has_model, scope)):
+        of_group = _groups_of(*group)
+        any_better, nameless = np.zeros((2, int(of_group.max()) + 1), np.bool_)
+        any_better[of_group[better]] = True
+        nameless[of_group[better & ~named]] = True
+        found |= asked & any_better[of_group] & (~named | nameless[of_group])
+    return found
 
 
 def _groups_of(*parts: Ints) -> Ints:

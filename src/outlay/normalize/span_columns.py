@@ -15,6 +15,8 @@ from outlay.normalize.columns import Ints, Mask, whole
 from outlay.sources.otlp_records import column_of
 
 _EXACT_INTEGERS = 2**53
+_QUOTED = ("mlflow.", "langfuse.trace.metadata.", "langfuse.observation.metadata.")
+"""Attributes of emitters that write every value as JSON, a text in quotes."""
 NO_TEXT = pa.scalar(None, pa.string())
 
 
@@ -51,7 +53,7 @@ class SpanColumns:
     def text_of(self, name: str) -> pa.Array:
         """One column as text; an empty text says nothing."""
         if name not in self._texts:
-            self._texts[name] = _as_text(self.raw(name), quoted=name.startswith("mlflow."))
+            self._texts[name] = _as_text(self.raw(name), quoted=name.startswith(_QUOTED))
         return self._texts[name]
 
     def count(self, concept: str) -> pa.Array | None:
@@ -99,7 +101,7 @@ def known_counts(column: pa.Array) -> tuple[Ints, Mask]:
 def _as_text(column: pa.Array, *, quoted: bool) -> pa.Array:
     if pa.types.is_dictionary(column.type) or not pa.types.is_string(column.type):
         column = column.cast(pa.string())
-    if quoted:  # MLflow writes every attribute as JSON
+    if quoted:
         column = pc.utf8_trim(column, characters='"')
     empty = np.diff(np.frombuffer(column.buffers()[1], np.int32, len(column) + 1, column.offset * 4)) == 0
     if int(empty.sum()) > column.null_count:

@@ -54,8 +54,15 @@ def permitted(batch: Batch, teams: Sequence[str]) -> Batch:
     problems = list(batch.problems)
     facts = _permitted_rows(batch.facts, teams, "facts", problems)
     outcomes = _permitted_rows(batch.outcomes, teams, "outcomes", problems)
-    spans, logs = (_permitted_raw(rows, teams, problems) for rows in (batch.spans, batch.logs))
-    return Batch(facts, outcomes, batch.received, batch.repeats, problems, spans, logs)
+    raw = (batch.spans, batch.logs, batch.points)
+    return Batch(
+        facts,
+        outcomes,
+        batch.received,
+        batch.repeats,
+        problems,
+        *(_permitted_raw(rows, teams, problems) for rows in raw),
+    )
 
 
 def _permitted_raw(rows: pa.Table | None, teams: Sequence[str], problems: list[Problem]) -> pa.Table | None:

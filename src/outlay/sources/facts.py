@@ -114,8 +114,8 @@ class Batch:
     """What a source hands on: facts, outcomes and what it had to refuse.
 
     `received` counts what the source saw as one fact or one outcome, refused ones included, so that
-    received = facts + spans + logs + outcomes + repeats + refused. `repeats` are reports of a fact that the same file
-    tells again. `spans` and `logs` hold raw OTLP rows which `normalize/` turns into facts.
+    received = facts + spans + logs + points + outcomes + repeats + refused. `repeats` are reports of a fact that the
+    same file tells again. `spans`, `logs` and `points` hold raw OTLP rows which `normalize/` turns into facts.
     """
 
     facts: pa.Table
@@ -125,11 +125,12 @@ class Batch:
     problems: list[Problem] = field(default_factory=list[Problem])
     spans: pa.Table | None = None
     logs: pa.Table | None = None
+    points: pa.Table | None = None
 
     @property
     def refused(self) -> int:
         """How many reports were refused; each has a Problem."""
-        raw = sum(table.num_rows for table in (self.spans, self.logs) if table is not None)
+        raw = sum(table.num_rows for table in (self.spans, self.logs, self.points) if table is not None)
         return self.received - self.repeats - self.facts.num_rows - self.outcomes.num_rows - raw
 
 

@@ -214,7 +214,9 @@ def _scalars(text: str, allowed: frozenset[str]) -> list[tuple[str, Value]]:
     if not isinstance(parsed, dict):
         return []
     every = "*" in allowed
-    named = ((member, value) for member, value in parsed.items() if every or member in allowed)
+    parts = ((member, part) for member, part in parsed.items() if isinstance(part, dict) and not every)
+    inner = ((f"{member}.{name}", value) for member, part in parts for name, value in part.items())
+    named = ((member, value) for member, value in (*parsed.items(), *inner) if every or member in allowed)
     return [pair for pair in named if _is_small(*pair)][:_MEMBERS_MAX]
 
 

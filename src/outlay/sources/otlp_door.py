@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache
 from importlib.resources import files
@@ -44,6 +44,8 @@ class Door:
     members: Mapping[str, frozenset[str]]
     events: frozenset[str] = frozenset()
     event_scopes: Mapping[str, str] = field(default_factory=dict[str, str])
+    metrics: frozenset[str] = frozenset()
+    point_keys: frozenset[str] = frozenset()
 
     def event(self, stated: str | None, named: str | None, told: str | None, scope: str | None) -> str | None:
         """The whole name of a known log event, from its attribute, its field, its body and its scope; else None."""
@@ -80,7 +82,15 @@ def door() -> Door:
         {key: frozenset(members) for key, members in data["json"].items()},
         frozenset(data["events"]),
         data["event_scopes"],
+        frozenset(data["metrics"]),
+        frozenset(data["point_keys"]),
     )
+
+
+@cache
+def point_door() -> Door:
+    """The allow-list for metric points, whose attributes also say what they count."""
+    return replace(door(), keys=door().keys | door().point_keys)
 
 
 @dataclass(slots=True)

@@ -48,6 +48,7 @@ class AnyValue(Struct):
     bool_value: bool | None = None
     array_value: _Array | None = None
     kvlist_value: _Map | None = None
+    bytes_value: str | None = None
 
 
 class Pair(Struct):
@@ -236,7 +237,7 @@ def object_of(value: AnyValue | None) -> Any:
         number = integer(value.int_value)
         return number if number is not None and _INT64_MIN <= number <= _INT64_MAX else None
     if value.double_value is not None:
-        return _double(value.double_value)
+        return double(value.double_value)
     if value.bool_value is not None:
         return value.bool_value
     if value.array_value is not None:
@@ -246,7 +247,8 @@ def object_of(value: AnyValue | None) -> Any:
     return None
 
 
-def _double(value: float | str) -> float | None:
+def double(value: float | str) -> float | None:
+    """A number, written as one or as text; None where it is none."""
     try:
         return float(value)
     except ValueError:

@@ -6,6 +6,7 @@ over, neither received nor refused.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -28,7 +29,7 @@ TIME_NS_MAX = 4_102_444_800 * 10**9  # 2100-01-01
 OWN_COLUMNS = frozenset(
     {
         *("trace_id", "span_id", "parent_span_id", "name", "kind", "start_ns", "end_ns", "at_ns", "status_code"),
-        *("scope_name", "scope_version", "body", "evaluations"),
+        *("scope_name", "scope_version", "body", "evaluations", "series"),
     }
 )
 """Columns that are no attributes. An attribute of the same name stands under `attribute.` + name."""
@@ -98,6 +99,9 @@ def column_of(key: str) -> str:
     return f"attribute.{key}" if key in OWN_COLUMNS else key
 
 
+ODD = np.uint64(0x9E3779B97F4A7C15)
+"""What the words of a resource are multiplied by, so that an attribute means another thing there than on a point."""
+
 RecordDecoder = Callable[[Sequence[bytes], Admission], RawRecords]
 
 
@@ -151,6 +155,16 @@ def report_dropped(raw: RawRecords, kept: np.ndarray, admission: Admission, repo
     if admission.turned_away and reports:
         what = f"{admission.turned_away} attribute keys dropped: too many different ones in one request"
         reports[0].problems.append(Problem("body", what, "put values into values, not into keys"))
+
+
+def digests(owner: np.ndarray, pairs: pa.Array, count: int) -> np.ndarray:
+    """Two words for all attributes of each owner, kept ones or not, whatever their order; `pairs` as on the wire."""
+    found = np.zeros((count, 2), np.uint64)
+    encoded = pairs.dictionary_encode()
+    distinct = [hashlib.blake2b(pair, digest_size=16).digest() for pair in encoded.dictionary.to_pylist()]
+    words = np.frombuffer(b"".join(distinct), np.uint64).reshape(-1, 2)
+    np.bitwise_xor.at(found, owner, words[np.asarray(encoded.indices)])
+    return found
 
 
 def _chosen(words: list[str], numbers: np.ndarray) -> pa.Array:

@@ -12,11 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from outlay.sources import otlp_json, otlp_json_records, otlp_messages
 from outlay.sources.otlp_columns import Collector
 from outlay.sources.otlp_door import Admission
-from outlay.sources.otlp_records import RawRecords
+from outlay.sources.otlp_metrics import EXPONENTIAL, GAUGE, HISTOGRAM, SUM
+from outlay.sources.otlp_records import ODD, RawRecords, digests
 
 
 class _Way(Protocol):
@@ -37,6 +39,26 @@ class _Way(Protocol):
         """Nanoseconds, 0 for none."""
         ...
 
+    @staticmethod
+    def has(message: Any, name: str) -> bool:
+        """Whether a message is set."""
+        ...
+
+    @staticmethod
+    def temporality(points: Any) -> int:
+        """1 is delta, 2 cumulative."""
+        ...
+
+    @staticmethod
+    def value(point: Any, form: int) -> float | None:
+        """What a point counts; None where it does not say."""
+        ...
+
+    @staticmethod
+    def wire(pair: Any) -> bytes:
+        """An attribute as it stands in protobuf."""
+        ...
+
 
 class _Json:
     @staticmethod
@@ -50,6 +72,22 @@ class _Json:
     @staticmethod
     def times(values: list[Any]) -> np.ndarray:
         return otlp_json.times(values)
+
+    @staticmethod
+    def has(message: Any, name: str) -> bool:
+        return getattr(message, name) is not None
+
+    @staticmethod
+    def temporality(points: Any) -> int:
+        return otlp_json_records.temporality_of(points)
+
+    @staticmethod
+    def value(point: Any, form: int) -> float | None:
+        return otlp_json_records.value_of(point, plain=form in {GAUGE, SUM})
+
+    @staticmethod
+    def wire(pair: Any) -> bytes:
+        return otlp_json_records.message_of(pair).SerializeToString()
 
 
 class _Messages:
@@ -65,6 +103,25 @@ class _Messages:
     @staticmethod
     def times(values: list[Any]) -> np.ndarray:
         return np.array(values, np.uint64)
+
+    @staticmethod
+    def has(message: Any, name: str) -> bool:
+        return message.HasField(name)
+
+    @staticmethod
+    def temporality(points: Any) -> int:
+        return points.aggregation_temporality
+
+    @staticmethod
+    def value(point: Any, form: int) -> float | None:
+        if form in {GAUGE, SUM}:
+            which = point.WhichOneof("value")
+            return None if which is None else float(getattr(point, which))
+        return point.sum if form in {HISTOGRAM, EXPONENTIAL} and point.HasField("sum") else None
+
+    @staticmethod
+    def wire(pair: Any) -> bytes:
+        return pair.SerializeToString()
 
 
 def logs_of_json(bodies: Sequence[bytes], admission: Admission) -> RawRecords:
@@ -86,6 +143,7 @@ class Places:
     resource: list[int] = field(default_factory=list[int])
     scopes: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     resources: int = 0
+    resource_wire: list[list[bytes]] = field(default_factory=list[list[bytes]])
 
     def walk(
         self, requests: Sequence[Any], signal: str, items: str, way: _Way, resources: Collector
@@ -94,7 +152,9 @@ class Places:
         for number, request in enumerate(requests):
             for of_resource in getattr(request, f"resource_{signal}") or ():
                 said = of_resource.resource
-                way.collect(resources, self.resources, (said.attributes if said is not None else None) or ())
+                attributes = (said.attributes if said is not None else None) or ()
+                way.collect(resources, self.resources, attributes)
+                self.resource_wire.append([way.wire(pair) for pair in attributes])
                 for of_scope in getattr(of_resource, f"scope_{signal}") or ():
                     scope = of_scope.scope
                     self.scopes.append((scope.name or "", scope.version or "") if scope is not None else ("", ""))
@@ -145,3 +205,60 @@ def _logs(requests: Sequence[Any], way: _Way, admission: Admission) -> RawRecord
         "told": pa.array(told, pa.string()),
     }
     return places.records([record.event_name or "" for record in records], fields, collected, resources)
+
+
+def metrics_of_json(bodies: Sequence[bytes], admission: Admission) -> RawRecords:
+    """The points of known metrics of requests in JSON. FormatError if any of them is none."""
+    return _metrics([otlp_json_records.metrics_request(body) for body in bodies], _Json(), admission)
+
+
+def metrics_of_messages(bodies: Sequence[bytes], admission: Admission) -> RawRecords:
+    """The points of known metrics of requests in protobuf. FormatError if any of them is none."""
+    return _metrics(
+        [otlp_messages.parsed(ExportMetricsServiceRequest, body) for body in bodies], _Messages(), admission
+    )
+
+
+_FORMS = ("gauge", "sum", "histogram", "exponential_histogram", "summary")
+
+
+def _metrics(requests: Sequence[Any], way: _Way, admission: Admission) -> RawRecords:
+    collected, resources, places = Collector(admission), Collector(admission), Places()
+    points: list[Any] = []
+    names: list[str] = []
+    told: list[tuple[int, int, bool, float | None]] = []
+    wire: list[list[bytes]] = []
+    for number, metric in places.walk(requests, "metrics", "metrics", way, resources):
+        name = metric.name or ""
+        form = next((place for place, field in enumerate(_FORMS) if way.has(metric, field)), None)
+        if name not in admission.door.metrics or form is None:
+            continue
+        holder = getattr(metric, _FORMS[form])
+        temporality = way.temporality(holder) if form in {SUM, HISTOGRAM, EXPONENTIAL} else 0
+        monotonic = bool(form == SUM and holder.is_monotonic)
+        for point in holder.data_points or ():
+            if (point.flags or 0) & 1:
+                continue
+            way.collect(collected, places.add(number), point.attributes or ())
+            wire.append([way.wire(pair) for pair in point.attributes or ()])
+            told.append((form, temporality, monotonic, way.value(point, form)))
+            names.append(name)
+            points.append(point)
+    values = [value for *_, value in told]
+    resource_words = _digests(places.resource_wire)[np.array(places.resource, np.int64)] if points else _digests([])
+    fields: dict[str, Any] = {
+        "form": np.array([form for form, *_ in told], np.int8),
+        "start_ns": way.times([point.start_time_unix_nano for point in points]),
+        "time_ns": way.times([point.time_unix_nano for point in points]),
+        "temporality": np.array([temporality for _, temporality, *_ in told], np.int32),
+        "monotonic": np.array([monotonic for *_, monotonic, _ in told], np.bool_),
+        "value": np.array([0.0 if value is None else value for value in values], np.float64),
+        "has_value": np.array([value is not None for value in values], np.bool_),
+        "series": _digests(wire) ^ resource_words * ODD,
+    }
+    return places.records(names, fields, collected, resources)
+
+
+def _digests(wire: list[list[bytes]]) -> np.ndarray:
+    owner = np.repeat(np.arange(len(wire)), [len(pairs) for pairs in wire])
+    return digests(owner, pa.array([pair for pairs in wire for pair in pairs], pa.binary()), len(wire))

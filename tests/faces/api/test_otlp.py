@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 
 from faces.double import FakeHouse, FakeIntake, Receipt
@@ -22,10 +23,11 @@ from outlay.faces.api.app import build_app
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json; charset=utf-8"}
 BODY = b"\x0a\x00"
-REJECTED = {"traces": "rejectedSpans", "logs": "rejectedLogRecords"}
+REJECTED = {"traces": "rejectedSpans", "logs": "rejectedLogRecords", "metrics": "rejectedDataPoints"}
 RESPONSES: dict[str, Any] = {
     "traces": otlp.ExportTraceServiceResponse,
     "logs": logs_service_pb2.ExportLogsServiceResponse,
+    "metrics": metrics_service_pb2.ExportMetricsServiceResponse,
 }
 
 

@@ -39,6 +39,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *audit.ENDPOINTS,
 )
 
+_OTLP_PATHS = frozenset((*otlp.PATHS, otlp.LANGFUSE_PATH))
+
 log = logging.getLogger("outlay.api")
 
 
@@ -67,7 +69,7 @@ class _Doors:
         self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_door = scope["type"] == "http" and scope["path"] in otlp.PATHS
+        is_door = scope["type"] == "http" and scope["path"] in _OTLP_PATHS
         await (self._door if is_door else self._api)(scope, receive, send)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _OPEN_PATHS = frozenset({"/healthz"})  # a load balancer has no key, and learns nothing here
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_WRITING_PATHS = "/v1/"
+_WRITING_PATHS = ("/v1/", "/api/public/otel/")
 _JUDGED_LATER = "/api/v1/"  # each endpoint says itself what it needs
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -137,6 +137,7 @@ def _parameter(item: Parameter, words: Mapping[str, list[str]]) -> dict[str, Any
 _OTLP = {
     "traces": ("ExportTraceServiceRequest", "ExportTraceServiceResponse; refused spans in partial_success"),
     "logs": ("ExportLogsServiceRequest", "ExportLogsServiceResponse; refused records in partial_success"),
+    "metrics": ("ExportMetricsServiceRequest", "ExportMetricsServiceResponse; refused points in partial_success"),
 }
 
 

@@ -27,7 +27,10 @@ try:
 except ImportError:  # no wheel for this machine: slower, the same answer
     import zlib as gunzip
 
-PATHS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/logs": "logs"}
+LANGFUSE_PATH = "/api/public/otel/v1/traces"
+"""Where the Langfuse SDK sends its spans, whatever server it is told; they are traces like any other."""
+
+PATHS: dict[str, Signal] = {"/v1/traces": "traces", "/v1/logs": "logs", "/v1/metrics": "metrics"}
 
 BODY_BYTES_MAX = 64 * 1024 * 1024
 """Held in memory whole, and decoded to several times its size: the limit keeps one client from taking the machine."""
@@ -46,7 +49,7 @@ log = logging.getLogger("outlay.api")
 
 
 class OtlpDoor:
-    """The ASGI application behind each of `PATHS`."""
+    """The ASGI application behind each of `PATHS`, and behind `LANGFUSE_PATH`."""
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
@@ -56,7 +59,7 @@ class OtlpDoor:
         path = scope["path"]
         try:
             encoding, body = await _read(scope, receive)
-            answer = await self._deliver(body, encoding, PATHS[path], caller_of(scope).teams)
+            answer = await self._deliver(body, encoding, PATHS.get(path, "traces"), caller_of(scope).teams)
         except _ClientGoneError:
             return
         except OutlayError as error:

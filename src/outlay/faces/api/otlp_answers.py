@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from outlay.ledger.signals import Encoding, Signal
 
 PROBLEMS_SHOWN_MAX = 5
+_REJECTED = {"traces": "rejectedSpans", "logs": "rejectedLogRecords", "metrics": "rejectedDataPoints"}
 
 
 def answer_of(signal: Signal, encoding: Encoding, refused: int, problems: Iterable[Problem]) -> bytes:
@@ -21,7 +22,7 @@ def answer_of(signal: Signal, encoding: Encoding, refused: int, problems: Iterab
         return b"" if encoding == "protobuf" else b"{}"
     message = message_of(told)
     if encoding == "json":
-        rows = {"traces": "rejectedSpans", "logs": "rejectedLogRecords"}[signal]
+        rows = _REJECTED[signal]
         return json.dumps({"partialSuccess": {rows: str(refused), "errorMessage": message}}).encode()
     return _protobuf(signal, refused, message).SerializeToString()
 
@@ -40,6 +41,11 @@ def _protobuf(signal: Signal, refused: int, message: str) -> Any:
 
         spans = otlp.ExportTracePartialSuccess(rejected_spans=refused, error_message=message)
         return otlp.ExportTraceServiceResponse(partial_success=spans)
+    if signal == "metrics":
+        from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
+
+        points = metrics.ExportMetricsPartialSuccess(rejected_data_points=refused, error_message=message)
+        return metrics.ExportMetricsServiceResponse(partial_success=points)
     from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 
     records = logs.ExportLogsPartialSuccess(rejected_log_records=refused, error_message=message)

@@ -1,6 +1,7 @@
-"""The identity of a log record, which has no id of its own: its event, moment, span and the ids and figures it states.
+"""The identity of log records and metric points, which have no ids of their own: what they state, hashed by column.
 
-The key is the same however the record came: as protobuf or JSON, alone or in a batch, its numbers as numbers or text.
+A log record is known by its event, moment, span and the ids and figures it states (`[identity]` of the tables). A key
+is the same however the record came: as protobuf or JSON, alone or in a batch, its numbers as numbers or text.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ def log_keys(logs: pa.Table) -> pa.Array:
     keys = np.zeros((logs.num_rows, 2), np.uint64)
     for name in (*_ALWAYS, *map(column_of, load().identity)):
         if name in logs.column_names:
-            keys ^= _hashes(name, whole(logs, name))
+            keys ^= hashed(name, whole(logs, name))
     return key_array(keys)
 
 
-def _hashes(name: str, column: pa.Array) -> np.ndarray:
-    """Two words for each value under this name; 0 for null, so that what is not said changes nothing."""
+def hashed(name: str, column: pa.Array) -> np.ndarray:
+    """Two words a row for each value under this name; 0 for null, so that what is not said changes nothing."""
     words = np.zeros((len(column), 2), np.uint64)
     salt = np.frombuffer(_digest(name), np.uint64)
     if pa.types.is_integer(column.type):
