@@ -153,3 +153,48 @@ def test_otlp_protobuf_is_recognised(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(request.SerializeToString()))
     assert detect(path) == "otlp"
     assert sum(batch.spans.num_rows for batch in read(path) if batch.spans is not None) == 1
+
+
+def test_otlp_logs_and_metrics_are_read_from_files_too(tmp_path: Path) -> None:
+    from otlp_wire import counter, json_of, log, logs_request, metrics_request, request, span
+
+    said = {"session.id": "s", "model": "claude-opus-5", "input_tokens": 3}
+    made = {
+        "spans": request([span(1, said)]),
+        "logs": logs_request([log("claude_code.api_request", said), log("not our business")]),
+        "points": metrics_request([counter("claude_code.token.usage", (5, said | {"type": "input"}))]),
+    }
+    for signal, message in made.items():
+        one, wire = tmp_path / f"{signal}.json", tmp_path / f"{signal}.bin"
+        one.write_bytes(json_of(message))
+        wire.write_bytes(message.SerializeToString())
+        for path in (one, wire):
+            assert detect(path) == "otlp"
+            batches = list(read(path))
+            tables = [getattr(batch, name) for batch in batches for name in made]
+            assert [table.num_rows for table in tables if table is not None] == [1], path
+            assert getattr(batches[0], signal) is not None
+            assert (batches[0].received, batches[0].refused) == (1, 0)
+    lines = tmp_path / "all.jsonl"
+    lines.write_bytes(b"\n".join(json_of(message) for message in made.values()))
+    assert sum(batch.received for batch in read(lines)) == 3
+
+
+def test_a_file_of_every_signal_is_counted_once_and_read_twice_adds_nothing(tmp_path: Path) -> None:
+    from otlp_wire import json_of, log, logs_request, request, span
+    from outlay.house import House
+
+    said = {"session.id": "s", "model": "claude-opus-5", "input_tokens": 3, "output_tokens": 4}
+    path = tmp_path / "all.jsonl"
+    silent = log("", {"event.name": "codex.sse_event", "event.kind": "response.created"})
+    bodies = [
+        request([span(1, said)], {"service.name": "claude-code"}),
+        logs_request([log("claude_code.api_request", said), silent], {"service.name": "claude-code"}),
+    ]
+    path.write_bytes(b"\n".join(map(json_of, bodies)))
+    with House.open(tmp_path / "home") as house:
+        for _ in range(2):
+            report = house.import_paths([path])
+            assert report.received == report.posted + report.duplicates + report.refused == 2
+        assert house.books.scalar("SELECT count(*) FROM usages WHERE counted AND bears") == 1
+        assert all(check.ok for check in house.doctor() if check.name in {"sums", "lines", "repeats", "counters"})

@@ -91,6 +91,10 @@ def told_by(kind: EntryKind, tables: Sequence[pa.Table], before: PostReport) -> 
         report.received += read.outcomes.num_rows + read.readings.num_rows + read.refused - together.num_rows
         report.problems.extend(read.problems)
         return Told(None, read.outcomes, report, read.readings)
+    if kind is EntryKind.LOGS:  # those of a file come here with all they hold
+        told = telling(together)
+        report.received -= together.num_rows - told.num_rows
+        together = told
     batch = _FACTS_OF[kind](together)
     report.received += batch.outcomes.num_rows
     report.refused += together.num_rows - batch.facts.num_rows
