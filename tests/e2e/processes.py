@@ -72,12 +72,14 @@ class Server:
         place = urlsplit(self.url)
         return HTTPConnection(place.hostname or "", place.port, timeout=timeout_s)
 
-    def send(self, body: bytes, content_type: str = PROTOBUF, coding: str = "") -> tuple[int, bytes]:
+    def send(
+        self, body: bytes, content_type: str = PROTOBUF, coding: str = "", path: str = "/v1/traces"
+    ) -> tuple[int, bytes]:
         """Posts one OTLP body; status and answer."""
         headers = {"content-type": content_type} | ({"content-encoding": coding} if coding else {})
         connection = self.connect()
         try:
-            connection.request("POST", "/v1/traces", body, headers)
+            connection.request("POST", path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         finally:

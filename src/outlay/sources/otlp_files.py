@@ -33,8 +33,14 @@ _DECODERS: dict[str, Callable[[Sequence[bytes], str], Decoded]] = {
 }
 """By the place of their rows in a batch."""
 
-_KEYS = {"resourceSpans": "spans", "resourceLogs": "logs", "resourceMetrics": "points"}
-_KEYS |= {"resource_spans": "spans", "resource_logs": "logs", "resource_metrics": "points"}
+_KEYS = {
+    "resourceSpans": "spans",
+    "resourceLogs": "logs",
+    "resourceMetrics": "points",
+    "resource_spans": "spans",
+    "resource_logs": "logs",
+    "resource_metrics": "points",
+}
 
 
 def recognises(sample: Sample) -> bool:
