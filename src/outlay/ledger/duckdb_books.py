@@ -88,6 +88,9 @@ calls AS (
 SELECT seq FROM loose UNION SELECT seq FROM calls
 """
 
+_HAS_LOOSE = "SELECT count(*) FROM labels WHERE signal IN ('metric', 'log')"
+_NO_ROWS = "SELECT 0::BIGINT AS seq WHERE false"
+
 _FIND = """
 CREATE OR REPLACE TEMP TABLE settling AS
 SELECT seq FROM usage_rows WHERE tree_key IN (SELECT tree_key FROM unsettled_trees)
@@ -180,7 +183,7 @@ class DuckBooks(DuckStore):
                 ("unsettled_trees", _UNSETTLED_TREES),
                 ("unsettled_sessions", _UNSETTLED_SESSIONS),
                 ("same_answer", _SAME_ANSWER),
-                ("loose_rows", _LOOSE),
+                ("loose_rows", _LOOSE if self.scalar(_HAS_LOOSE) else _NO_ROWS),
             ):
                 cursor.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql.replace('$after', str(int(after)))}")
             cursor.execute(_FIND)
