@@ -6,6 +6,7 @@ Simple things first, compositions of them below.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any
 
@@ -385,6 +386,8 @@ def fact_rows(draw: st.DrawFn, *, facts_max: int = 14) -> list[dict[str, object]
         start = _EPOCH_NS + draw(st.integers(0, 40)) * 3_600_000_000_000
         row: dict[str, object] = {
             "fact_id": f"fact {number}",
+            "task_id": draw(st.sampled_from([None, None, None, "task 1", "task 2"])),
+            "parent_session_id": draw(st.sampled_from([None, None, None, "session a"])),
             "parent_id": parent,
             "tree_id": f"tree {tree}",
             "session_id": draw(st.sampled_from([None, "session a", "session b"])),
@@ -419,17 +422,28 @@ def fact_rows(draw: st.DrawFn, *, facts_max: int = 14) -> list[dict[str, object]
     return rows
 
 
+def key_of(text: str) -> bytes:
+    """The key of an identity text."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
 @st.composite
 def outcome_rows(draw: st.DrawFn) -> list[dict[str, object]]:
-    """Reports on a few tasks, several on one task, some of an unknown session, some with a value."""
+    """Reports on a few tasks, several on one task, some of an unknown session, some with a value; some name no task, no
+    session, or only the trace or the answer they judge."""
     return [
         {
             "outcome_id": f"outcome {number}",
-            "task_id": f"task {draw(st.integers(0, 2))}",
+            "task_id": draw(st.sampled_from([None, "task 0", "task 1", "task 2"])),
+            "tree_key": draw(st.sampled_from([None, *(key_of(f"tree {tree}") for tree in range(3))])),
+            "span_key": draw(st.sampled_from([None, None, key_of("fact 0"), key_of("fact 1")])),
+            "response_id": draw(st.sampled_from([None, None, "answer-0123456789"])),
             "session_ids": draw(st.sampled_from([[], ["session a"], ["session b", "session a"], ["nowhere"]])),
             "status": draw(st.sampled_from(["done", "failed", "abandoned", "unknown"])),
             "at_ns": _EPOCH_NS + draw(st.integers(0, 40)) * 3_600_000_000_000,
+            "reported_ns": draw(st.none() | st.integers(0, 3).map(lambda hours: _EPOCH_NS + hours * 3_600_000_000_000)),
             "value_nano": draw(st.none() | st.integers(0, 10**12)),
+            "currency": draw(st.sampled_from([None, "USD", "EUR"])),
             "team": draw(_TEAMS),
             "source": "test",
         }

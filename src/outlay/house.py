@@ -5,12 +5,14 @@ A House is one home folder: the journal, the books, the prices. One process owns
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -30,6 +32,10 @@ from outlay.ledger.spool import Spool
 from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.query import Query
 from outlay.metrics.sessions import SessionDetail, Together, session_detail, sessions_together
+from outlay.metrics.task_list import TaskDetail, TaskRow, list_tasks, task_detail
+from outlay.metrics.tasks import ask_outcomes, asks_how_tasks_ended
+from outlay.normalize.outcome_rules import FILE as RULES_FILE
+from outlay.normalize.outcome_rules import read_rules
 from outlay.pricing.book import PriceBook
 from outlay.sources.facts import Batch
 from outlay.sources.registry import ReadOptions, discover, read
@@ -38,7 +44,12 @@ if TYPE_CHECKING:
     from outlay.control.store import ControlStore
 
 HOME_VARIABLE = "OUTLAY_HOME"
+ABANDON_EVERY_S = 60
+"""How often a server looks for tasks that were not completed in time."""
+
 _FRESH_BOOKS = "books.rebuild.duckdb"
+
+_log = logging.getLogger("outlay.house")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +119,12 @@ class House:
         self._lock = OwnerLock(home)
         try:
             self.prices = PriceBook.load(self.prices_folder)
+            self.rules = read_rules(home / RULES_FILE)
+            self._rules_read = _changed_at(home / RULES_FILE)
             self.journal = Journal(home / "journal")
             (home / _FRESH_BOOKS).unlink(missing_ok=True)  # of a rebuild that never ended
             self.books = DuckBooks(home / "books.duckdb")
-            self.clerk = Clerk(self.books, self.prices)
+            self.clerk = Clerk(self.books, self.prices, self.rules)
             self.intake = Intake(self.journal, self.clerk)
             self.spool = Spool(home / "spool", self.intake)
             if self.spool.take():
@@ -195,6 +208,8 @@ class House:
 
     def ask(self, query: Query) -> Answer:
         """Answer a question from the books."""
+        if asks_how_tasks_ended(query):
+            self._abandon_if_due()
         with self.books.reading() as reader:
             return ask(reader, query)
 
@@ -203,6 +218,24 @@ class House:
         """The books as they are now, whatever is posted meanwhile: for pages, whose figures must agree."""
         with self.books.reading() as reader:
             yield HouseAtOneMoment(Moment(reader), self.counters(), self.prices)
+
+    def ask_outcomes(self, query: Query) -> Answer:
+        """Answer a question about outcomes, with the interval of what a completed task costs."""
+        self._abandon_if_due()
+        with self.books.reading() as reader:
+            return ask_outcomes(reader, query)
+
+    def tasks(self, query: Query, limit: int) -> list[TaskRow]:
+        """The latest tasks in the part and period of a question, at most `limit`, each with its cost."""
+        self._abandon_if_due()
+        with self.books.reading() as reader:
+            return list_tasks(reader, query, limit)
+
+    def task(self, task: str) -> TaskDetail:
+        """One task with its cost and every report on it. Raises QueryError for an unknown one."""
+        self._abandon_if_due()
+        with self.books.reading() as reader:
+            return task_detail(reader, task)
 
     def session(self, session_id: str) -> SessionDetail:
         """One session with its usages, cost lines, outcome and relatives. Raises QueryError for an unknown one."""
@@ -224,6 +257,37 @@ class House:
         through, settled = self.journal.last_number, last_seq(self.books)
         self.intake.settle()
         return check_books(self.books, self.journal, self.home, through, settled)
+
+    # ---- from time to time -----------------------------------------------------------------------------------------
+
+    def abandon(self, as_of: datetime | None = None) -> int:
+        """Have exactly those tasks abandoned that nobody completed in time, as of a moment, now if left out.
+
+        Rules that were changed in the home are read first. Returns how many abandoned tasks there are or were.
+        """
+        self.reload_rules()
+        with self.intake.paused(), self.books.writing() as transaction:
+            changed = self.books.settle_timeouts(transaction, self.rules.timeouts, as_of or datetime.now(UTC))
+            self.books.set_meta(transaction, abandoned_s=int(time.time()))
+        return changed
+
+    def _abandon_if_due(self) -> None:
+        if not 0 <= time.time() - self.books.meta("abandoned_s") <= 2 * ABANDON_EVERY_S:
+            self.intake.settle()
+            self.abandon()
+
+    def reload_rules(self) -> None:
+        """Read the home's outcome rules again if they changed; bad ones are logged and the ones in force stay."""
+        path = self.home / RULES_FILE
+        changed = _changed_at(path)
+        if changed == self._rules_read:
+            return
+        self._rules_read = changed
+        try:
+            self.rules = read_rules(path)
+        except InputError as error:
+            _log.warning("%s; the rules in force stay", error.message)
+        self.clerk.rules = self.rules
 
     # ---- again -----------------------------------------------------------------------------------------------------
 
@@ -252,7 +316,7 @@ class House:
             fresh.unlink(missing_ok=True)
             new = DuckBooks(fresh)
             try:
-                report = rebuild(self.journal, self.books, new, self.prices, step)
+                report = rebuild(self.journal, self.books, new, self.prices, step, self.rules)
             finally:
                 new.close()
             self.books.close()
@@ -260,6 +324,13 @@ class House:
             self.books = DuckBooks(path)
             self.clerk.take_books(self.books)
         return report
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def is_owned(home: Path) -> bool:

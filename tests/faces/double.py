@@ -86,6 +86,9 @@ class FakeHouse:
         unknown = dict.fromkeys(query.by, "(untagged)") | dict.fromkeys(query.measures, None)
         return Answer(query.described(), [row, unknown], figures, COVERAGE)
 
+    def ask_outcomes(self, query: Query) -> Answer:
+        return self.ask(query)
+
     def post_facts(self, batch: Any) -> Any:
         self.posted.append(batch)
         rows = batch.facts.num_rows + batch.outcomes.num_rows

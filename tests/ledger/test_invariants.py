@@ -29,7 +29,7 @@ Row = dict[str, Any]
 _STATE = ", ".join(
     f'"{name}"' for name in ("time", "operation", *RESOLVED, *TOKEN_METERS, *(column.name for column in AMOUNT_COLUMNS))
 )
-_OUTCOMES = "status, time, team, feature, current, value_nano"
+_OUTCOMES = "task_id, session_ids, task_sessions, found, status, time, team, feature, current, value_nano"
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,8 @@ OUTCOME_TABLE = pa.schema(
         "task_id": _TEXT,
         "session_id": _TEXT,
         "session_ids": pa.list_(_TEXT),
+        "task_sessions": pa.list_(_TEXT),
+        "found": pa.bool_(),
         "status": _TEXT,
         "time": _TIME,
         "reported_at": _TIME,
@@ -102,6 +104,7 @@ def outcome(task: str, status: str = "done", sessions: Sequence[str] = (), **sta
     """One report on a task."""
     row: Row = dict.fromkeys(OUTCOME_TABLE.names, "") | dict.fromkeys(ENVELOPE_KEYS, UNTAGGED)
     row |= {"task_id": task, "status": status, "session_ids": list(sessions), "session_id": next(iter(sessions), "")}
+    row |= {"task_sessions": list(sessions), "found": True}
     row |= {"time": DAY, "reported_at": DAY, "value_nano": None, "currency": "USD", "current": True}
     return row | {"outcome_key": _key(task)} | stated
 

@@ -286,14 +286,13 @@ def test_words_for_how_it_ended(word: str, status: str) -> None:
     assert len(found.problems) == (word == "purple")
 
 
-def test_a_task_without_a_name_is_its_session_and_a_session_without_one_its_trace() -> None:
+def test_an_outcome_without_task_or_session_says_where_both_are_found() -> None:
     named, bare = outcomes(
         span(1, {"outlay.task.outcome": "done", "session.id": "s"}), span(2, {"outlay.task.outcome": "done"})
     )
-    assert (named["task_id"], named["session_ids"]) == ("s", ["s"])
-    assert (bare["task_id"], bare["session_ids"]) == (f"trace:{TRACE.hex()}", [f"trace:{TRACE.hex()}"])
-    usages = normalise(batch(span(2, {"gen_ai.usage.input_tokens": 1})).facts, now_ns=START_NS + 10**10).usages
-    assert usages["session_id"].to_pylist() == bare["session_ids"]
+    assert (named["task_id"], named["session_ids"]) == (None, ["s"])
+    assert (bare["task_id"], bare["session_ids"], bare["tree_key"]) == (None, [], TRACE)
+    assert bare["span_key"] == facts(span(2, {"outlay.task.outcome": "done"}))[0]["fact_key"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -13,6 +14,10 @@ class OutcomeStatus(StrEnum):
     FAILED = "failed"
     ABANDONED = "abandoned"
     UNKNOWN = "unknown"
+
+
+DERIVED = "outlay"
+"""The source of an outcome nobody reported: a task was not completed in time. Any report takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +33,23 @@ class Outcome:
     task_type: str = ""
     value_nano: int | None = None
     currency: str = "USD"
+
+
+DAY_S = 86_400
+
+
+def _none() -> Mapping[str, int | None]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """After how many seconds without a sign a task that nobody completed is abandoned; None is never.
+
+    `default_s` holds for features that report outcomes at all: where nobody ever says that a task is done, silence says
+    nothing. `by_feature` and `by_task_type` hold for whatever they name; the kind of task goes before the feature.
+    """
+
+    default_s: int | None = DAY_S
+    by_feature: Mapping[str, int | None] = field(default_factory=_none)
+    by_task_type: Mapping[str, int | None] = field(default_factory=_none)

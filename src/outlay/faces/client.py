@@ -54,6 +54,14 @@ class ServerDesk:
         """See Desk."""
         return self._post("outcomes", said)
 
+    def tasks(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._get("tasks", params)
+
+    def task(self, task: str) -> Reply:
+        """See Desk."""
+        return self._get(f"tasks/{quote(task, safe='')}", {})
+
     def metrics(self) -> Reply:
         """See Desk."""
         return self._get("metrics", {})

@@ -31,6 +31,7 @@ Told = Callable[[int, int], None]
 """Told how much of a long piece of work is done, and how much there is."""
 
 PROBLEMS_SHOWN_MAX = 100
+TASKS_LISTED = 100
 COUNTS = ("received", "posted", "duplicates", "refused", "revised")
 
 SPEND: Params = {"by": ["team"]}
@@ -41,7 +42,10 @@ SESSIONS: Params = {
 }
 OUTCOMES: Params = {
     "by": ["feature"],
-    "measures": ["tasks_completed", "tasks_failed", "tasks_abandoned", "cost_per_completed_task", "outcome_value"],
+    "measures": [
+        *("tasks_completed", "tasks_failed", "tasks_abandoned", "completion_rate", "cost_per_completed_task"),
+        *("outcome_value", "outcome_margin", "tasks_unattributed"),
+    ],
 }
 """What `spend`, `sessions` and `outcomes` ask when nothing else is said."""
 
@@ -67,6 +71,14 @@ class Desk(Protocol):
 
     def report_outcomes(self, said: object) -> Reply:
         """Writes outcomes that a program reports."""
+        ...
+
+    def tasks(self, params: Params) -> Reply:
+        """Single tasks, latest first, each with its cost."""
+        ...
+
+    def task(self, task: str) -> Reply:
+        """One task with every report on it."""
         ...
 
     def metrics(self) -> Reply:
@@ -151,7 +163,27 @@ class HouseDesk:
 
     def outcomes(self, params: Params) -> Reply:
         """See Desk."""
-        return self._ask(OUTCOMES, params)
+        from outlay.metrics.query import parse_query
+
+        answer = self._house.ask_outcomes(parse_query({**OUTCOMES, **params}))
+        return reply(answer.query, answer.rows, answer.total, answer.coverage)
+
+    def tasks(self, params: Params) -> Reply:
+        """See Desk."""
+        from outlay.metrics.query import parse_query
+
+        query = parse_query({"top": [str(TASKS_LISTED)], **params})
+        rows = self._house.tasks(query, limit=query.top or TASKS_LISTED)
+        asked = {name: query.described()[name] for name in ("since", "until", "where", "top")}
+        return reply(asked, [plain(row) for row in rows], {"tasks": len(rows)})
+
+    def task(self, task: str) -> Reply:
+        """See Desk."""
+        try:
+            detail = self._house.task(task)
+        except QueryError as error:
+            raise _no_such_thing(error) from error
+        return reply({"task": task}, plain(detail.reports), plain(detail.row))
 
     def _ask(self, defaults: Params, params: Params) -> Reply:
         from outlay.metrics.query import parse_query
@@ -164,9 +196,7 @@ class HouseDesk:
         try:
             detail = plain(self._house.session(session_id))
         except QueryError as error:
-            missing = InputError(error.message, detail=error.detail, hint=error.hint)
-            missing.status = 404  # nothing is wrong with the question: there is no such thing
-            raise missing from error
+            raise _no_such_thing(error) from error
         rows = detail.pop("usages")
         coverage = {name: detail.pop(name) for name in ("unpriced_usages", "usages_left_out")}
         return reply({"session": session_id}, rows, detail, coverage)
@@ -260,6 +290,13 @@ class HouseDesk:
     def counters(self) -> Reply:
         """See Desk."""
         return reply({}, (), self._house.counters(), _told(plain(self._house.intake.problems())))
+
+
+def _no_such_thing(error: QueryError) -> InputError:
+    """Nothing is wrong with the question: what it names does not exist."""
+    missing = InputError(error.message, detail=error.detail, hint=error.hint)
+    missing.status = 404
+    return missing
 
 
 def catalogue() -> Reply:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from outlay.core.errors import InputError, OutlayError, ServerError
 from outlay.faces.api.guard import is_loopback_host
 from outlay.faces.owner import Owner, announce, withdraw
+from outlay.faces.rounds import Duty, Rounds
 
 if TYPE_CHECKING:
     import uvicorn
@@ -56,6 +57,7 @@ def serve(
 
     from outlay.faces.api.app import build_app
     from outlay.faces.web.pages import routes
+    from outlay.house import ABANDON_EVERY_S
 
     key_needed = not is_loopback_host(host)
     keyring, own_key = _keyring(house, host, key_needed=key_needed)
@@ -85,12 +87,15 @@ def serve(
             ready(url)
 
     keyring.start()
+    rounds = Rounds([Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon)])
+    rounds.start()
     try:
         with _told_to_stop():
             beside = None if grpc_port is None else _Beside(house, keyring, host, grpc_port, grpc_ready)
             _server(config, started, beside).run(sockets=[listener])
     finally:
         keyring.close()
+        rounds.stop()
         withdraw(house.home, owner.pid)
         listener.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from outlay.core.envelope import UNTAGGED
 from outlay.core.errors import OutlayError
+from outlay.core.outcome import DERIVED
 from outlay.ledger.journal import Journal
 from outlay.ledger.store import Books
 
@@ -28,10 +29,10 @@ SELECT count(*) FROM (
 """
 _ORPHANS = "SELECT count(*) FROM charges c ANTI JOIN usages u USING (seq)"
 _REPEATS = "SELECT count(*) - count(DISTINCT fact_key) FROM usages"
-_COUNTED = """
+_COUNTED = f"""
 SELECT max(value) FILTER (name = 'received') AS received, max(value) FILTER (name = 'posted') AS posted,
        max(value) FILTER (name = 'duplicates') AS duplicates, max(value) FILTER (name = 'refused') AS refused,
-       (SELECT count(*) FROM usages) + (SELECT count(*) FROM outcomes) AS held
+       (SELECT count(*) FROM usages) + (SELECT count(*) FROM outcomes WHERE source <> '{DERIVED}') AS held
 FROM meta
 """
 _UNEQUAL_DAYS = """

@@ -6,15 +6,20 @@ traces, sessions and answers where that is not so; only those are looked at row 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import duckdb
 import pyarrow as pa
 
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
+from outlay.core.outcome import Timeouts
 from outlay.core.session import NO_SESSION
 from outlay.ledger import duckdb_rollups as rollups
+from outlay.ledger.duckdb_outcomes import settle_outcomes
 from outlay.ledger.duckdb_readings import READING_COLUMNS, TOTAL_COLUMNS, merge_readings
 from outlay.ledger.duckdb_store import DuckStore, store_error, with_binary_keys, with_uuid_keys
+from outlay.ledger.duckdb_timeouts import settle_timeouts
 from outlay.ledger.labels import LABELS
 from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.store import Work
@@ -23,7 +28,6 @@ from outlay.normalize.relations import METRIC_SLACK_US
 
 _SESSION_BIT = 1 << STATED.index("session_id")
 _REASON_BIT = 1 << STATED.index("reason")
-_ENVELOPE_BITS = (1 << len(ENVELOPE_KEYS)) - 1  # the lowest bits of `stated` and of `inherited`
 _TAG_BITS = _REASON_BIT - 1  # every bit that relatives may fill; the reason is the last one
 
 _TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
@@ -138,39 +142,6 @@ FROM usages WHERE seq IN (SELECT seq FROM settling) ORDER BY seq
 """
 
 
-_LATEST_OUTCOMES = """
-UPDATE outcomes SET current = (latest.outcome_key = outcomes.outcome_key)
-FROM (SELECT source, task_id, arg_max(outcome_key, (reported_at, outcome_key)) AS outcome_key
-      FROM outcomes SEMI JOIN (SELECT source, task_id FROM outcomes WHERE seq > ?) USING (source, task_id)
-      GROUP BY source, task_id) latest
-WHERE outcomes.source = latest.source AND outcomes.task_id = latest.task_id
-"""
-
-_EARLIEST_TAGS = ", ".join(
-    f'arg_min("{key}", (parent_key IS NOT NULL, time, fact_key)) FILTER ("{key}" <> \'{UNTAGGED}\') AS "{key}"'
-    for key in ENVELOPE_KEYS
-)
-_OUTCOME_SETS = ", ".join(
-    f'"{key}" = CASE WHEN (o.stated & {1 << bit}) <> 0 THEN o."{key}" ELSE coalesce(s."{key}", \'{UNTAGGED}\') END'
-    for bit, key in enumerate(ENVELOPE_KEYS)
-)
-_OUTCOME_TAGS = f"""
-WITH touched AS (
-    SELECT session_id FROM usage_rows
-    WHERE seq > $after OR seq IN (SELECT seq FROM unsettled) OR seq IN (SELECT seq FROM decided_seqs)
-    UNION SELECT session_id FROM outcomes WHERE seq > $after),
-known AS (
-    SELECT session_id, bit_or(stated | inherited) AS tags FROM usage_rows
-    WHERE session_id IN (SELECT session_id FROM outcomes SEMI JOIN touched USING (session_id)) GROUP BY session_id),
-lacking AS (
-    SELECT DISTINCT session_id FROM outcomes JOIN known USING (session_id)
-    WHERE (known.tags & ~outcomes.stated & {_ENVELOPE_BITS}) <> 0)
-UPDATE outcomes AS o SET {_OUTCOME_SETS}
-FROM (SELECT session_id, {_EARLIEST_TAGS} FROM usages SEMI JOIN lacking USING (session_id) GROUP BY session_id) s
-WHERE o.session_id = s.session_id
-"""
-
-
 class DuckBooks(DuckStore):
     """The embedded books: the tables, and the statements that settle them."""
 
@@ -221,13 +192,13 @@ class DuckBooks(DuckStore):
     def settle_outcomes(
         transaction: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray
     ) -> None:
-        """Mark the latest report of each task, and give outcomes the tags of their session where they state none."""
-        transaction.execute(_LATEST_OUTCOMES, [after])
-        transaction.register("decided_seqs", pa.table({"seq": decided}))
-        try:
-            transaction.execute(_OUTCOME_TAGS, {"after": after})
-        finally:
-            transaction.unregister("decided_seqs")
+        """Find the sessions and the task of outcomes that name none, mark the latest report of each task, tag them."""
+        settle_outcomes(transaction, after, decided)
+
+    @staticmethod
+    def settle_timeouts(transaction: duckdb.DuckDBPyConnection, timeouts: Timeouts, as_of: datetime) -> int:
+        """Have exactly those tasks abandoned that nobody completed in time, as of a moment (UTC)."""
+        return settle_timeouts(transaction, timeouts, as_of)
 
     @classmethod
     def all_settled(cls, transaction: duckdb.DuckDBPyConnection, through: int) -> None:

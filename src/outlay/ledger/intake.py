@@ -374,7 +374,7 @@ class Intake:
     def _post_batch(self, posting: _Posting) -> PostReport:
         self._unwritten_rows += _rows(posting)
         if posting.kind in RAW and posting.table is not None:
-            told = told_by(posting.kind, [posting.table], posting.before)
+            told = told_by(posting.kind, [posting.table], posting.before, self.clerk.rules)
             return post_told(self.clerk, told, posting.number, posting.accepted_ns)
         return self.clerk.post(
             posting.table,
@@ -391,7 +391,7 @@ class Intake:
         while not self._gave_up:
             try:
                 tables = [one.table for one in group if one.table is not None]
-                told, last = told_by(group[0].kind, tables, before), group[-1]
+                told, last = told_by(group[0].kind, tables, before, self.clerk.rules), group[-1]
                 self._list(post_told(self.clerk, told, last.number, last.accepted_ns).problems)
                 self._unwritten_rows += sum(table.num_rows for table in tables)
                 self._posted()

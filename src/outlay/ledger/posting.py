@@ -20,8 +20,9 @@ from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.errors import Problem
 from outlay.ledger.reports import best_reports, stated_mask
 from outlay.ledger.store import Books, Transaction
-from outlay.ledger.tables import USAGE_FACTS
+from outlay.ledger.tables import SESSION_STATED, TASK_STATED, USAGE_FACTS
 from outlay.normalize.clean import normalise
+from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.points import facts_of_totals
 from outlay.pricing.charges import Charged
 from outlay.sources.facts import OUTCOMES, conform
@@ -70,8 +71,9 @@ class Charger(Protocol):
 class Clerk:
     """Posts batches into the books; used by one thread at a time. `through` is the last entry it posted or parked."""
 
-    def __init__(self, books: Books, prices: Charger) -> None:
+    def __init__(self, books: Books, prices: Charger, rules: OutcomeRules = DEFAULT_RULES) -> None:
         self.prices = prices
+        self.rules = rules
         self.take_books(books)
 
     def take_books(self, books: Books) -> None:
@@ -244,19 +246,26 @@ class Clerk:
 
 
 def outcome_rows(outcomes: pa.Table) -> pa.Table:
-    """Outcomes in the shape of the books, without `seq`."""
+    """Outcomes in the shape of the books, without `seq`; which sessions an unnamed one belongs to, settling finds."""
     table = conform(outcomes, OUTCOMES)
     at = table.column("at_ns")
     reported = pc.coalesce(table.column("reported_ns"), at)
-    sessions = table.column("session_ids").combine_chunks()
-    named = pc.greater(pc.fill_null(pc.list_value_length(sessions), 0), 0)
+    sessions = pc.coalesce(table.column("session_ids").combine_chunks(), pa.scalar([], pa.list_(pa.string())))
+    named = pc.greater(pc.list_value_length(sessions), 0)
     first = pc.if_else(named, pc.list_element(pc.if_else(named, sessions, pa.scalar([""], sessions.type)), 0), "")
+    first = pc.fill_null(first, "")
+    task = pc.fill_null(_plain_text(table.column("task_id")), "")
     envelope = {key: pc.fill_null(_plain_text(table.column(key)), UNTAGGED) for key in ENVELOPE_KEYS}
     columns = {
         "outcome_key": table.column("outcome_key"),
-        "task_id": table.column("task_id"),
-        "session_id": pc.fill_null(first, ""),
+        "task_id": pc.if_else(pc.equal(task, ""), first, task),
+        "session_id": first,
         "session_ids": sessions,
+        "task_sessions": sessions,
+        "found": pa.repeat(pa.scalar(value=False), table.num_rows),
+        "span_key": table.column("span_key"),
+        "response_id": pc.fill_null(_plain_text(table.column("response_id")), ""),
+        "tree_key": table.column("tree_key"),
         "status": table.column("status"),
         "time": _moments(at),
         "reported_at": _moments(reported),
@@ -270,7 +279,8 @@ def outcome_rows(outcomes: pa.Table) -> pa.Table:
         "tags": _tags_texts(table.column("tags")),
         "current": pa.repeat(pa.scalar(value=True), table.num_rows),
     }
-    stated = np.zeros(table.num_rows, dtype=np.int32)
+    stated = np.where(named.to_numpy(zero_copy_only=False), SESSION_STATED, 0).astype(np.int32)
+    stated |= np.where(pc.not_equal(task, "").to_numpy(), TASK_STATED, 0).astype(np.int32)
     for bit, key in enumerate(ENVELOPE_KEYS):
         stated |= pc.not_equal(envelope[key], UNTAGGED).to_numpy().astype(np.int32) << bit
     return pa.table({**columns, "stated": pa.array(stated)})

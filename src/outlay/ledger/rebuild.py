@@ -9,13 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from outlay.core.errors import StoreError
+from outlay.core.outcome import DERIVED
 from outlay.ledger.journal import Journal
 from outlay.ledger.posting import Charger, Clerk, PostReport
 from outlay.ledger.settling import roll_up, settle
 from outlay.ledger.signals import post_entry
 from outlay.ledger.store import Books
+from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 
 DIFFERENCES_MAX = 20
 
@@ -49,13 +52,18 @@ class RebuildReport:
 
 
 def rebuild(
-    journal: Journal, old: Books, new: Books, prices: Charger, progress: Callable[[int, int], None] | None
+    journal: Journal,
+    old: Books,
+    new: Books,
+    prices: Charger,
+    progress: Callable[[int, int], None] | None,
+    rules: OutcomeRules = DEFAULT_RULES,
 ) -> RebuildReport:
     """Fill empty books from the journal and compare them with the old ones; `progress` gets (entry, last entry).
 
     Only what the old books hold is read: what is accepted meanwhile is posted afterwards, into the new ones.
     """
-    clerk, report = Clerk(new, prices), RebuildReport()
+    clerk, report = Clerk(new, prices, rules), RebuildReport()
     last = old.meta("posted_through")
     parked = set(old.rows("SELECT number FROM parked").column("number").to_pylist())
     tried_again = 0
@@ -77,9 +85,13 @@ def rebuild(
             progress(entry.number, last)
     settle(new)
     roll_up(new)
+    now = datetime.now(UTC)
+    for books in (old, new):  # what nobody completed in time is compared as of one moment
+        with books.writing() as transaction:
+            books.settle_timeouts(transaction, rules.timeouts, now)
     _carry_over(old, new, tried_again)
     report.usages = new.scalar("SELECT count(*) FROM usages")
-    report.outcomes = new.scalar("SELECT count(*) FROM outcomes")
+    report.outcomes = new.scalar(f"SELECT count(*) FROM outcomes WHERE source <> '{DERIVED}'")
     report.differences = differences(old, new)
     return report
 

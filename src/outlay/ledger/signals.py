@@ -12,6 +12,7 @@ import pyarrow as pa
 from outlay.ledger.journal import Entry, EntryKind
 from outlay.ledger.posting import Clerk, PostReport
 from outlay.normalize.logs import facts_of_logs, telling
+from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.points import counted_points, readings_of_points
 from outlay.normalize.spans import facts_of_spans
 from outlay.sources.facts import Batch
@@ -72,7 +73,7 @@ WAYS: Mapping[Signal, Way] = {
     "metrics": Way(EntryKind.POINTS, _points, "ExportMetricsServiceRequest"),
 }
 
-_FACTS_OF: Mapping[EntryKind, Callable[[pa.Table], Batch]] = {
+_FACTS_OF: Mapping[EntryKind, Callable[[pa.Table, OutcomeRules], Batch]] = {
     EntryKind.SPANS: facts_of_spans,
     EntryKind.LOGS: facts_of_logs,
 }
@@ -80,7 +81,9 @@ RAW = frozenset({EntryKind.SPANS, EntryKind.LOGS, EntryKind.POINTS})
 """Entries that hold what OTLP told, which becomes facts when it is posted."""
 
 
-def told_by(kind: EntryKind, tables: Sequence[pa.Table], before: PostReport) -> Told:
+def told_by(
+    kind: EntryKind, tables: Sequence[pa.Table], before: PostReport, rules: OutcomeRules = DEFAULT_RULES
+) -> Told:
     """What journalled rows say; an outcome that stands on a row is received beside it."""
     together = tables[0] if len(tables) == 1 else joined(tables)
     report = PostReport()
@@ -95,7 +98,7 @@ def told_by(kind: EntryKind, tables: Sequence[pa.Table], before: PostReport) -> 
         told = telling(together)
         report.received -= together.num_rows - told.num_rows
         together = told
-    batch = _FACTS_OF[kind](together)
+    batch = _FACTS_OF[kind](together, rules)
     report.received += batch.outcomes.num_rows
     report.refused += together.num_rows - batch.facts.num_rows
     report.problems.extend(batch.problems)
@@ -106,7 +109,9 @@ def post_entry(clerk: Clerk, entry: Entry) -> PostReport:
     """Post one entry read back from the journal."""
     before = PostReport(received=entry.table.num_rows)
     if entry.kind in RAW:
-        return post_told(clerk, told_by(entry.kind, [entry.table], before), entry.number, entry.accepted_ns)
+        return post_told(
+            clerk, told_by(entry.kind, [entry.table], before, clerk.rules), entry.number, entry.accepted_ns
+        )
     facts, outcomes = (None, entry.table) if entry.kind is EntryKind.OUTCOMES else (entry.table, None)
     return clerk.post(facts, outcomes, through=entry.number, before=before, accepted_ns=entry.accepted_ns)
 

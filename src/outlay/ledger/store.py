@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from outlay.core.outcome import Timeouts
 from outlay.ledger.tables import Column
 
 
@@ -151,7 +152,11 @@ class Books(Reader, Protocol):
         ...
 
     def settle_outcomes(self, transaction: Transaction, after: int, decided: pa.Array | pa.ChunkedArray) -> None:
-        """Mark the latest report of each task, and give outcomes the tags of their session where they state none."""
+        """Find the sessions and the task of outcomes that name none, mark the latest report of each task, tag them."""
+        ...
+
+    def settle_timeouts(self, transaction: Transaction, timeouts: Timeouts, as_of: datetime) -> int:
+        """Have exactly those tasks abandoned that nobody completed in time, as of a moment (UTC); how many changed."""
         ...
 
     def all_settled(self, transaction: Transaction, through: int) -> None:

@@ -115,7 +115,12 @@ OUTCOME_COLUMNS: tuple[Column, ...] = (
     Column("outcome_key", Kind.KEY),
     Column("task_id", Kind.TEXT),
     Column("session_id", Kind.TEXT),  # the first session, or empty
-    Column("session_ids", Kind.TEXTS),
+    Column("session_ids", Kind.TEXTS),  # those this report names, or the one found for it
+    Column("task_sessions", Kind.TEXTS),  # on the current report: the sessions of all reports on the task
+    Column("found", Kind.FLAG),  # on the current report: the books hold work on the task
+    Column("span_key", Kind.KEY),
+    Column("response_id", Kind.TEXT),
+    Column("tree_key", Kind.KEY),
     Column("status", Kind.TEXT),
     Column("time", Kind.TIME),
     Column("reported_at", Kind.TIME),
@@ -127,10 +132,14 @@ OUTCOME_COLUMNS: tuple[Column, ...] = (
     Column("zone_assumed", Kind.FLAG),
     *(Column(key, Kind.TEXT) for key in ENVELOPE_KEYS),
     Column("tags", Kind.TEXT),
-    Column("stated", Kind.SMALL),
+    Column("stated", Kind.SMALL),  # bit mask: the envelope keys, then SESSION_STATED and TASK_STATED
     Column("current", Kind.FLAG),  # the latest report on its task
     Column("seq", Kind.COUNT),  # ascending in posting order, from the same counter as usages
 )
+
+SESSION_STATED = 1 << len(ENVELOPE_KEYS)
+TASK_STATED = SESSION_STATED << 1
+"""Bits of `stated` on an outcome: the report itself names its sessions, its task."""
 
 assert {item.name for item in OUTCOMES} <= {c.name for c in OUTCOME_COLUMNS} | {"at_ns", "reported_ns"}
 

@@ -58,6 +58,10 @@ class Dialect(Protocol):
         """An approximate quotient, good for ranking only; NULL where the divisor is 0."""
         ...
 
+    def whole_quotient(self, over: str, under: str) -> str:
+        """A quotient of whole numbers that are not negative, cut to a whole number."""
+        ...
+
     def end_of(self, time: str, duration_ms: str) -> str:
         """Microseconds since 1970 at the end of a stretch; a NULL duration is none."""
         ...
@@ -124,6 +128,10 @@ class DuckDB:
     def quotient(self, over: str, under: str) -> str:
         """Division by NULL is NULL."""
         return f"CAST({over} AS DOUBLE) / nullif({under}, 0)"  # not money: a rank
+
+    def whole_quotient(self, over: str, under: str) -> str:
+        """`//` stays within whole numbers."""
+        return f"{over} // {under}"
 
     def end_of(self, time: str, duration_ms: str) -> str:
         """Whole numbers all the way."""

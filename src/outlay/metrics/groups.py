@@ -74,7 +74,18 @@ def work_tables(dialect: Dialect, plan: Plan) -> list[str]:
     of_task = ", ".join(one(name) for name in plan.work_columns if name != "task_id") or "1 AS known"
     current = "task_id, status, coalesce(task_type, '') AS task_type FROM outcomes WHERE current"
     by_task = f"SELECT task_id, {of_task} FROM (SELECT {current}) AS t GROUP BY task_id"
-    listed = f"SELECT {dialect.elements('session_ids')} AS session_id, {current}"
+    listed = f"SELECT {dialect.elements('task_sessions')} AS session_id, {current}"
+    inherited = f"SELECT line.session_id, {facts} FROM line JOIN own ON own.session_id = line.above GROUP BY 1"
+    return [
+        f"{TASKS} AS ({by_task})",
+        f"own AS (SELECT session_id, {facts} FROM ({listed}) AS t GROUP BY session_id)",
+        *line_tables(dialect),
+        f"{RUNS} AS (SELECT * FROM own UNION ALL {inherited})",
+    ]
+
+
+def line_tables(dialect: Dialect) -> list[str]:
+    """The table `line`: a session that is not in the table `own`, and the nearest session above it that may be."""
     above = "links.parent_session_id AS above"
     fresh = "WHERE links.session_id NOT IN (SELECT session_id FROM own WHERE session_id IS NOT NULL)"
     climb = (
@@ -83,13 +94,9 @@ def work_tables(dialect: Dialect, plan: Plan) -> list[str]:
         f"{fresh} AND line.generation < {_GENERATIONS_MAX}"
     )
     rows = dialect.usages(frozenset(("session_id", "parent_session_id")))
-    inherited = f"SELECT line.session_id, {facts} FROM line JOIN own ON own.session_id = line.above GROUP BY 1"
     return [
-        f"{TASKS} AS ({by_task})",
-        f"own AS (SELECT session_id, {facts} FROM ({listed}) AS t GROUP BY session_id)",
         f"links AS (SELECT DISTINCT session_id, parent_session_id FROM {rows} WHERE parent_session_id <> '')",
         f"line AS ({climb})",
-        f"{RUNS} AS (SELECT * FROM own UNION ALL {inherited})",
     ]
 
 

@@ -17,6 +17,7 @@ from outlay.core.errors import QueryError, nearest
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS, TOKEN_METERS
 from outlay.core.money import NANO, decimal_text
 from outlay.core.outcome import OutcomeStatus
+from outlay.metrics.dimensions import NO_OUTCOME
 from outlay.metrics.expressions import (
     CHARGE,
     OUTCOME_OF_WORK,
@@ -81,13 +82,14 @@ class Measure:
 
     @property
     def derived_from_cost(self) -> bool:
-        """A quotient with cost in it: meaningless where too much of the cost is unknown."""
-        return self.rests_on_cost and isinstance(self.definition, Divide)
+        """A quotient or a difference with cost in it: meaningless where too much of the cost is unknown."""
+        return self.rests_on_cost and isinstance(self.definition, Divide | Subtract)
 
     @property
     def word_for_null(self) -> str:
         """What a face shows where the value is null."""
-        return UNPRICED if self.unit is Unit.MONEY and not isinstance(self.definition, Divide) else UNKNOWN
+        is_amount = self.unit is Unit.MONEY and not isinstance(self.definition, Divide)
+        return UNPRICED if is_amount and not self.rests_on_value else UNKNOWN
 
     def text_of(self, value: int | Fraction | None) -> str | int | None:
         """The value as an answer carries it: decimal text for money, ratios and seconds, whole numbers for counts."""
@@ -140,6 +142,7 @@ _VALUE = Sum(
     Facts.OUTCOMES, ("value_nano",), OneOf("status", (OutcomeStatus.DONE.value,)), Known("value_nano", value=False)
 )
 _NOT_DONE = OneOf(OUTCOME_OF_WORK, (OutcomeStatus.FAILED.value, OutcomeStatus.ABANDONED.value))
+_NO_TASK = OneOf(OUTCOME_OF_WORK, (NO_OUTCOME,))
 
 
 def _money(name: str, text: str, definition: Expression) -> Measure:
@@ -173,7 +176,10 @@ MEASURES: tuple[Measure, ...] = (
     _money("hidden_cost", "cost outside inference: retries, retrieval, guardrails, tools, orchestration", _HIDDEN),
     _money("retry_cost", "cost of retries and failure recovery", _RETRIES),
     _money("failed_task_cost", "cost of work on tasks that failed or were abandoned", _cost(_NOT_DONE)),
+    _money("cost_without_task", "cost of work that belongs to no task whose end is known", _cost(_NO_TASK)),
     _money("outcome_value", "stated value of the tasks that were completed", _VALUE),
+    _money("outcome_margin", "stated value of the completed tasks less the full cost", Subtract(_VALUE, COST)),
+    _money("value_per_completed_task", "stated value divided by completed tasks", Divide(_VALUE, TASKS_DONE)),
     _money(
         "cost_per_completed_task",
         "cost divided by completed tasks: what failed and abandoned tasks cost is charged to the successes",
@@ -206,6 +212,11 @@ MEASURES: tuple[Measure, ...] = (
     _count("tasks_failed", "tasks that failed", _tasks(OutcomeStatus.FAILED)),
     _count("tasks_abandoned", "tasks that were abandoned", _tasks(OutcomeStatus.ABANDONED)),
     _count("tasks_unknown", "tasks whose result the source does not say", _tasks(OutcomeStatus.UNKNOWN)),
+    _count(
+        "tasks_unattributed",
+        "tasks of which the books hold no work: their sessions are not known",
+        Count(Facts.OUTCOMES, Is("found", value=False)),
+    ),
     _count("charges", "cost lines: one quantity at one rate each", Count(Facts.CHARGES)),
     _count(
         "quantity",

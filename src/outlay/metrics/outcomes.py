@@ -20,7 +20,10 @@ OUTCOMES_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
-    """One report on a task; `current` is False for a report that a later one replaced. `value_nano` None is unknown."""
+    """One report on a task; `current` is False for a report that a later one replaced. `value_nano` None is unknown.
+
+    `task_sessions`, on the current one, are those of every report on the task; `found` says that the books hold work.
+    """
 
     task: str
     outcome: str
@@ -34,6 +37,8 @@ class OutcomeRow:
     origin: str
     envelope: dict[str, str]
     current: bool
+    task_sessions: tuple[str, ...]
+    found: bool
 
 
 def list_outcomes(reader: Reader, query: Query, *, limit: int = OUTCOMES_MAX) -> list[OutcomeRow]:
@@ -52,7 +57,7 @@ def outcome_history(reader: Reader, task: str) -> list[OutcomeRow]:
 def outcomes_of_session(reader: Reader, session: str) -> list[OutcomeRow]:
     """The current outcomes that name a session, latest first."""
     statement = Statement(dialect_named(reader.dialect))
-    named = statement.dialect.contains(f"{OUTCOME}.session_ids", statement.bind(session))
+    named = statement.dialect.contains(f"{OUTCOME}.task_sessions", statement.bind(session))
     return _read(reader, statement, [f"{OUTCOME}.{quoted('current')}", named], OUTCOMES_MAX)
 
 
@@ -78,6 +83,8 @@ def _row(row: dict[str, Any]) -> OutcomeRow:
         origin=row["origin"] or "",
         envelope={key: row[key] for key in ENVELOPE_KEYS},
         current=row["current"],
+        task_sessions=tuple(row["task_sessions"] or ()),
+        found=bool(row["found"]),
     )
 
 

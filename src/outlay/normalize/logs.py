@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from outlay.core.period import NS_PER_SECOND
 from outlay.normalize.aliases import EVENT_NAME, KindTable, Step, load
 from outlay.normalize.columns import Ints, Mask, whole
+from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.record_keys import log_keys
 from outlay.normalize.span_columns import SpanColumns, known_counts
 from outlay.normalize.spans import facts_of_columns, span_keys
@@ -30,7 +31,7 @@ _HTTP_ERROR_MIN = 400
 _FIRST_NS = 946_684_800 * NS_PER_SECOND
 
 
-def facts_of_logs(logs: pa.Table) -> Batch:
+def facts_of_logs(logs: pa.Table, rules: OutcomeRules = DEFAULT_RULES) -> Batch:
     """Facts (FACTS) and outcomes of a table of records as `sources.otlp_logs.decode_logs` makes it, in its order."""
     if not logs.num_rows:
         return Batch(FACTS.empty_table(), OUTCOMES.empty_table())
@@ -41,7 +42,7 @@ def facts_of_logs(logs: pa.Table) -> Batch:
         "parent_key": span_keys(trace, whole(logs, "parent_span_id")),
         "tree_key": trace.cast(KEY),
     }
-    batch = facts_of_columns(read, SIGNAL, identity)
+    batch = facts_of_columns(read, SIGNAL, identity, rules)
     return Batch(_with_defaults(batch.facts, read), batch.outcomes, batch.received, problems=batch.problems)
 
 

@@ -18,6 +18,7 @@ from outlay.core.money import DEFAULT_CURRENCY
 from outlay.normalize.aliases import load
 from outlay.normalize.amounts import nanos_of
 from outlay.normalize.columns import Ints, Mask, constant, key_bytes, words
+from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.span_columns import NO_TEXT, SpanColumns, first, known_counts, list_items, mapped
 from outlay.normalize.span_details import places_of, tags_of, units_of
 from outlay.normalize.span_kinds import OPERATIONS, Kinds, kinds_of
@@ -38,15 +39,17 @@ _TEXTS = (
 )
 
 
-def facts_of_spans(spans: pa.Table) -> Batch:
+def facts_of_spans(spans: pa.Table, rules: OutcomeRules = DEFAULT_RULES) -> Batch:
     """Facts (FACTS) and outcomes (OUTCOMES) of a table of spans as `sources.otlp.decode` makes it, in its order."""
     if not spans.num_rows:
         return Batch(FACTS.empty_table(), OUTCOMES.empty_table())
     read = SpanColumns(spans)
-    return facts_of_columns(read, SIGNAL, _identity(read))
+    return facts_of_columns(read, SIGNAL, _identity(read), rules)
 
 
-def facts_of_columns(read: SpanColumns, signal: str, identity: dict[str, pa.Array]) -> Batch:
+def facts_of_columns(
+    read: SpanColumns, signal: str, identity: dict[str, pa.Array], rules: OutcomeRules = DEFAULT_RULES
+) -> Batch:
     """Facts and outcomes of spans, or of records that were brought into their shape; `identity` holds their keys."""
     problems: list[Problem] = []
     tokens = {name: column for name in _TOKENS if (column := read.count(name)) is not None}
@@ -74,7 +77,7 @@ def facts_of_columns(read: SpanColumns, signal: str, identity: dict[str, pa.Arra
             if (column := columns.get(name)) is not None:
                 columns[name] = pc.if_else(counts, column, pa.nulls(read.length, column.type))
     facts = _table(columns, read.length)
-    outcomes = outcomes_of_spans(read, facts, problems)
+    outcomes = outcomes_of_spans(read, facts, problems, rules)
     return Batch(facts, outcomes, received=facts.num_rows + outcomes.num_rows, problems=problems)
 
 

@@ -89,8 +89,11 @@ FACTS = pa.schema(
 OUTCOMES = pa.schema(
     [
         pa.field("outcome_key", KEY, nullable=False),
-        pa.field("task_id", _TEXT, nullable=False),
-        ("session_ids", pa.list_(pa.string())),
+        ("task_id", _TEXT),  # null: the one task of the session, else the session itself
+        ("session_ids", pa.list_(pa.string())),  # empty: found by the three ids below, in this order
+        ("span_key", KEY),  # fact_key of the step that was judged
+        ("response_id", _TEXT),
+        ("tree_key", KEY),
         pa.field("status", _TEXT, nullable=False),  # a core OutcomeStatus
         pa.field("at_ns", _COUNT, nullable=False),
         ("reported_ns", _COUNT),  # a later report on the same task wins; null means at_ns

@@ -1,9 +1,8 @@
-"""Questions to the books: spend, sessions, outcomes, and the words they are asked in."""
+"""Questions to the books: spend, sessions, and the words they are asked in."""
 
 from __future__ import annotations
 
-from outlay.faces.api.endpoints import Body, Call, Endpoint, Parameter
-from outlay.faces.outcomes import FIELDS
+from outlay.faces.api.endpoints import Call, Endpoint, Parameter
 from outlay.faces.plain import Reply
 
 QUESTION = (
@@ -31,27 +30,9 @@ def _session(call: Call) -> Reply:
     return call.desk.session(call.path["id"])
 
 
-def _outcomes(call: Call) -> Reply:
-    return call.desk.outcomes(call.params)
-
-
-def _report_outcomes(call: Call) -> Reply:
-    return call.desk.report_outcomes(call.json())
-
-
 def _metrics(call: Call) -> Reply:
     return call.desk.metrics()
 
-
-_OUTCOME = {
-    "type": "object",
-    "required": ["task_id", "status"],
-    "additionalProperties": False,
-    "properties": {
-        name: {"description": text} | ({"type": "array", "items": {"type": "string"}} if name == "session_ids" else {})
-        for name, text in FIELDS.items()
-    },
-}
 
 ENDPOINTS = (
     Endpoint("GET", "/api/v1/spend", "Cost and other measures, by any dimension", _spend, QUESTION, room="questions"),
@@ -63,23 +44,6 @@ ENDPOINTS = (
         _session,
         (Parameter("id", "the session's id", place="path", needed=True),),
         room="questions",
-    ),
-    Endpoint(
-        "GET",
-        "/api/v1/outcomes",
-        "Tasks that came to an end, and what a completed one cost",
-        _outcomes,
-        QUESTION,
-        room="questions",
-    ),
-    Endpoint(
-        "POST",
-        "/api/v1/outcomes",
-        "Report that tasks came to an end; a later report on the same task wins",
-        _report_outcomes,
-        body=Body("one outcome, or a list", schema={"oneOf": [_OUTCOME, {"type": "array", "items": _OUTCOME}]}),
-        room="facts",
-        needs="write",
     ),
     Endpoint("GET", "/api/v1/metrics", "The measures and dimensions there are", _metrics, room="questions"),
 )

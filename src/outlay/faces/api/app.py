@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from outlay import __version__
 from outlay.core.errors import OutlayError
-from outlay.faces.api import answers, audit, books, budgets, docs, keys, otlp, overrides, prices
+from outlay.faces.api import answers, audit, books, budgets, docs, keys, otlp, outcomes, overrides, prices
 from outlay.faces.api.callers import caller_of
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *answers.ENDPOINTS,
+    *outcomes.ENDPOINTS,
     *prices.ENDPOINTS,
     *books.ENDPOINTS,
     *budgets.ENDPOINTS,

@@ -12,6 +12,9 @@ from outlay.metrics.measures import Unit
 _MONEY = frozenset({"amount", "list", "recorded", "priced", "estimated", "before", "after", "band_low", "band_high"})
 """Columns of money that are no measure: parts of one usage or of one report."""
 
+_WORTH = frozenset({"value", "margin", "interval_low", "interval_high"})
+"""Columns of money that are no cost: where nobody said, they are unknown, not unpriced."""
+
 _SHARES = ("_share", "_rate")
 
 
@@ -28,7 +31,7 @@ class Figures:
 
     def is_figure(self, name: str) -> bool:
         """Whether the column holds figures, which stand to the right."""
-        return name in measures.BY_NAME or name in _MONEY or name in self._whole
+        return name in measures.BY_NAME or name in _MONEY or name in _WORTH or name in self._whole
 
     def word_for_null(self, name: str) -> str:
         """The word for what is not known."""
