@@ -27,15 +27,13 @@ from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.ledger import duckdb_rollups as rollups
 from outlay.ledger.duckdb_readings import READING_COLUMNS
+from outlay.ledger.duckdb_upgrades import add_outcome_work
 from outlay.ledger.labels import LABELS, LabelBook
-from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.rollups import ROLLUP_VERSION
 from outlay.ledger.tables import (
     CHARGE_COLUMNS,
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
-    SESSION_STATED,
-    TASK_STATED,
     TEXT_ORDER,
     USAGE_COLUMNS,
     USAGE_FACTS,
@@ -74,31 +72,6 @@ _TABLES = {
     "outcomes": OUTCOME_COLUMNS,
     "readings": READING_COLUMNS,
 }
-
-
-_OUTCOME_WORK = ("task_sessions", "found", "span_key", "response_id", "tree_key")
-_HAS_OUTCOME_WORK = (
-    f"SELECT 1 FROM duckdb_columns() WHERE database_name = '{_NAME}' AND table_name = 'outcomes' "
-    "AND column_name = 'task_sessions'"
-)
-_ADD_OUTCOME_WORK = (
-    *(
-        f"ALTER TABLE outcomes ADD COLUMN IF NOT EXISTS {c.name} {_TYPES[c.kind]}"
-        for c in OUTCOME_COLUMNS
-        if c.name in _OUTCOME_WORK
-    ),
-    f"""
-    UPDATE outcomes SET found = false, response_id = '', session_ids = coalesce(session_ids, []),
-        task_sessions = coalesce(session_ids, []),
-        tree_key = CASE WHEN starts_with(session_id, '{FALLBACK_SESSION}')
-                        THEN substr(session_id, {len(FALLBACK_SESSION) + 1})::UUID END,
-        stated = stated | CASE WHEN starts_with(session_id, '{FALLBACK_SESSION}') OR session_id = '' THEN 0
-                               ELSE {SESSION_STATED} END
-                        | CASE WHEN task_id = session_id THEN 0 ELSE {TASK_STATED} END""",
-    "INSERT INTO unsettled SELECT max(seq) FROM usage_rows WHERE seq IS NOT NULL GROUP BY session_id",
-)
-"""Books of version 1: outcomes learn which work they belong to. A usage of each session is looked at again, so that all
-of them settle."""
 
 
 def weight_sql(alias: str) -> str:
@@ -414,9 +387,7 @@ class DuckStore:
             connection.execute(f"CREATE VIEW IF NOT EXISTS usages AS {joined}")
             connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
             connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
-            if not connection.execute(_HAS_OUTCOME_WORK).fetchall():
-                for statement in _ADD_OUTCOME_WORK:
-                    connection.execute(statement)
+            add_outcome_work(connection, _NAME, _TYPES)
             rolled = connection.execute("SELECT value FROM meta WHERE name = 'rollup_version'").fetchall()
             if not rolled or rolled[0][0] != ROLLUP_VERSION:
                 rollups.prepare(connection)
