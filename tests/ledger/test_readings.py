@@ -18,6 +18,7 @@ from outlay.ledger.journal import Entry
 from outlay.ledger.posting import Clerk
 from outlay.ledger.settling import settle
 from outlay.ledger.signals import WAYS, post_entry
+from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules, parse_rules
 from outlay.pricing.book import PriceBook
 
 DAY_NS = 86_400 * 10**9
@@ -31,10 +32,10 @@ def prices() -> PriceBook:
 
 
 @contextmanager
-def books_of(prices: PriceBook, bodies: Sequence[bytes]) -> Iterator[DuckBooks]:
+def books_of(prices: PriceBook, bodies: Sequence[bytes], rules: OutcomeRules = DEFAULT_RULES) -> Iterator[DuckBooks]:
     books = DuckBooks(None)
     try:
-        clerk = Clerk(books, prices)
+        clerk = Clerk(books, prices, rules)
         for number, body in enumerate(bodies, 1):
             decoded = WAYS["metrics"].decode([body], "protobuf")
             assert not decoded.bodies[0].problems
@@ -167,6 +168,15 @@ def test_commits_and_pull_requests_are_outcomes_of_their_session(prices: PriceBo
             {"session_ids": ["s"], "status": "done", "team": "risk", "task_type": kind}
             for kind in ("commit", "pull_request")
         ]
+
+
+def test_the_rules_say_what_a_commit_means(prices: PriceBook) -> None:
+    said: dict[str, object] = {"session.id": "s"}
+    made = [counter("claude_code.commit.count", (2, said)), counter("claude_code.pull_request.count", (1, said))]
+    rules = parse_rules({"signals": {"commit": "ignore", "pull_request": "abandoned"}})
+    with books_of(prices, [metrics_request(made).SerializeToString()], rules) as books:
+        found = books.rows("SELECT status, task_type FROM outcomes").to_pylist()
+        assert found == [{"status": "abandoned", "task_type": "pull_request"}]
 
 
 def test_active_time_is_runtime_and_not_added_to_the_sessions_own(prices: PriceBook) -> None:

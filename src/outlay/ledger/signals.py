@@ -89,7 +89,7 @@ def told_by(
     report = PostReport()
     report.add(before)
     if kind is EntryKind.POINTS:
-        read = readings_of_points(together)
+        read = readings_of_points(together, rules)
         report.refused += read.refused
         report.received += read.outcomes.num_rows + read.readings.num_rows + read.refused - together.num_rows
         report.problems.extend(read.problems)

@@ -19,11 +19,11 @@ from outlay.core.charge import CostSource
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.errors import Problem
 from outlay.core.money import DEFAULT_CURRENCY
-from outlay.core.outcome import OutcomeStatus
 from outlay.core.period import NS_PER_SECOND
 from outlay.normalize.aliases import Metric, load
 from outlay.normalize.amounts import nanos_of
 from outlay.normalize.columns import Mask, key_bytes, whole, words
+from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.record_keys import hashed
 from outlay.normalize.span_columns import SpanColumns
 from outlay.normalize.spans import OPERATIONS, facts_of_columns, key_array
@@ -69,8 +69,11 @@ class PointsRead:
     problems: list[Problem] = field(default_factory=list[Problem])
 
 
-def readings_of_points(points: pa.Table) -> PointsRead:
-    """The readings of a table of points as `sources.otlp_metrics.decode_metrics` makes it."""
+def readings_of_points(points: pa.Table, rules: OutcomeRules = DEFAULT_RULES) -> PointsRead:
+    """The readings of a table of points as `sources.otlp_metrics.decode_metrics` makes it.
+
+    `rules` say what a commit or pull request means; where they ignore it, the point is passed over.
+    """
     if not points.num_rows:
         return PointsRead(READINGS.empty_table(), OUTCOMES.empty_table())
     metrics = _metrics_of(points)
@@ -85,7 +88,8 @@ def readings_of_points(points: pa.Table) -> PointsRead:
     part = points.take(pa.array(kept))
     table = _readings(part, [metrics[row] for row in kept.tolist()], quantity[kept], value[kept])
     is_outcome = np.isin(quantity[kept], OUTCOME_QUANTITIES)
-    result.outcomes = _outcomes(table.filter(pa.array(is_outcome & (value[kept] > 0))))
+    speaks = np.isin(quantity[kept], [name for name, status in rules.signals.items() if status is not None])
+    result.outcomes = _outcomes(table.filter(pa.array(is_outcome & speaks & (value[kept] > 0))), rules)
     result.readings = table.filter(pa.array(~is_outcome))
     return result
 
@@ -282,7 +286,7 @@ def _tags(read: SpanColumns) -> np.ndarray:
     return keys
 
 
-def _outcomes(readings: pa.Table) -> pa.Table:
+def _outcomes(readings: pa.Table, rules: OutcomeRules) -> pa.Table:
     """A commit or pull request is a result of its session; of a growing counter the start is all that is certain."""
     if not readings.num_rows:
         return OUTCOMES.empty_table()
@@ -297,7 +301,7 @@ def _outcomes(readings: pa.Table) -> pa.Table:
         "outcome_key": key_array(keys ^ hashed("outlay.slot", pa.array(np.where(cumulative, 0, slot)))),
         "task_id": pc.coalesce(whole(readings, "task_id"), sessions),
         "session_ids": pa.ListArray.from_arrays(offsets, sessions.drop_null()),
-        "status": pa.array([OutcomeStatus.DONE.value] * len(slot), pa.string()),
+        "status": pa.array([rules.signals[name] for name in whole(readings, "quantity").to_pylist()], pa.string()),
         "at_ns": pa.array(moment),
         "task_type": whole(readings, "quantity"),
         **{name: whole(readings, name).cast(pa.string()) for name in ("source", "origin", *ENVELOPE_KEYS)},
