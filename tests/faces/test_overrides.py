@@ -63,7 +63,7 @@ def test_the_command_line_asks_shows_and_does_not_let_one_decide_alone(
         (["request", "onbording", "--amount", "1", "--until", "7d", "--reason", "x"], "onboarding"),
         (["request", "onboarding", "--amount", "-1", "--until", "7d", "--reason", "x"], "more than 0"),
         (["request", "onboarding", "--amount", "1", "--until", "2020-01-01", "--reason", "x"], "before it begins"),
-        (["request", "onboarding", "--amount", "1", "--until", "soon", "--reason", "x"], "until"),
+        (["request", "onboarding", "--amount", "1", "--until", "soon", "--reason", "x"], "is no end"),
         (["request", "onboarding", "--amount", "1", "--until", "7d", "--reason", " "], "reason"),
         (["show", "x"], "no number"),
         (["show", "7"], "no request 7"),

@@ -56,32 +56,24 @@ class Wanted:
 
 def set_budget(store: ControlStore, wanted: Wanted, actor: str, *, now_ns: int | None = None) -> bool:
     """Makes a budget or changes the one of its name; False where nothing was different. Raises InputError."""
-    now = time.time_ns() if now_ns is None else now_ns
     with store.writing() as connection:
-        book = book_of(connection)
-        touch(connection)
-        held = next((item for item in book.budgets() if item.name == wanted.budget.name), None)
-        before = None if held is None else described(held, *_amounts(connection, held, now))
-        after = described(wanted.budget, wanted.amount_nano, wanted.plans)
-        if before == after:
-            return False
-        budget_id = _write(connection, wanted.budget, held, now)
-        if before is None or before["amount_nano"] != wanted.amount_nano:
-            _regrant(connection, budget_id, "allocation", LIFE[0], FOREVER_NS, wanted.amount_nano, actor, now)
-        _write_plans(connection, budget_id, wanted.plans, actor, now)
-        audit.append(connection, actor, "budget.set", wanted.budget.name, before=before, after=after)
-    return True
+        return _set(connection, wanted, actor, time.time_ns() if now_ns is None else now_ns)
+
+
+def set_budgets(store: ControlStore, wanted: Sequence[Wanted], removed: Sequence[str], actor: str) -> None:
+    """Puts several budgets into force and takes others out, all of it or nothing. Raises InputError."""
+    now = time.time_ns()
+    with store.writing() as connection:
+        for item in wanted:
+            _set(connection, item, actor, now)
+        for name in removed:
+            _remove(connection, name, actor, now)
 
 
 def remove_budget(store: ControlStore, name: str, actor: str) -> None:
     """Takes a budget out of force; its grants and balances stay. Raises InputError if there is none of that name."""
-    now = time.time_ns()
     with store.writing() as connection:
-        touch(connection)
-        held = named_budget(book_of(connection).budgets(), name)
-        connection.execute(update(budgets).where(budgets.c.id == held.id).values(removed_ns=now))
-        before = described(held, *_amounts(connection, held, now))
-        audit.append(connection, actor, "budget.remove", name, before=before)
+        _remove(connection, name, actor, time.time_ns())
 
 
 def grant(
@@ -97,19 +89,27 @@ def grant(
     ends_ns: int | None = None,
     priority: int = 100,
 ) -> GrantRow:
-    """Gives a budget more money (or takes some, below 0) until a moment, the end of its window if left out."""
-    now = time.time_ns()
+    """Gives a budget more money until a moment, the end of its window if left out."""
     with store.writing() as connection:
-        touch(connection)
-        held = named_budget(book_of(connection).budgets(), name)
-        end = held.calendar.window(now)[1] if ends_ns is None else ends_ns
-        start = now if starts_ns is None else starts_ns
-        if end <= start:
-            raise InputError("the grant ends before it begins", hint="--until a moment to come")
-        made = insert_grant(connection, held.id, part, kind, amount_nano, start, end, priority, reason, actor, now)
-        after = {"kind": kind, "amount_nano": amount_nano, "until_ns": end, "reason": reason, "part": part}
-        audit.append(connection, actor, "budget.grant", name, after=after)
-        return GrantRow(made, name, part, kind, amount_nano, start, end, priority, reason, actor, now)
+        return _grant(connection, name, kind, amount_nano, actor, reason, part, (starts_ns, ends_ns), priority)
+
+
+def transfer(
+    store: ControlStore,
+    name: str,
+    to: str,
+    amount_nano: int,
+    *,
+    actor: str,
+    reason: str,
+    starts_ns: int | None = None,
+    ends_ns: int | None = None,
+) -> tuple[GrantRow, GrantRow]:
+    """Moves money from a budget to another until a moment: two grants, one below 0, both or neither."""
+    with store.writing() as connection:
+        span = (starts_ns, ends_ns)
+        taken = _grant(connection, name, "transfer", -amount_nano, actor, reason, "", span)
+        return taken, _grant(connection, to, "transfer", amount_nano, actor, reason, "", span)
 
 
 def end_grant(store: ControlStore, grant_id: int, actor: str) -> None:
@@ -254,6 +254,54 @@ def touch(connection: Connection) -> None:
     """Counts the version up; every limit is worked out again. It also makes writers wait for each other."""
     number = counters.c.number + 1
     connection.execute(update(counters).where(counters.c.name == "budgets").values(number=number))
+
+
+def _set(connection: Connection, wanted: Wanted, actor: str, now_ns: int) -> bool:
+    book = book_of(connection)
+    touch(connection)
+    held = next((item for item in book.budgets() if item.name == wanted.budget.name), None)
+    before = None if held is None else described(held, *_amounts(connection, held, now_ns))
+    after = described(wanted.budget, wanted.amount_nano, wanted.plans)
+    if before == after:
+        return False
+    budget_id = _write(connection, wanted.budget, held, now_ns)
+    if before is None or before["amount_nano"] != wanted.amount_nano:
+        _regrant(connection, budget_id, "allocation", LIFE[0], FOREVER_NS, wanted.amount_nano, actor, now_ns)
+    _write_plans(connection, budget_id, wanted.plans, actor, now_ns)
+    audit.append(connection, actor, "budget.set", wanted.budget.name, before=before, after=after)
+    return True
+
+
+def _remove(connection: Connection, name: str, actor: str, now_ns: int) -> None:
+    touch(connection)
+    held = named_budget(book_of(connection).budgets(), name)
+    connection.execute(update(budgets).where(budgets.c.id == held.id).values(removed_ns=now_ns))
+    before = described(held, *_amounts(connection, held, now_ns))
+    audit.append(connection, actor, "budget.remove", name, before=before)
+
+
+def _grant(
+    connection: Connection,
+    name: str,
+    kind: str,
+    amount_nano: int,
+    actor: str,
+    reason: str,
+    part: str,
+    span: tuple[int | None, int | None],
+    priority: int = 100,
+) -> GrantRow:
+    now = time.time_ns()
+    touch(connection)
+    held = named_budget(book_of(connection).budgets(), name)
+    start = now if span[0] is None else span[0]
+    end = held.calendar.window(now)[1] if span[1] is None else span[1]
+    if end <= start:
+        raise InputError("the grant ends before it begins", hint="--until a moment to come")
+    made = insert_grant(connection, held.id, part, kind, amount_nano, start, end, priority, reason, actor, now)
+    after = {"kind": kind, "amount_nano": amount_nano, "until_ns": end, "reason": reason, "part": part}
+    audit.append(connection, actor, "budget.grant", name, after=after)
+    return GrantRow(made, name, part, kind, amount_nano, start, end, priority, reason, actor, now)
 
 
 def _write(connection: Connection, budget: Budget, held: Budget | None, now_ns: int) -> int:

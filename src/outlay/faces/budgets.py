@@ -12,11 +12,10 @@ from outlay.control import budgets as stored
 from outlay.control.store import ControlStore
 from outlay.core.budget import Budget, Standing
 from outlay.core.errors import InputError, nearest
-from outlay.core.money import nano_of
-from outlay.core.period import ns_of, parse_moment
+from outlay.faces.orders import amount_of, end_ns, known_fields, text_of
 from outlay.faces.plain import Reply, plain, reply
 from outlay.govern import budgets as govern
-from outlay.govern.budget_words import AMOUNT_NANO_MAX, read_budget, read_budgets, scope_text
+from outlay.govern.budget_words import read_budget, read_budgets, scope_text
 
 GRANT_FIELDS = ("amount", "reason", "until", "from", "part", "to")
 
@@ -87,25 +86,20 @@ def apply_budgets(store: ControlStore, said: object, actor: str, *, dry_run: boo
 
 def grant_budget(store: ControlStore, name: str, said: Mapping[str, Any], actor: str) -> Reply:
     """Gives a budget more until a moment, or moves money to another with `to`."""
-    for field in said:
-        if field not in GRANT_FIELDS:
-            raise InputError(f'a grant has no field "{field}"', hint=nearest(field, GRANT_FIELDS))
+    known_fields(said, GRANT_FIELDS, "a grant")
     _named(store, name)
-    amount = _amount(said.get("amount"))
-    reason, part = _text(said, "reason"), said.get("part") or ""
-    until, start = (_moment(said, field) for field in ("until", "from"))
+    amount = amount_of(said.get("amount"), "more than 0; to take money away move it with --to")
+    reason, part, to = (text_of(said, field) for field in ("reason", "part", "to"))
+    until, start = (end_ns(text_of(said, field), datetime.now(UTC)) for field in ("until", "from"))
     options: dict[str, Any] = {"actor": actor, "reason": reason, "starts_ns": start, "ends_ns": until}
-    to = _text(said, "to")
     if not to:
         part_key = json.dumps(part.split("/"), ensure_ascii=False) if part else ""
-        made = [stored.grant(store, name, "override", amount, part=part_key, **options)]
-        return reply({"budget": name}, [_grant(item) for item in made], {"grants": 1})
+        given = stored.grant(store, name, "override", amount, part=part_key, **options)
+        return reply({"budget": name}, [_grant(given)], {"grants": 1})
     _named(store, to)
     if to == name:
         raise InputError("money cannot be moved from a budget to itself", hint="--to another budget")
-    made = [
-        stored.grant(store, place, "transfer", value, **options) for place, value in ((name, -amount), (to, amount))
-    ]
+    made = stored.transfer(store, name, to, amount, **options)
     return reply({"budget": name, "to": to}, [_grant(item) for item in made], {"grants": 2})
 
 
@@ -174,30 +168,3 @@ def _named(store: ControlStore, name: str) -> Budget:
     )
     missing.status = 404
     raise missing
-
-
-def _amount(value: object) -> int:
-    try:
-        nano = nano_of(value)
-    except ValueError as error:
-        raise InputError(str(error), hint="like 500 or 12.50") from error
-    if not 0 < nano <= AMOUNT_NANO_MAX:
-        raise InputError(f"a grant of {value}", hint="more than 0; to take money away move it with --to")
-    return nano
-
-
-def _text(said: Mapping[str, Any], name: str) -> str:
-    value = said.get(name) or ""
-    if not isinstance(value, str) or len(value) > 500 or not value.isprintable():
-        raise InputError(f"{name} must be a printable text of at most 500 characters")
-    return value
-
-
-def _moment(said: Mapping[str, Any], name: str) -> int | None:
-    text = _text(said, name)
-    if not text:
-        return None
-    try:
-        return ns_of(parse_moment(text, datetime.now(UTC)))
-    except (ValueError, OverflowError) as error:
-        raise InputError(str(error)) from error

@@ -9,14 +9,15 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from outlay.control.keys import ApiKey, Permission, list_keys, make_key, revoke_key, take_over
 from outlay.control.store import ControlStore
-from outlay.core.errors import InputError, nearest
-from outlay.core.period import ns_of, parse_moment
+from outlay.core.errors import InputError
+from outlay.core.period import ns_of
+from outlay.faces.orders import end_ns, known_fields
 from outlay.faces.plain import Reply, reply
 
 KEYS_VARIABLE = "OUTLAY_API_KEYS"
@@ -40,9 +41,7 @@ def keys_reply(store: ControlStore, *, revoked: bool = False) -> Reply:
 
 def add_key(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
     """Makes a key from `name`, `may`, `teams` and `expires`; its secret is in the reply and nowhere else."""
-    for name in said:
-        if name not in _FIELDS:
-            raise InputError(f'unknown field "{name}"', hint=nearest(name, _FIELDS))
+    known_fields(said, _FIELDS, "a key")
     name = said.get("name")
     if not isinstance(name, str):
         raise InputError("which name shall the key have?", hint='{"name": "ci-collector", "may": ["write"]}')
@@ -51,7 +50,7 @@ def add_key(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
     if not isinstance(expires, str):
         raise InputError("expires must be a text", hint="90d, or a day like 2027-01-01")
     secret, key = make_key(
-        store, name, permissions, _texts(said, "teams"), actor=actor, expires_ns=expiry_ns(expires, datetime.now(UTC))
+        store, name, permissions, _texts(said, "teams"), actor=actor, expires_ns=end_ns(expires, datetime.now(UTC))
     )
     return reply({"name": key.name}, [{**_row(key), "key": secret}], {"keys": 1})
 
@@ -60,20 +59,6 @@ def remove_key(store: ControlStore, name: str, actor: str) -> Reply:
     """Revokes a key. Raises InputError if there is none of that name."""
     key = revoke_key(store, name, actor=actor)
     return reply({"name": name}, [_row(key)], {"revoked": 1})
-
-
-def expiry_ns(text: str, now: datetime) -> int | None:
-    """When a key ends: a moment, or a length like 24h, 90d, 12w from now; None for never. Raises InputError."""
-    if not text:
-        return None
-    units = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
-    if text[:-1].isdecimal() and text[-1:] in units and len(text) <= 6:
-        return ns_of(now + int(text[:-1]) * units[text[-1]])
-    try:
-        moment = datetime.fromisoformat(text) if text[:4].isdecimal() and len(text) >= 10 else parse_moment(text, now)
-    except (ValueError, OverflowError) as error:
-        raise InputError(f'"{text}" is no end', hint="24h, 90d, 12w, or a day like 2027-01-01") from error
-    return ns_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def take_over_files(store: ControlStore, home: Path, actor: str) -> int:

@@ -14,16 +14,14 @@ from outlay.control.overrides import STATES, OverrideRow
 from outlay.control.policies import policy_of, set_policy
 from outlay.control.store import ControlStore
 from outlay.core.errors import InputError, nearest
-from outlay.core.money import nano_of
-from outlay.core.period import ns_of, parse_moment
 from outlay.faces.audit import line_row
+from outlay.faces.orders import amount_of, end_ns, known_fields, text_of
 from outlay.faces.plain import Reply, plain, reply
 from outlay.govern import overrides as govern
-from outlay.govern.budget_words import AMOUNT_NANO_MAX
 
 REQUEST_FIELDS = ("budget", "amount", "reason", "until", "part")
 DECISION_FIELDS = ("amount", "note")
-_TEXT_MAX = 500
+_AMOUNTS = "more than 0, at most 1,000,000,000"
 
 
 def list_reply(store: ControlStore, state: str, budget: str) -> Reply:
@@ -54,18 +52,16 @@ def show_reply(store: ControlStore, number: str) -> Reply:
 
 def request_override(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
     """Asks for more money for a budget until a moment."""
-    _known(said, REQUEST_FIELDS, "a request")
-    name, reason, until = (_text(said, field, needed=True) for field in ("budget", "reason", "until"))
+    known_fields(said, REQUEST_FIELDS, "a request")
+    name, reason, until = (text_of(said, field, needed=True) for field in ("budget", "reason", "until"))
     named_budget(list_budgets(store), name)
-    part = _text(said, "part")
-    try:
-        until_ns = ns_of(_to_come(until))
-    except (ValueError, OverflowError) as error:
-        raise InputError(f"until: {error}", hint="a day like 2026-12-01, or 7d from now") from error
+    part = text_of(said, "part")
+    until_ns = end_ns(until, datetime.now(UTC))
+    assert until_ns is not None, "an empty text was refused"
     row = stored.request(
         store,
         name,
-        _amount(said.get("amount")),
+        amount_of(said.get("amount"), _AMOUNTS),
         reason=reason,
         until_ns=until_ns,
         actor=actor,
@@ -76,11 +72,11 @@ def request_override(store: ControlStore, said: Mapping[str, Any], actor: str) -
 
 def decide_override(store: ControlStore, number: str, verdict: str, said: Mapping[str, Any], actor: str) -> Reply:
     """Approves (all or a part), denies, withdraws or ends; `verdict` is the word for it."""
-    _known(said, DECISION_FIELDS, "a decision")
-    place, note = _number(number), _text(said, "note")
+    known_fields(said, DECISION_FIELDS, "a decision")
+    place, note = _number(number), text_of(said, "note")
     govern.sweep(store)
     policy = govern.policy_in_force(store)
-    amount = None if said.get("amount") is None else _amount(said["amount"])
+    amount = None if said.get("amount") is None else amount_of(said["amount"], _AMOUNTS)
     match verdict:
         case "approve":
             judge = govern.judge_of(policy, actor, amount)
@@ -117,39 +113,7 @@ def _shown(row: OverrideRow) -> dict[str, Any]:
     return {**plain(row), "part": "/".join(json.loads(row.part)) if row.part else ""}
 
 
-def _to_come(text: str) -> datetime:
-    """A moment to come: a day or time as everywhere, `7d` counted forwards from now."""
-    now = datetime.now(UTC)
-    moment = parse_moment(text, now)
-    return now + (now - moment) if text[-1:] in "hdw" and text[:-1].isdecimal() else moment
-
-
 def _number(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise InputError(f'"{text}" is no number of a request', hint="outlay overrides list")
     return int(text)
-
-
-def _amount(value: object) -> int:
-    try:
-        nano = nano_of(value)
-    except ValueError as error:
-        raise InputError(f"amount: {error}", hint="like 500 or 12.50") from error
-    if not 0 < nano <= AMOUNT_NANO_MAX:
-        raise InputError(f"an exception of {value}", hint="more than 0, at most 1,000,000,000")
-    return nano
-
-
-def _text(said: Mapping[str, Any], name: str, *, needed: bool = False) -> str:
-    value = said.get(name)
-    if value is None and not needed:
-        return ""
-    if not isinstance(value, str) or not value.strip() or len(value) > _TEXT_MAX or not value.isprintable():
-        raise InputError(f"{name} must be a printable text of 1 to {_TEXT_MAX} characters")
-    return value.strip()
-
-
-def _known(said: Mapping[str, Any], fields: tuple[str, ...], what: str) -> None:
-    for key in said:
-        if key not in fields:
-            raise InputError(f'{what} has no field "{key}"', hint=nearest(key, fields))

@@ -11,8 +11,7 @@ from outlay.control.budgets import (
     Wanted,
     described,
     list_budgets,
-    remove_budget,
-    set_budget,
+    set_budgets,
     standings,
     true_up,
     wanted_of,
@@ -62,11 +61,7 @@ def apply(
     if prune:
         changes += [Change(name, "remove", before, None) for name, before in held.items() if name not in named]
     if not dry_run:
-        for item in wanted:
-            set_budget(store, item, actor)
-        for change in changes:
-            if change.what == "remove":
-                remove_budget(store, change.name, actor)
+        set_budgets(store, wanted, [change.name for change in changes if change.what == "remove"], actor)
     return changes
 
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 
-from outlay.core.errors import FormatError
 from outlay.faces.cli.books import has_books, open_desk
 from outlay.faces.cli.control import open_control_desk
+from outlay.faces.cli.documents import read_document
 from outlay.faces.cli.lazy import Entry, LazyGroup
 from outlay.faces.cli.options import Context, current, shared
 from outlay.faces.cli.output import note, show
@@ -162,7 +159,7 @@ def apply(file: Path, *, dry_run: bool, prune: bool) -> None:
     """  # noqa: D301 - click reads the mark as a character
     context = current()
     with open_control_desk(context) as desk:
-        reply = desk.apply_budgets(_read(file), dry_run=dry_run, prune=prune)
+        reply = desk.apply_budgets(read_document(file, "a list of budgets"), dry_run=dry_run, prune=prune)
     if context.form == "table":
         for row in reply["rows"]:
             row["differences"] = "; ".join(f"{key}: {old} → {new}" for key, (old, new) in row["differences"].items())
@@ -252,19 +249,3 @@ def _pair(name: str, pair: str) -> tuple[str, str]:
     if not sign or not left or not right:
         raise click.UsageError(f'--{name} takes two parts, like 2026-12=20000, not "{pair}"')
     return left, right
-
-
-def _read(file: Path) -> Any:
-    text = file.read_text(encoding="utf-8")
-    try:
-        if file.suffix == ".toml":
-            return tomllib.loads(text, parse_float=Decimal)
-        if file.suffix == ".json":
-            return json.loads(text, parse_float=Decimal)
-        import yaml
-
-        return yaml.safe_load(text)
-    except Exception as error:  # each parser has errors of its own
-        raise FormatError(
-            f"{file.name} cannot be read: {error}", hint="TOML, YAML or JSON: a list of budgets"
-        ) from error

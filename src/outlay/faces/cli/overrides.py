@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import click
 
-from outlay.core.errors import FormatError
 from outlay.faces.cli.control import open_control_desk
+from outlay.faces.cli.documents import read_document
 from outlay.faces.cli.lazy import Entry, LazyGroup
 from outlay.faces.cli.options import current, shared
 from outlay.faces.cli.output import note, show
@@ -130,7 +127,7 @@ def end(number: str, why: str) -> None:
 def policy(file: Path | None) -> None:
     """Who may decide; with a file, change it.
 
-    TOML, or JSON in a file that ends so. An empty file goes back to the default.
+    TOML, YAML or JSON. An empty file goes back to the default.
 
     \b
     deny_after_hours = 24
@@ -141,18 +138,12 @@ def policy(file: Path | None) -> None:
     """  # noqa: D301 - click reads the mark as a character
     context = current()
     with open_control_desk(context) as desk:
-        reply = desk.override_policy() if file is None else desk.set_override_policy(_read(file))
+        reply = (
+            desk.override_policy()
+            if file is None
+            else desk.set_override_policy(read_document(file, "rules, each with budget and approvers") or {})
+        )
     show(context, reply)
-
-
-def _read(file: Path) -> Any:
-    text = file.read_text(encoding="utf-8")
-    try:
-        if file.suffix == ".json":
-            return json.loads(text or "{}", parse_float=Decimal)
-        return tomllib.loads(text, parse_float=Decimal)
-    except ValueError as error:
-        raise FormatError(f"{file}: {error}", hint="TOML, or JSON in a file that ends in .json") from error
 
 
 def _decide(number: str, verdict: str, said: dict[str, str | None]) -> None:
