@@ -271,6 +271,17 @@ class House:
             self.books.set_meta(transaction, abandoned_s=int(time.time()))
         return changed
 
+    def true_up(self) -> int:
+        """Set what every budget has spent by the books, and close exceptions whose time is over.
+
+        Returns how many balances were looked at.
+        """
+        from outlay.govern import overrides
+        from outlay.govern.budgets import true_up_all
+
+        overrides.sweep(self.control)
+        return true_up_all(self.control, self.ask, time.time_ns())
+
     def _abandon_if_due(self) -> None:
         if not 0 <= time.time() - self.books.meta("abandoned_s") <= 2 * ABANDON_EVERY_S:
             self.intake.settle()

@@ -54,10 +54,6 @@ class ApiKey:
         """Whether the key carries this permission."""
         return permission in self.permissions or Permission.ADMIN in self.permissions
 
-    def for_team(self, team: str) -> bool:
-        """Whether the key may write or decide for this team."""
-        return not self.teams or team in self.teams
-
     def expired(self, now_ns: int) -> bool:
         """Whether its time is over."""
         return self.expires_ns is not None and self.expires_ns <= now_ns

@@ -261,11 +261,7 @@ class HouseDesk:
 
     def true_up(self) -> Reply:
         """See Desk."""
-        from outlay.govern import overrides
-        from outlay.govern.budgets import true_up_all
-
-        overrides.sweep(self._house.control)
-        looked = true_up_all(self._house.control, self._house.ask, time.time_ns())
+        looked = self._house.true_up()
         return reply({}, (), {"balances": looked})
 
     def check_budgets(self) -> Reply:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from outlay.ledger.intake import Intake
     from outlay.ledger.signals import Signal
 
-DEFAULT_GRPC_PORT = 4317
-"""Where OpenTelemetry SDKs send OTLP over gRPC when nobody says otherwise."""
-
 METHODS: dict[str, Signal] = {
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export": "traces",
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export": "logs",

@@ -34,6 +34,7 @@ OWN_KEY = "this home"
 _BACKLOG = 2048
 _COLLECT_AFTER = 50_000  # objects; batches are few large arrays, which no collection frees sooner
 _GRACE_S = 10
+_TRUE_UP_EVERY_S = 60
 _KEEP_ALIVE_S = 75  # exporters send every few seconds; a new connection a batch would cost more than the batch
 
 
@@ -87,7 +88,12 @@ def serve(
             ready(url)
 
     keyring.start()
-    rounds = Rounds([Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon)])
+    rounds = Rounds(
+        [
+            Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon),
+            Duty("what budgets have spent by the books", _TRUE_UP_EVERY_S, house.true_up),
+        ]
+    )
     rounds.start()
     try:
         with _told_to_stop():

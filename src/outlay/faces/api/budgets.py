@@ -82,7 +82,7 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/api/v1/budgets/true-up",
-        "Set what every budget has spent by the books; questions about budgets do so first",
+        "Set what every budget has spent by the books; a server does so by itself each minute",
         _true_up,
         body=Body("an empty object", schema={"type": "object", "additionalProperties": False}),
         room="budgets",
