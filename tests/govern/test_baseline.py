@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlay.govern.baseline import DAYS, DAYS_MIN, bands, usual_by_now
+from outlay.govern.baseline import DAYS, DAYS_MIN, added, bands, today_by_now, usual_by_now
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -49,6 +49,12 @@ def test_the_usual_by_now_adds_the_full_hours_of_each_day() -> None:
     series = {midnight - timedelta(days=day) + timedelta(hours=hour): 10 for day in range(1, 6) for hour in range(24)}
     assert usual_by_now(series, NOON.replace(minute=40)) == 120
     assert usual_by_now(series, midnight.replace(minute=5)) == 0
+    today = {midnight: 3, midnight + timedelta(hours=11): 4, NOON: 100, midnight - timedelta(hours=1): 50}
+    assert today_by_now(today, NOON.replace(minute=40)) == 7
+
+
+def test_series_add_up_hour_by_hour() -> None:
+    assert added([{NOON: 1}, {NOON: 2, NOON - timedelta(hours=1): 5}]) == {NOON: 3, NOON - timedelta(hours=1): 5}
 
 
 @given(st.lists(st.integers(0, 2**60), min_size=DAYS_MIN, max_size=40))

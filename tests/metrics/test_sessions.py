@@ -78,6 +78,21 @@ def test_a_session_without_a_price_is_unpriced() -> None:
     assert detail.last_seen_ns - detail.first_seen_ns == 2_000_000_000
 
 
+def test_relatives_are_found_over_generations_and_a_circle_ends() -> None:
+    chain = [usage(cost, session_id=name, parent_session_id=parent) for cost, name, parent in FAMILY]
+    books = Books(
+        [*chain, usage(1, session_id="x", parent_session_id="y"), usage(1, session_id="y", parent_session_id="x")]
+    )
+    top, leaf = session_detail(books, "a"), session_detail(books, "d")
+    assert (top.child_sessions, top.root_session, top.tree_cost_nano) == (("b", "c"), "a", 15)
+    assert (leaf.parent_session, leaf.root_session, leaf.child_sessions) == ("b", "a", ())
+    circle = session_detail(books, "x")
+    assert (circle.parent_session, circle.child_sessions, circle.tree_cost_nano) == ("y", ("y",), 2)
+
+
+FAMILY = ((1, "a", ""), (2, "b", "a"), (4, "c", "a"), (8, "d", "b"))
+
+
 def test_a_session_nobody_knows_is_refused() -> None:
     with pytest.raises(QueryError, match="nobody"):
         session_detail(company(), "nobody")

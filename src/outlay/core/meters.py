@@ -49,6 +49,9 @@ METERS: tuple[Meter, ...] = (
     Meter("memory_gib_ms", "GiB ms", "other", "memory held over time"),
 )
 
+UNIT_OF: dict[str, str] = {meter.name: meter.unit for meter in METERS}
+"""What each meter is counted in."""
+
 METER_NAMES: tuple[str, ...] = tuple(meter.name for meter in METERS)
 METER_CODE: dict[str, int] = {name: code for code, name in enumerate(METER_NAMES)}
 """The code a meter is stored under; append only, never reorder."""

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from outlay.core.errors import InputError, Problem
-from outlay.core.meters import METERS
+from outlay.core.meters import UNIT_OF
 from outlay.core.period import parse_moment
 from outlay.faces.plain import Reply, plain, reply
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from outlay.house import House
     from outlay.pricing.book import PriceBook
 
-_UNIT_OF = {meter.name: meter.unit for meter in METERS}
 _DAYS = ("from", "to")
 _UNPRICED_SHOWN_MAX = "100"
 
@@ -40,7 +39,7 @@ def find_prices(book: PriceBook, params: Params) -> Reply:
         raise InputError(str(error)) from error
     find = book.find if sources == "all" else book.applied
     found = find(asked["model"], asked["provider"], at)
-    rows = [{**plain(price), "unit": _UNIT_OF[price.meter]} for price in found]
+    rows = [{**plain(price), "unit": UNIT_OF[price.meter]} for price in found]
     query = {"model": asked["model"], "provider": asked["provider"], "at": at}
     return reply(query, rows, {"prices": len(rows)}, {"book": book.version})
 

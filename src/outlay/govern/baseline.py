@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -43,6 +43,21 @@ def bands(series: Series, hours: Sequence[datetime], days: int = DAYS) -> list[B
         return [None] * len(hours)
     first = min(series)
     return [_band(series, hour, min(days, max(0, (hour - first).days))) for hour in hours]
+
+
+def added(several: Iterable[Series]) -> dict[datetime, int]:
+    """The hours of several series in one."""
+    whole: dict[datetime, int] = {}
+    for series in several:
+        for hour, value in series.items():
+            whole[hour] = whole.get(hour, 0) + value
+    return whole
+
+
+def today_by_now(series: Series, now: datetime) -> int:
+    """What today's full hours have come to: what `usual_by_now` is compared with."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return sum(series.get(midnight + hour * _HOUR, 0) for hour in range(now.hour))
 
 
 def usual_by_now(series: Series, now: datetime, days: int = DAYS) -> float | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
+from fractions import Fraction
 
 VERDICT_TAG = "tag.guardrail_verdict"
 """The dimension under which the emitters' own words are kept."""
@@ -26,6 +27,10 @@ REJECTING = frozenset(
 """Words that mean a rejection, in lower case; anything else let the work pass."""
 
 
-def rejected(counts: Mapping[str, int]) -> int:
-    """How many of the checks, by verdict, kept something back."""
-    return sum(count for verdict, count in counts.items() if verdict.strip().lower() in REJECTING)
+def rejection_rate(checks: Iterable[tuple[str, int]]) -> Fraction | None:
+    """Which part of the checks, as pairs of a verdict and a count, kept something back; None where there were none."""
+    kept = every = 0
+    for verdict, count in checks:
+        every += count
+        kept += count if verdict.strip().lower() in REJECTING else 0
+    return Fraction(kept, every) if every else None

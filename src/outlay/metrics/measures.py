@@ -127,6 +127,8 @@ _CALL = AllOf((_operation(Operation.CHAT), Is("bears")))
 _FAILED = AllOf((Is("failed"), _WORK))
 _NO_LIST = AllOf((Is("bears"), Known("list_nano", value=False)))
 
+_BEARING = Count(Facts.USAGES, BEARS)
+_RETRIED = Count(Facts.USAGES, AllOf((BEARS, _centre(CostCentre.RETRIES))))
 COST = _cost()
 INFERENCE_COST = _cost(_centre(CostCentre.INFERENCE))
 TOTAL_TOKENS = _tokens(*TOKEN_METERS)
@@ -188,7 +190,7 @@ MEASURES: tuple[Measure, ...] = (
     _money("cost_per_task", "cost divided by all tasks, whatever became of them", Divide(COST, TASKS)),
     _money("cost_per_session", "cost divided by sessions", Divide(COST, Sessions())),
     # counts
-    _count("usages", "things that happened once and bear quantities or cost", Count(Facts.USAGES, BEARS)),
+    _count("usages", "things that happened once and bear quantities or cost", _BEARING),
     _count("sessions", "different sessions", Sessions()),
     _count("sessions_seen", "different sessions with a model call of their own in the books", Sessions(_CALL)),
     _count("chat_calls", "calls of a chat model that were answered with usage", Count(Facts.USAGES, _CALL)),
@@ -199,11 +201,7 @@ MEASURES: tuple[Measure, ...] = (
         "tool calls that failed",
         Count(Facts.USAGES, AllOf((_operation(Operation.TOOL), Is("failed")))),
     ),
-    _count(
-        "retries",
-        "usages charged to retries and failure recovery",
-        Count(Facts.USAGES, AllOf((BEARS, _centre(CostCentre.RETRIES)))),
-    ),
+    _count("retries", "usages charged to retries and failure recovery", _RETRIED),
     _count("failed_usages", "operations that failed", Count(Facts.USAGES, _FAILED)),
     _count("unpriced_usages", "usages with a quantity whose price is not known", Count(Facts.USAGES, UNPRICED_USAGE)),
     _count("superseded_usages", "reports that are kept but not counted: their money stands elsewhere", SUPERSEDED),
@@ -266,6 +264,7 @@ MEASURES: tuple[Measure, ...] = (
         Count(Facts.USAGES, _FAILED),
         Count(Facts.USAGES, _WORK),
     ),
+    _ratio("retry_rate", "usages charged to retries divided by usages", _RETRIED, _BEARING),
     _ratio(
         "cache_hit_share",
         "input tokens that a cache served, divided by input tokens",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,6 +105,15 @@ class SessionDetail:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelShare:
+    """What a session asked of one model: calls, and their known cost."""
+
+    model: str
+    calls: int
+    cost_nano: int
+
+
+@dataclass(frozen=True, slots=True)
 class SessionRow:
     """One line of a list of sessions; `cost_nano` is None where nothing about it is priced."""
 
@@ -178,8 +188,8 @@ def session_detail(reader: Snapshot, session: str) -> SessionDetail:
         raise QueryError(f'no session is called "{session}"', hint="outlay sessions lists them")
     counted = [row for row in usages if row["counted"]]
     outcomes = outcomes_of_session(reader, session)
-    parents = _parents(reader)
-    below = _below(parents, session)
+    above, levels = _above(reader, dialect, session), _below(reader, dialect, session)
+    below = [each for level in levels for each in level]
     listed = usages[:USAGES_MAX]
     charges = _charges(reader, dialect, [row["seq"] for row in listed])
     currencies = tuple(sorted({row["currency"] or DEFAULT_CURRENCY for row in counted if row["amount_nano"]}))
@@ -192,9 +202,9 @@ def session_detail(reader: Snapshot, session: str) -> SessionDetail:
     return SessionDetail(
         session=session,
         state=_state(_facts_of(counted), has_outcome=bool(outcomes)),
-        parent_session=parents.get(session, ""),
-        root_session=_root(parents, session),
-        child_sessions=tuple(sorted(child for child, parent in parents.items() if parent == session)),
+        parent_session=above[0] if above else "",
+        root_session=above[-1] if above else session,
+        child_sessions=tuple(levels[0]) if levels else (),
         envelope=envelope,
         first_seen_ns=first_seen_ns,
         last_seen_ns=last_seen_ns,
@@ -209,6 +219,18 @@ def session_detail(reader: Snapshot, session: str) -> SessionDetail:
         usual_cost_nano=usual_cost_nano(reader, envelope["feature"], first_seen_ns),
         reasons=reasons_of(steps, own, under or 0),
     )
+
+
+def models_of(detail: SessionDetail) -> list[ModelShare]:
+    """The models of a session by what was spent on them, the dearest first."""
+    calls: Counter[str] = Counter()
+    spent: Counter[str] = Counter()
+    for step in detail.usages:
+        if step.model and step.counted:
+            calls[step.model] += 1
+            spent[step.model] += step.cost_nano or 0
+    names = sorted(calls, key=lambda name: (-spent[name], name))
+    return [ModelShare(name, calls[name], spent[name]) for name in names]
 
 
 # ---- what the books say of sessions ---------------------------------------------------------------------------------
@@ -377,31 +399,38 @@ def _depth(parent_of: Mapping[str, str | None], fact: str) -> int:
     return depth
 
 
-def _parents(reader: Reader) -> dict[str, str]:
-    """The session above each session that names one."""
-    sql = (
-        "SELECT DISTINCT session_id, parent_session_id AS parent FROM usages WHERE counted AND parent_session_id <> ''"
-    )
-    rows = reader.rows(sql, []).to_pylist()
-    return {row["session_id"]: row["parent"] for row in rows if row["session_id"] != row["parent"]}
-
-
-def _root(parents: Mapping[str, str], session: str) -> str:
-    for _ in range(_GENERATIONS_MAX):
-        if session not in parents:
-            break
-        session = parents[session]
-    return session
-
-
-def _below(parents: Mapping[str, str], session: str) -> list[str]:
-    """Every session under a session, itself left out."""
+def _above(reader: Reader, dialect: Dialect, session: str) -> list[str]:
+    """The sessions above a session, the one that started it first; relations that run in a circle end."""
     found: list[str] = []
-    level = {session}
-    while level:
-        level = {child for child, parent in parents.items() if parent in level} - {session, *found}
-        found += sorted(level)
+    while len(found) < _GENERATIONS_MAX:
+        parents = _related(reader, dialect, "parent_session_id", "session_id", [found[-1] if found else session])
+        if not parents or parents[0] in {session, *found}:
+            break
+        found.append(parents[0])
     return found
+
+
+def _below(reader: Reader, dialect: Dialect, session: str) -> list[list[str]]:
+    """The sessions under a session, a list a generation, itself left out."""
+    levels: list[list[str]] = []
+    seen, last = {session}, [session]
+    while last and len(levels) < _GENERATIONS_MAX:
+        last = [each for each in _related(reader, dialect, "session_id", "parent_session_id", last) if each not in seen]
+        seen.update(last)
+        if last:
+            levels.append(last)
+    return levels
+
+
+def _related(reader: Reader, dialect: Dialect, wanted: str, known: str, sessions: Sequence[str]) -> list[str]:
+    """The sessions that stand on the other side of a relation, by name; a session is not its own relative."""
+    statement = Statement(dialect)
+    sql = (
+        f"SELECT DISTINCT {USAGE}.{wanted} AS related FROM usages AS {USAGE} WHERE {USAGE}.counted "
+        f"AND {USAGE}.{known} IN ({statement.bind_all(tuple(sessions))}) "
+        f"AND {USAGE}.{wanted} <> '' AND {USAGE}.{wanted} <> {USAGE}.{known} ORDER BY 1"
+    )
+    return [row["related"] for row in reader.rows(sql, statement.parameters).to_pylist()]
 
 
 def _cost_of(reader: Reader, dialect: Dialect, sessions: Sequence[str]) -> int | None:

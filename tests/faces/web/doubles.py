@@ -88,6 +88,7 @@ MEASURES: dict[str, Callable[[Rows], str | int | None]] = {
     "outcome_value": lambda rows: str(146 * _tasks(rows, "done")),
     "sessions": lambda rows: len({row["session"] for row in rows}),
     "session_seconds": lambda rows: str(2_280 * len({row["session"] for row in rows})),
+    "retry_rate": lambda rows: _ratio(sum(row["centre"] == "retries" for row in rows), len(rows)),
     "cost_per_session": lambda rows: _ratio(_cost(rows), len({row["session"] for row in rows})),
     "usages": len,
     "retries": lambda rows: sum(row["centre"] == "retries" for row in rows),

@@ -70,8 +70,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> None:
             return NOW.astimezone(tz)
 
     monkeypatch.setattr(pages, "datetime", Frozen)
-    for name in ("failed_usages", "operations", "attributed_share"):
-        monkeypatch.setitem(MEASURES, name, {"failed_usages": lambda _: 0, "operations": len}.get(name, lambda _: "1"))
+    for name, text in (("error_rate", "0"), ("attributed_share", "1")):
+        monkeypatch.setitem(MEASURES, name, lambda _, text=text: text)
 
 
 def test_an_ordinary_hour_is_said_to_be_one() -> None:
@@ -90,6 +90,11 @@ def test_an_hour_far_above_its_band_is_a_numbered_finding_with_its_money() -> No
     assert "+$38.00" in page
     assert 'href="#anomaly-1"' in page
     assert 'id="anomaly-1"' in page
+
+
+def test_a_feature_of_two_teams_is_judged_by_what_both_cost() -> None:
+    rows = [row | {"team": team} for row in hours(spike="40") for team in ("onboarding", "growth")]
+    assert "+$76.00" in page_of(Checked(rows=rows))
 
 
 def test_a_session_that_retries_again_and_again_loops() -> None:

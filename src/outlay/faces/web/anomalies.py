@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
+from outlay.core.money import nano_of
 from outlay.faces import formats
 from outlay.faces.web.burn import Pin
-from outlay.faces.web.changes import decimal_of
 from outlay.faces.web.live import Live, series_by_feature
+from outlay.govern.baseline import added
 from outlay.govern.guards import Finding, Kind, SessionSign, burning, looping, ranked, unpriced
 from outlay.metrics.dimensions import OTHER
 
@@ -33,7 +34,9 @@ class Anomaly:
 def anomalies_of(live: Live) -> list[Anomaly]:
     """What is out of line as of now, ranked by money."""
     since, until = live.choice.now - timedelta(days=1), live.choice.now
-    costs = {feature: series for (feature, _), series in series_by_feature(live.by_feature, "cost").items()}
+    by_team = series_by_feature(live.by_feature, "cost")
+    features = {feature for feature, _ in by_team}
+    costs = {each: added(series for (feature, _), series in by_team.items() if feature == each) for each in features}
     models = {str(row["model"]): int(row["usages"]) for row in live.today.coverage.get("unpriced_models", ())}
     found = ranked(
         [
@@ -59,8 +62,8 @@ def _signs(live: Live, since: datetime, until: datetime) -> list[SessionSign]:
     for row in live.suspects.rows:
         if row["session"] == OTHER:
             continue
-        amount = decimal_of(row.get("retry_cost"))
-        nano = 0 if amount is None else int(amount.scaleb(9))
+        amount = row.get("retry_cost")
+        nano = 0 if amount is None else nano_of(amount)
         signs.append(
             SessionSign(str(row["session"]), str(row["feature"]), since, until, nano, row["retries"], row["usages"])
         )

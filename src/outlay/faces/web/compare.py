@@ -10,7 +10,7 @@ from outlay.faces import formats
 from outlay.faces.reasons import why_dear_of
 from outlay.faces.web.changes import change_of
 from outlay.faces.web.session import Fact, figures_of, session_address
-from outlay.metrics.sessions import SessionDetail, UsageRow
+from outlay.metrics.sessions import ModelShare, SessionDetail, models_of
 
 MODELS_SHOWN = 8
 
@@ -56,30 +56,16 @@ def _amount(detail: SessionDetail, centre: str) -> str:
 
 def _models(one: SessionDetail, other: SessionDetail) -> list[dict[str, str]]:
     """Calls and cost by model, the dearest of the two first."""
-    sides = [_by_model(detail.usages) for detail in (one, other)]
-    names = sorted({name for side in sides for name in side})
-    names.sort(key=lambda name: -max(_spent(side, name) for side in sides))
+    sides = [{share.model: share for share in models_of(detail)} for detail in (one, other)]
+    shares = sorted((share for side in sides for share in side.values()), key=lambda share: -share.cost_nano)
+    names = list(dict.fromkeys(share.model for share in shares))
     return [
-        {"model": name, "one": _model_words(sides[0], name), "other": _model_words(sides[1], name)}
+        {"model": name, "one": _words(sides[0].get(name)), "other": _words(sides[1].get(name))}
         for name in names[:MODELS_SHOWN]
     ]
 
 
-def _by_model(steps: tuple[UsageRow, ...]) -> dict[str, tuple[int, int]]:
-    found: dict[str, tuple[int, int]] = {}
-    for step in steps:
-        if step.model and step.counted:
-            calls, spent = found.get(step.model, (0, 0))
-            found[step.model] = (calls + 1, spent + (step.cost_nano or 0))
-    return found
-
-
-def _spent(side: Mapping[str, tuple[int, int]], name: str) -> int:
-    return side.get(name, (0, 0))[1]
-
-
-def _model_words(side: Mapping[str, tuple[int, int]], name: str) -> str:
-    if name not in side:
+def _words(share: ModelShare | None) -> str:
+    if share is None:
         return "none"
-    calls, spent = side[name]
-    return f"{formats.nano(spent)} in {formats.count(calls)} {'call' if calls == 1 else 'calls'}"
+    return f"{formats.nano(share.cost_nano)} in {formats.count(share.calls)} {'call' if share.calls == 1 else 'calls'}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from outlay.core.centre import Operation
+from outlay.core.money import nano_of
 from outlay.core.period import Grain, Period, ns_of
 from outlay.faces.web.changes import decimal_of
 from outlay.faces.web.choice import Choice
@@ -28,7 +29,6 @@ SUSPECTS_ASKED = 100
 """Sessions of the last day with most retries: those that loop are among them."""
 
 _HOUR = timedelta(hours=1)
-_NANO = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,16 @@ def collect_live(books: Books, choice: Choice) -> Live:
     last, past = _period(hour, running_hour), _period(since, running_hour)
     day = _period(running_hour - ERROR_HOURS * _HOUR, running_hour)
     checks = (Filter("operation", (Operation.GUARDRAIL.value,)),)
-    retries = ("retries", "usages")
     return Live(
         choice=choice,
         hour=hour,
         hours=asks(("total_tokens", "cost", "sessions"), grain=Grain.HOUR, period=past),
         by_feature=asks(("cost", "sessions"), ("feature", "team"), grain=Grain.HOUR, period=past, top=FEATURES_SHOWN),
-        last=asks(retries, period=last),
+        last=asks(("retry_rate",), period=last),
         today=asks(("cost", "attributed_share"), period=_period(running_hour.replace(hour=0), now)),
-        retries=asks(retries, ("agent",), period=last, top=AGENTS_SHOWN),
-        retries_usual=asks(retries, ("agent",), period=past),
-        errors=asks(("failed_usages", "operations"), grain=Grain.HOUR, period=day),
+        retries=asks(("retry_rate",), ("agent",), period=last, top=AGENTS_SHOWN),
+        retries_usual=asks(("retry_rate",), ("agent",), period=past),
+        errors=asks(("error_rate",), grain=Grain.HOUR, period=day),
         verdicts=asks(("operations",), (VERDICT_TAG,), grain=Grain.HOUR, period=day, where=checks),
         verdicts_usual=asks(("operations",), (VERDICT_TAG,), period=past, where=checks),
         running=_running(asks, now),
@@ -115,12 +114,12 @@ def series_of(rows: Sequence[Row], measure: str) -> dict[datetime, int]:
         if isinstance(value, int):
             found[bucket_of(row)] = value
         elif (amount := decimal_of(value)) is not None:
-            found[bucket_of(row)] = int(amount * _NANO)
+            found[bucket_of(row)] = nano_of(amount)
     return found
 
 
 def series_by_feature(answer: Answer, measure: str) -> dict[tuple[str, str], dict[datetime, int]]:
-    """The same by (feature, team); what is folded together is left out."""
+    """The same by (feature, team); the groups folded into one are left out."""
     rows: dict[tuple[str, str], list[Row]] = {}
     for row in answer.rows:
         if row["feature"] != OTHER:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from outlay.core.meters import METERS, TOKEN_METERS
+from outlay.core.meters import TOKEN_METERS, UNIT_OF
 from outlay.core.period import moment_of
 from outlay.core.price import Price
 from outlay.faces import formats
@@ -20,8 +20,6 @@ from outlay.metrics.query import Order, Query
 UNPRICED_SHOWN = 50
 CONFLICTS_SHOWN = 50
 MODELS_SHOWN = 25
-
-_UNIT_OF = {meter.name: meter.unit for meter in METERS}
 
 
 def prices_page(books: Books, asked: Mapping[str, str], now: datetime) -> dict[str, Any]:
@@ -95,7 +93,7 @@ def _rate(price: Price) -> dict[str, str]:
     rate = plain({"rate_pico": price.rate_pico})["rate"]
     return {
         "meter": price.meter,
-        "rate": formats.rate(rate, _UNIT_OF[price.meter], price.currency),
+        "rate": formats.rate(rate, UNIT_OF[price.meter], price.currency),
         "only": ", ".join(only) or "always",
         "valid_from": _day(price.valid_from_ns, "always"),
         "valid_to": _day(price.valid_to_ns, "open"),

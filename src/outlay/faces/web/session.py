@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from outlay.core.centre import CostCentre
 from outlay.core.charge import UNPRICED
 from outlay.core.money import DEFAULT_CURRENCY, decimal_text
 from outlay.core.period import NS_PER_SECOND, moment_of
@@ -60,7 +61,7 @@ def figures_of(detail: SessionDetail) -> list[Fact]:
     """The headline of a session."""
     counted = [step for step in detail.usages if step.counted and (step.bears or step.charges)]
     lasted = Decimal(detail.last_seen_ns - detail.first_seen_ns) / NS_PER_SECOND
-    retries = sum(step.centre == "retries" for step in counted)
+    retries = sum(step.centre == CostCentre.RETRIES for step in counted)
     figures = [Fact("Full cost", _money(detail.cost_nano, detail))]
     if detail.child_sessions:
         figures.append(Fact("With its sub-agents", _money(detail.tree_cost_nano, detail)))

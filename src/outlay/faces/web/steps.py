@@ -9,6 +9,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from outlay.core.charge import UNPRICED
+from outlay.core.meters import UNIT_OF
 from outlay.core.money import decimal_text
 from outlay.core.period import moment_of
 from outlay.faces import formats
@@ -110,11 +111,10 @@ def _marks(step: UsageRow) -> list[tuple[str, str]]:
 
 def _charge(line: ChargeRow) -> ChargeLine:
     rate = plain({"rate_pico": line.rate_pico})["rate"]
-    unit = "token" if line.meter.startswith(("in_", "out_")) else line.meter.removesuffix("s").replace("_", " ")
     return ChargeLine(
         meter=line.meter,
         quantity=formats.count(line.quantity),
-        rate="" if rate is None else formats.rate(rate, unit, line.currency or "USD"),
+        rate="" if rate is None else formats.rate(rate, UNIT_OF[line.meter], line.currency or "USD"),
         amount=UNPRICED if line.amount_nano is None else _exact(line.amount_nano, line.currency or "USD"),
         provenance=line.provenance,
         source=" · ".join(part for part in (line.price, line.variant_applied) if part),

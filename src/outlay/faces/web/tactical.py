@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,8 +23,8 @@ from outlay.faces.web.live import HOURS_SHOWN, Live, series_by_feature, series_o
 from outlay.faces.web.session import session_address
 from outlay.faces.web.tables import centre_parts, count, money, share
 from outlay.faces.web.view import Number, freshness_of
-from outlay.govern.baseline import DAYS, Band, bands, usual_by_now
-from outlay.govern.guardrails import VERDICT_TAG, rejected
+from outlay.govern.baseline import DAYS, Band, bands, today_by_now, usual_by_now
+from outlay.govern.guardrails import VERDICT_TAG, rejection_rate
 from outlay.govern.guards import LOOP_RETRIES_MIN, LOOP_SHARE_MIN
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.measures import UNKNOWN
@@ -81,9 +82,9 @@ def numbers(live: Live) -> list[Number]:
     hour, today = live.hour, live.today.total
     cost, tokens, sessions = (series_of(live.hours.rows, name) for name in ("cost", "total_tokens", "sessions"))
     by_now = usual_by_now(cost, live.choice.now)
-    spent = sum(value for moment, value in cost.items() if moment.date() == live.choice.now.date())
+    spent = today_by_now(cost, live.choice.now)
     (burn,), (active,) = bands(tokens, [hour]), bands(sessions, [hour])
-    retry, retry_usual = _rate(live.last.total), _rate(live.retries_usual.total)
+    retry, retry_usual = live.last.total.get("retry_rate"), live.retries_usual.total.get("retry_rate")
     kept, kept_usual = _rejections(live)
     attributed = today.get("attributed_share")
     untagged = live.today.coverage.get("untagged_cost", {}).get("team")
@@ -113,7 +114,7 @@ def numbers(live: Live) -> list[Number]:
             "Guardrail rejections",
             share(kept),
             change_of(kept, kept_usual, "down"),
-            f"of checks in {24} hours; usual {share(kept_usual)}",
+            f"of checks in 24 hours; usual {share(kept_usual)}",
         ),
         Number("Attributed", share(attributed), None, f"{money(untagged)} of today has no team tag"),
     ]
@@ -141,11 +142,11 @@ def active_sessions(live: Live) -> list[Usual]:
 
 def retry_rates(live: Live) -> list[Usual]:
     """Share of retries among the steps of the last full hour by agent, with that of four weeks."""
-    usual = {str(row["agent"]): _rate(row) for row in live.retries_usual.rows}
+    usual = {str(row["agent"]): row.get("retry_rate") for row in live.retries_usual.rows}
     found = [
         (rate, decimal_of(usual.get(agent)), agent)
         for row in live.retries.rows
-        if (agent := str(row["agent"])) != OTHER and (rate := decimal_of(_rate(row))) is not None
+        if (agent := str(row["agent"])) != OTHER and (rate := decimal_of(row.get("retry_rate"))) is not None
     ]
     whole = max((max(now, before or Decimal(0)) for now, before, _ in found), default=Decimal(0))
     return [
@@ -170,16 +171,13 @@ def retry_rates(live: Live) -> list[Usual]:
 def errors(live: Live) -> Markup:
     """Failed operations and rejected checks as shares, hour by hour."""
     hours = live.shown[-24:]
-    failed = {bucket_of(row): row for row in live.errors.rows}
-    checks: dict[datetime, dict[str, int]] = {}
+    failed = {bucket_of(row): decimal_of(row.get("error_rate")) for row in live.errors.rows}
+    checks: dict[datetime, list[tuple[str, int]]] = {}
     for row in live.verdicts.rows:
-        checks.setdefault(bucket_of(row), {})[str(row[VERDICT_TAG])] = row["operations"]
+        checks.setdefault(bucket_of(row), []).append((str(row[VERDICT_TAG]), row["operations"]))
     lines = [
-        [
-            _quotient(failed.get(hour, {}).get("failed_usages"), failed.get(hour, {}).get("operations"))
-            for hour in hours
-        ],
-        [_quotient(rejected(checks[hour]), sum(checks[hour].values())) if hour in checks else None for hour in hours],
+        [failed.get(hour) for hour in hours],
+        [_decimal(rejection_rate(checks.get(hour, ()))) for hour in hours],
     ]
     series = [
         charts.Line(kind, values, word, formats.share(str(values[-1])) if values and values[-1] is not None else "")
@@ -234,24 +232,15 @@ def _words(found: list[Anomaly]) -> str:
 
 def _rejections(live: Live) -> tuple[str | None, str | None]:
     """The share of checks that kept something back, in the last day and usually."""
-    told: list[str | None] = []
-    for answer in (live.verdicts, live.verdicts_usual):
-        counts: dict[str, int] = {}
-        for row in answer.rows:
-            counts[str(row[VERDICT_TAG])] = counts.get(str(row[VERDICT_TAG]), 0) + row["operations"]
-        quotient = _quotient(rejected(counts), sum(counts.values()))
-        told.append(None if quotient is None else str(quotient))
-    return told[0], told[1]
+    now, usual = (
+        _decimal(rejection_rate((str(row[VERDICT_TAG]), row["operations"]) for row in answer.rows))
+        for answer in (live.verdicts, live.verdicts_usual)
+    )
+    return None if now is None else str(now), None if usual is None else str(usual)
 
 
-def _rate(row: Mapping[str, Any]) -> str | None:
-    quotient = _quotient(row.get("retries"), row.get("usages"))
-    return None if quotient is None else str(quotient)
-
-
-def _quotient(over: object, under: object) -> Decimal | None:
-    part, whole = decimal_of(over), decimal_of(under)
-    return None if part is None or not whole else part / whole
+def _decimal(ratio: Fraction | None) -> Decimal | None:
+    return None if ratio is None else Decimal(ratio.numerator) / Decimal(ratio.denominator)
 
 
 def _change(now: int, band: Band | None) -> Change | None:
