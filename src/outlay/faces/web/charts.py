@@ -17,6 +17,8 @@ SPARK_RANGE_MIN = Decimal("0.15")
 """A sparkline's range is at least this share of its level: noise is not drama."""
 LABEL_GAP = 7.0
 """Per cent of the chart's height between two labels at its edge, at least."""
+SMALL_LABEL_GAP = 15.0
+"""The same where the chart is as low as `lines` draws it."""
 TICKS_MAX = 5
 
 _STEPS = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
@@ -115,7 +117,7 @@ def lines(series: Sequence[Line], labels: Sequence[str], ticks: Sequence[tuple[D
                 for kind, y, _, _ in ends
             ]
         ),
-        _end_labels(ends),
+        _end_labels(ends, SMALL_LABEL_GAP),
         below([(place / (count - 1) * 100, label) for place, label in enumerate(labels)]),
     )
 
@@ -214,15 +216,15 @@ def _middles(parts: Sequence[Part], top: Decimal) -> dict[str, float]:
     return middles
 
 
-def _end_labels(labels: Sequence[tuple[str, float, str, str]]) -> Markup:
+def _end_labels(labels: Sequence[tuple[str, float, str, str]], gap: float = LABEL_GAP) -> Markup:
     """Labels right of the plot, pushed apart where they would touch."""
     ordered = sorted(labels, key=lambda label: label[1])
     places: list[float] = []
     for _, y, _, _ in ordered:
-        places.append(max(y, places[-1] + LABEL_GAP) if places else y)
+        places.append(max(y, places[-1] + gap) if places else y)
     over = max(0.0, places[-1] - 97) if places else 0.0
     for place in reversed(range(len(places))):
-        limit = places[place + 1] - LABEL_GAP if place + 1 < len(places) else places[place] - over
+        limit = places[place + 1] - gap if place + 1 < len(places) else places[place] - over
         places[place] = min(places[place], limit)
     told = [
         Markup('<span class="k-{}" style="top:{}%"><b>{}</b> {}</span>').format(kind, place_text(y), figure, words)
