@@ -246,7 +246,7 @@ class House:
         """What came in since the books began, what waits, and when the latest usage began (ISO, UTC; empty if none)."""
         held = self.books.metas()
         counted: dict[str, int | str] = {name: held.get(name, 0) for name in (*COUNTERS, "usages_posted")}
-        counted["waiting"] = self.intake.waiting()
+        counted["waiting"] = self.intake.waiting(held.get("posted_through", 0))
         latest = held.get("latest_us", 0)
         counted["metered_through"] = moment_of(latest * NS_PER_US).strftime("%Y-%m-%dT%H:%M:%SZ") if latest else ""
         counted["trouble"] = self.intake.trouble

@@ -181,9 +181,12 @@ class Intake:
         with self._desk:
             yield
 
-    def waiting(self) -> int:
-        """Journal entries that are not yet in the books, and bodies not yet durable."""
-        return self.journal.last_number - self.clerk.through + self._bodies.qsize()
+    def waiting(self, through: int) -> int:
+        """Journal entries beyond number `through`, the last one of the books one looks at, and bodies not yet durable.
+
+        The caller names the entry, because the clerk posts on: its own would belong to other figures than the caller's.
+        """
+        return self.journal.last_number - through + self._bodies.qsize()
 
     def problems(self) -> list[Problem]:
         """The latest reports through the OTLP door that were refused or repaired, since this process began."""
