@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping
 
+from outlay.control import signins
 from outlay.control.keys import ApiKey, digest_of, live_keys, mark_used
 from outlay.control.store import ControlStore
 from outlay.core.errors import OutlayError
@@ -34,6 +35,8 @@ class Keyring:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._keys: dict[str, ApiKey] = dict(self._extra)
+        self._sign_ins: dict[str, tuple[str, int]] = {}
+        self._changing = threading.Lock()  # a sign-in and a reading that began before it
         if store is not None:
             self.refresh()
 
@@ -54,7 +57,41 @@ class Keyring:
 
     def find(self, secret: str) -> ApiKey | None:
         """The key of a secret, None if there is none or its time is over."""
+        return self._live(digest_of(secret))
+
+    def sign_in(self, secret: str) -> tuple[str, ApiKey] | None:
+        """A secret for a browser's cookie and the key behind it, None if there is no such key. Raises StoreError."""
         digest = digest_of(secret)
+        key = self._live(digest)
+        if key is None or self._store is None or digest in self._extra:
+            return None
+        with self._changing:
+            token, expires_ns = signins.begin(self._store, digest)
+            self._sign_ins = {**self._sign_ins, digest_of(token): (digest, expires_ns)}
+        return token, key
+
+    def signed_in(self, token: str) -> ApiKey | None:
+        """The key behind a browser's cookie, None once the key or the sign-in is over."""
+        held = self._sign_ins.get(digest_of(token))
+        if held is None or held[1] <= time.time_ns():
+            return None
+        return self._live(held[0])
+
+    def sign_out(self, token: str) -> None:
+        """Ends a sign-in. Raises StoreError."""
+        if self._store is not None:
+            with self._changing:
+                signins.end(self._store, digest_of(token))
+                self._sign_ins = signins.live(self._store)
+
+    def refresh(self) -> None:
+        """Reads the keys and sign-ins again. Raises StoreError."""
+        if self._store is not None:
+            self._keys = {**live_keys(self._store), **self._extra}
+            with self._changing:
+                self._sign_ins = signins.live(self._store)
+
+    def _live(self, digest: str) -> ApiKey | None:
         found: ApiKey | None = None
         for held, key in self._keys.items():
             if hmac.compare_digest(digest, held):  # every key is compared, each in constant time
@@ -64,11 +101,6 @@ class Keyring:
             return None
         self._used[digest] = now_ns
         return found
-
-    def refresh(self) -> None:
-        """Reads the keys again. Raises StoreError."""
-        if self._store is not None:
-            self._keys = {**live_keys(self._store), **self._extra}
 
     def _run(self) -> None:
         while not self._stop.wait(REFRESH_S):

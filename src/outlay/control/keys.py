@@ -34,7 +34,9 @@ class Permission(StrEnum):
     WRITE = "write"  # telemetry and outcomes, for all teams or for those it names
     READ = "read"  # every question, and the page
     DECIDE = "decide"  # ask for money and settle it, for all teams or for those it names
-    ADMIN = "admin"  # change prices, budgets and keys; approve
+    APPROVE = "approve"  # decide about exceptions, where the policy allows it
+    GOVERN = "govern"  # change budgets, prices, targets, alerts and policies
+    ADMIN = "admin"  # all of it, and alone: keys, the audit log, rebuilding the books
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,23 @@ class ApiKey:
         """Whether the key carries this permission."""
         return permission in self.permissions or Permission.ADMIN in self.permissions
 
+    @property
+    def role(self) -> str:
+        """The role whose permissions these are, empty where there is none."""
+        return next((role for role, may in ROLES.items() if set(may) == set(self.permissions)), "")
+
     def expired(self, now_ns: int) -> bool:
         """Whether its time is over."""
         return self.expires_ns is not None and self.expires_ns <= now_ns
 
+
+ROLES: dict[str, tuple[Permission, ...]] = {
+    "viewer": (Permission.READ,),
+    "lead": (Permission.READ, Permission.DECIDE, Permission.APPROVE),
+    "finops": (Permission.READ, Permission.DECIDE, Permission.APPROVE, Permission.GOVERN),
+    "administrator": (Permission.ADMIN,),
+}
+"""Who people are, as what they may do; a lead's key names its teams."""
 
 EVERYTHING = (Permission.ADMIN.value,)
 """The permissions of a key that may do all there is."""
@@ -89,8 +104,8 @@ def make_key(
         raise InputError("the key would have expired before it was made", hint="a moment to come, like 2027-01-01")
     if key.teams and not ({Permission.WRITE, Permission.DECIDE} & set(key.permissions)):
         raise InputError("teams bound what a key writes or decides, and this one does neither", hint="--may write")
-    if key.teams and key.may(Permission.ADMIN):
-        raise InputError("a key that may do everything is bound to no team", hint="--may write,read,decide")
+    if key.teams and (key.may(Permission.ADMIN) or key.may(Permission.GOVERN)):
+        raise InputError("a key that may govern every team is bound to no team", hint="--role lead")
     secret = new_secret()
     with store.writing() as connection:
         if _live(connection, key.name) is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -35,6 +35,15 @@ api_keys = Table(
         sqlite_where=text("revoked_ns IS NULL"),
         postgresql_where=text("revoked_ns IS NULL"),
     ),
+)
+
+sign_ins = Table(
+    "sign_ins",
+    METADATA,
+    Column("sha256", Text, primary_key=True),  # of the secret in the browser's cookie
+    Column("key_sha256", Text, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
 )
 
 audit_log = Table(

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from outlay.control.keys import ApiKey, Permission, list_keys, make_key, revoke_key, take_over
+from outlay.control.keys import ROLES, ApiKey, Permission, list_keys, make_key, revoke_key, take_over
 from outlay.control.store import ControlStore
-from outlay.core.errors import InputError
+from outlay.core.errors import InputError, nearest
 from outlay.core.period import ns_of
 from outlay.faces.orders import end_ns, known_fields
 from outlay.faces.plain import Reply, reply
@@ -29,7 +29,7 @@ KEYS_FILE = "keys.jsonl"
 DEFAULT_PERMISSIONS = (Permission.WRITE.value, Permission.READ.value, Permission.DECIDE.value)
 """What a key may do when nothing is said: everything but administer."""
 
-_FIELDS = ("name", "may", "teams", "expires")
+_FIELDS = ("name", "may", "role", "teams", "expires")
 _MOVED = ".moved"
 
 
@@ -45,7 +45,7 @@ def add_key(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
     name = said.get("name")
     if not isinstance(name, str):
         raise InputError("which name shall the key have?", hint='{"name": "ci-collector", "may": ["write"]}')
-    permissions = _texts(said, "may") or DEFAULT_PERMISSIONS
+    permissions = _role(said) or _texts(said, "may") or DEFAULT_PERMISSIONS
     expires = said.get("expires") or ""
     if not isinstance(expires, str):
         raise InputError("expires must be a text", hint="90d, or a day like 2027-01-01")
@@ -93,6 +93,17 @@ def _read(path: Path) -> dict[str, str]:
     return hashed
 
 
+def _role(said: Mapping[str, Any]) -> tuple[str, ...]:
+    role = said.get("role") or ""
+    if not role:
+        return ()
+    if not isinstance(role, str) or role not in ROLES:
+        raise InputError(f'no role is called "{role}"', hint=nearest(str(role), ROLES))
+    if said.get("may"):
+        raise InputError("a key has a role, or permissions, not both", hint="leave one out")
+    return tuple(item.value for item in ROLES[role])
+
+
 def _texts(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
     given = said.get(name) or ()
     if isinstance(given, str):
@@ -108,6 +119,7 @@ def _row(key: ApiKey) -> dict[str, Any]:
     return {
         "name": key.name,
         "may": ", ".join(key.permissions),
+        "role": key.role,
         "teams": ", ".join(key.teams) or "(all)",
         "state": state,
         "created_ns": key.created_ns,

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from outlay.core.errors import FormatError, OutlayError, ServerError, StoreBusyError, StoreFullError
-from outlay.faces.api.callers import Caller
 from outlay.faces.api.guard import key_in
 from outlay.faces.api.otlp import BODY_BYTES_MAX, RETRY_AFTER_S
 from outlay.faces.api.otlp_answers import answer_of
+from outlay.faces.callers import Caller
 
 if TYPE_CHECKING:
     import grpc

@@ -43,7 +43,7 @@ def show_reply(store: ControlStore, number: str) -> Reply:
     policy = govern.policy_in_force(store)
     held = [budget for budget in list_budgets(store) if budget.name == row.budget]
     rules = govern.rules_for(policy, held[0]) if held else []
-    approvers = govern.approvers_of(rules, held[0]) if rules else ["whoever may administer"]
+    approvers = govern.approvers_of(rules, held[0]) if rules else ["whoever may approve"]
     with store.reading() as connection:
         trail = [line_row(line) for line in audit.lines(connection, subject=stored.subject_of(row.id))]
     waits = row.requested_ns + policy.deny_after_ns if row.state == stored.PENDING else None

@@ -64,7 +64,7 @@ def serve(
     keyring, own_key = _keyring(house, host, key_needed=key_needed)
     listener = _listen(host, port)
     url = _url(host, listener.getsockname()[1])
-    app = build_app(house, routes(house), keyring, key_needed=key_needed, own_name=OWN_KEY)
+    app = build_app(house, routes(house, keyring), keyring, key_needed=key_needed, own_name=OWN_KEY)
     logging.getLogger("uvicorn.access").disabled = not access_log
     config = uvicorn.Config(
         app,

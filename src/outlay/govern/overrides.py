@@ -43,7 +43,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The first rule that matches a budget and reaches the amount decides; without one, whoever may administer."""
+    """The first rule that matches a budget and reaches the amount decides; without one, whoever may approve."""
 
     deny_after_ns: int = DENY_AFTER_HOURS * 3600 * NS_PER_SECOND
     rules: tuple[Rule, ...] = ()

@@ -79,7 +79,7 @@ def test_a_key_with_the_permission_is_not_refused(method: str, path: str, permis
 
 def test_orders_need_more_than_questions() -> None:
     needed = {(item.method, item.path): item.permission for item in ENDPOINTS}
-    assert needed["POST", "/api/v1/prices/overrides"] == "admin"
+    assert needed["POST", "/api/v1/prices/overrides"] == "govern"
     assert needed["POST", "/api/v1/rebuild"] == "admin"
     assert needed["GET", "/api/v1/keys"] == "admin"
     assert needed["POST", "/api/v1/facts"] == needed["POST", "/api/v1/outcomes"] == "write"

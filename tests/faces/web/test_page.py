@@ -17,6 +17,7 @@ from outlay.core.errors import StoreBusyError
 from outlay.faces import formats
 from outlay.faces.api.guard import Guard
 from outlay.faces.web import pages
+from outlay.faces.web.rendering import asset
 from outlay.metrics.answer import Answer
 from outlay.metrics.query import Query, check
 
@@ -245,7 +246,7 @@ def test_files_carry_their_content_in_their_name_and_are_kept() -> None:
 
 
 def test_the_script_is_small() -> None:
-    assert len(pages._content("outlay.js").decode().splitlines()) <= 40
+    assert len(asset("outlay.js").decode().splitlines()) <= 40
 
 
 def test_a_page_weighs_little() -> None:

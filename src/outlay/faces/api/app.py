@@ -17,13 +17,14 @@ from starlette.routing import BaseRoute, Route
 from outlay import __version__
 from outlay.core.errors import OutlayError
 from outlay.faces.api import answers, audit, books, budgets, docs, keys, otlp, outcomes, overrides, prices
-from outlay.faces.api.callers import caller_of
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.openapi import openapi_of
-from outlay.faces.api.problems import PROBLEM_TYPE, Asgi, Receive, RefusedError, Scope, Send, new_request_id, problem
+from outlay.faces.api.problems import PROBLEM_TYPE, new_request_id, problem
+from outlay.faces.callers import caller_of
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.desk import HouseDesk
+from outlay.faces.refused import Asgi, Receive, RefusedError, Scope, Send
 
 if TYPE_CHECKING:
     from outlay.control.keyring import Keyring

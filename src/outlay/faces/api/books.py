@@ -72,6 +72,7 @@ ENDPOINTS = (
         "Make the books again from the journal and compare",
         _rebuild,
         body=Body("an empty object", schema={"type": "object", "additionalProperties": False}),
+        needs="admin",
     ),
     Endpoint("GET", "/api/v1/doctor", "One line a check: journal, sums, prices, coverage", _doctor),
     Endpoint(

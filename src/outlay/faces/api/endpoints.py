@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from outlay.core.errors import InputError, nearest
-from outlay.faces.api.callers import Caller
+from outlay.faces.callers import Caller
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.desk import Desk
 
@@ -87,8 +87,8 @@ class Endpoint:
 
     @property
     def permission(self) -> str:
-        """What a key must be allowed: as said, else to read for a question and to administer for an order."""
-        return self.needs or ("read" if self.method == "GET" else "admin")
+        """What a key must be allowed: as said, else to read for a question and to govern for an order."""
+        return self.needs or ("read" if self.method == "GET" else "govern")
 
 
 def checked(endpoint: Endpoint, pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:

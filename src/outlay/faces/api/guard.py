@@ -4,6 +4,9 @@ On loopback no key is needed, so two things a web page elsewhere could try are r
 here (DNS rebinding, by the Host header) and a form sent here by another site (by the Origin header). Beyond loopback
 every request needs a key, and the key must be allowed what the request asks. A key that is sent to loopback counts too.
 There are no CORS headers, so no other site can read an answer.
+
+A browser signs in with its key and then shows a cookie. The cookie opens the pages and every question, but no order of
+the API: what changes something in a page comes with the token of its form (`faces/web/forms.py`).
 """
 
 from __future__ import annotations
@@ -12,15 +15,20 @@ import base64
 import binascii
 import ipaddress
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
-from outlay.faces.api.callers import Caller, caller_for, set_caller
-from outlay.faces.api.problems import Asgi, Message, Receive, RefusedError, Scope, Send, new_request_id, send_problem
+from outlay.faces.api.problems import new_request_id, send_problem
+from outlay.faces.callers import STRANGER, Caller, caller_for, set_caller
+from outlay.faces.cookies import SIGN_IN_COOKIE, SIGN_IN_PATH, cookie_in
+from outlay.faces.refused import Asgi, Message, Receive, RefusedError, Scope, Send
 
 if TYPE_CHECKING:
     from outlay.control.keyring import Keyring
     from outlay.control.keys import ApiKey
 
-_OPEN_PATHS = frozenset({"/healthz"})  # a load balancer has no key, and learns nothing here
+_OPEN_PATHS = frozenset({"/healthz", SIGN_IN_PATH})  # a load balancer has no key; who signs in has none yet
+_OPEN_FILES = "/static/"
+_ORDERS = ("/api/", "/v1/")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WRITING_PATHS = ("/v1/", "/api/public/otel/")
 _JUDGED_LATER = "/api/v1/"  # each endpoint says itself what it needs
@@ -75,7 +83,7 @@ class Guard:
 
     def _judged(self, scope: Scope) -> Caller | RefusedError:
         """Who calls, or why the request is refused."""
-        host = origin = authorization = ""
+        host = origin = authorization = cookie = accept = ""
         for name, value in scope["headers"]:
             if name == b"host":
                 host = value.decode("latin-1")
@@ -83,26 +91,43 @@ class Guard:
                 origin = value.decode("latin-1")
             elif name == b"authorization":
                 authorization = value.decode("latin-1")
+            elif name == b"cookie":
+                cookie = value.decode("latin-1")
+            elif name == b"accept":
+                accept = value.decode("latin-1")
         if not self._key_needed and not _is_loopback(_host_name(host)):
             return RefusedError(
                 421, f'this server does not answer for host "{host}"', hint="ask http://127.0.0.1 instead"
             )
         if origin and scope["method"] not in _SAFE_METHODS and origin.split("://", 1)[-1] != host:
             return RefusedError(403, f'a page of "{origin}" may not change anything here', hint="send no Origin header")
+        path, safe = scope["path"], scope["method"] in _SAFE_METHODS
         key = key_in(authorization, self._keys)
-        if key is None and self._key_needed and scope["path"] not in _OPEN_PATHS:
-            return RefusedError(
-                401,
-                "this server needs an API key",
-                hint="send Authorization: Bearer KEY; outlay keys add NAME makes one",
-                headers=[(b"www-authenticate", b'Bearer, Basic realm="outlay"')],
-            )
+        if key is None and self._keys is not None and cookie and (safe or not path.startswith(_ORDERS)):
+            key = self._keys.signed_in(cookie_in(cookie, SIGN_IN_COOKIE))
+        if key is None and self._key_needed:
+            if path in _OPEN_PATHS or path.startswith(_OPEN_FILES):
+                return STRANGER
+            return _no_key(scope, to_sign_in=safe and "text/html" in accept)
         own = not self._key_needed or (key is not None and bool(self._own_name) and key.name == self._own_name)
         caller = caller_for(scope, key, own=own)
-        path = scope["path"]
-        if key is None or path in _OPEN_PATHS or path.startswith(_JUDGED_LATER):
+        if key is None or path in _OPEN_PATHS or path.startswith((_JUDGED_LATER, _OPEN_FILES)):
             return caller
         return caller.refusal("write" if path.startswith(_WRITING_PATHS) else "read") or caller
+
+
+def _no_key(scope: Scope, *, to_sign_in: bool) -> RefusedError:
+    """Says that a key is needed; a browser is sent to where it can be shown."""
+    if to_sign_in:
+        asked = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope.get("query_string") else "")
+        target = f"{SIGN_IN_PATH}?{urlencode({'next': asked})}"
+        return RefusedError(303, "sign in first", headers=[(b"location", target.encode("latin-1"))])
+    return RefusedError(
+        401,
+        "this server needs an API key",
+        hint="send Authorization: Bearer KEY; outlay keys add NAME makes one",
+        headers=[(b"www-authenticate", b'Bearer, Basic realm="outlay"')],
+    )
 
 
 def key_in(authorization: str, keys: Keyring | None) -> ApiKey | None:

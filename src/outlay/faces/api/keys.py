@@ -13,7 +13,8 @@ _KEY = {
     "additionalProperties": False,
     "properties": {
         "name": {"type": "string"},
-        "may": {**_TEXTS, "description": "write, read, decide, admin"},
+        "may": {**_TEXTS, "description": "write, read, decide, approve, govern, admin"},
+        "role": {"type": "string", "description": "instead of may: viewer, lead, finops, administrator"},
         "teams": {**_TEXTS, "description": "for whom it writes and decides; all if left out"},
         "expires": {"type": "string", "description": "90d, or a day like 2027-01-01; never if left out"},
     },

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from outlay.core.errors import FormatError, OutlayError, StoreBusyError
-from outlay.faces.api.callers import caller_of
 from outlay.faces.api.otlp_answers import answer_of
-from outlay.faces.api.problems import Message, Receive, RefusedError, Scope, Send, send_problem
+from outlay.faces.api.problems import send_problem
+from outlay.faces.callers import caller_of
+from outlay.faces.refused import Message, Receive, RefusedError, Scope, Send
 
 if TYPE_CHECKING:
     from outlay.ledger.intake import Intake

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from outlay.core.errors import InputError
 from outlay.faces.api.endpoints import Body, Call, Endpoint, Parameter
 from outlay.faces.plain import Reply
 
@@ -52,19 +51,16 @@ def _show(call: Call) -> Reply:
 
 def _request(call: Call) -> Reply:
     said = call.json_object()
-    teams = call.caller.teams
-    if teams is not None and said.get("budget"):
-        scope = call.control.budget(str(said["budget"]))["total"]["scope"]
-        if scope.get("team") not in teams:
-            refused = InputError(f"this key asks for {', '.join(teams)} only", hint="ask with a key of that team")
-            refused.status = 403
-            raise refused
+    call.caller.demand_budget(call.control, str(said.get("budget") or ""))
     return call.control.request_override(said)
 
 
 def _decided(verdict: str) -> Callable[[Call], Reply]:
     def answer(call: Call) -> Reply:
-        return call.control.decide_override(call.path["number"], verdict, call.json_object())
+        number = call.path["number"]
+        if call.caller.teams is not None:
+            call.caller.demand_budget(call.control, call.control.override(number)["total"]["budget"])
+        return call.control.decide_override(number, verdict, call.json_object())
 
     return answer
 
@@ -119,9 +115,9 @@ ENDPOINTS = (
             needs=needs,
         )
         for verdict, text, needs in (
-            ("approve", "Grant all of a request, or a part; who asked cannot", "admin"),
-            ("deny", "Say no to a request; who asked cannot", "admin"),
-            ("end", "End an approved exception before its time", "admin"),
+            ("approve", "Grant all of a request, or a part; who asked cannot", "approve"),
+            ("deny", "Say no to a request; who asked cannot", "approve"),
+            ("end", "End an approved exception before its time", "approve"),
             ("withdraw", "Take back your own request", "decide"),
         )
     ),

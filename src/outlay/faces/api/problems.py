@@ -9,41 +9,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
 from outlay.core.errors import OutlayError
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+from outlay.faces.refused import RefusedError, Send
 
 PROBLEM_TYPE = "application/problem+json"
 
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 413: 8, 429: 8, 503: 14, 504: 4, 507: 8}
 _RPC_UNKNOWN, _RPC_INTERNAL = 2, 13
-
-
-class RefusedError(OutlayError):
-    """A request that HTTP itself refuses: `status` and the headers that go with it."""
-
-    code = "http"
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        detail: Iterable[str] = (),
-        hint: str = "",
-        headers: Iterable[tuple[bytes, bytes]] = (),
-    ) -> None:
-        super().__init__(message, detail=detail, hint=hint)
-        self.status = status
-        self.headers = tuple(headers)
 
 
 def problem(error: OutlayError, instance: str, request_id: str) -> dict[str, Any]:

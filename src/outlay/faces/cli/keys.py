@@ -37,20 +37,24 @@ def list_(*, revoked: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@click.option("--may", metavar="WHAT,…", help="write, read, decide, admin.  [default: write,read,decide]")
+@click.option(
+    "--may", metavar="WHAT,…", help="write, read, decide, approve, govern, admin.  [default: write,read,decide]"
+)
+@click.option("--role", metavar="ROLE", help="What a person needs: viewer, lead, finops or administrator.")
 @click.option("--team", "teams", multiple=True, metavar="NAME", help="Write and decide only for this team; repeatable.")
 @click.option("--expires", metavar="TIME", help="24h, 90d, 12w, or a day like 2027-01-01; never if left out.")
 @shared
-def add(name: str, may: str | None, teams: tuple[str, ...], expires: str | None) -> None:
+def add(name: str, may: str | None, role: str | None, teams: tuple[str, ...], expires: str | None) -> None:
     """Make a key; it is printed once and kept only as a hash.
 
     \b
     outlay keys add collector --may write
     outlay keys add support-agents --may write,decide --team support --expires 90d
     outlay keys add terraform --may admin
+    outlay keys add ana --role lead --team support
     """  # noqa: D301 - click reads the mark as a character
     context = current()
-    said = {"name": name, "may": may or "", "teams": list(teams), "expires": expires or ""}
+    said = {"name": name, "may": may or "", "role": role or "", "teams": list(teams), "expires": expires or ""}
     with open_control_desk(context) as desk:
         reply = desk.add_key(said)
     if context.form == "table":

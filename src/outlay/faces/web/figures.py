@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -62,14 +61,6 @@ class Books(Protocol):
 
     def counters(self) -> Mapping[str, int | str]:
         """What came in, and `metered_through`, the time of the latest fact."""
-        ...
-
-
-class OpenBooks(Protocol):
-    """Books that go on being written while a page is made."""
-
-    def moment(self) -> AbstractContextManager[Books]:
-        """The books as they are now: all figures of one page are of one moment."""
         ...
 
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import cache
-from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from outlay import __version__
 from outlay.core.errors import OutlayError, QueryError
+from outlay.faces.callers import caller_of
+from outlay.faces.control_desk import ControlDesk
+from outlay.faces.web import forms, signin
 from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.compare import compare_page
-from outlay.faces.web.figures import Books, OpenBooks, collect
+from outlay.faces.web.figures import Books, collect
 from outlay.faces.web.live import collect_live
 from outlay.faces.web.prices import prices_page
+from outlay.faces.web.rendering import asset, asset_path
 from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
 from outlay.faces.web.tactical import tactical_page
 from outlay.faces.web.view import CENTRES, page_of
+from outlay.faces.web.visit import Answer, Carry, Order, Rooms, Visit, shown
 from outlay.metrics.sessions import SessionDetail
+
+if TYPE_CHECKING:
+    from outlay.control.keyring import Keyring
 
 ASSETS = {
     "outlay.css": "text/css; charset=utf-8",
@@ -39,111 +42,113 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 log = logging.getLogger("outlay.web")
 
 
-def routes(books: OpenBooks) -> list[BaseRoute]:
+def routes(rooms: Rooms, keyring: Keyring | None = None) -> list[BaseRoute]:
     """The pages and the files they need, over open books."""
-
-    def at(answer: Callable[[Books, Request, datetime], Response]) -> Callable[[Request], Awaitable[Response]]:
-        async def page(request: Request) -> Response:
-            return await run_in_threadpool(_shown, answer, books, request)
-
-        return page
-
-    pages = [
-        Route(path, at(answer), methods=["GET"])
-        for path, answer in (
-            ("/", _overview),
-            ("/tactical", _tactical),
-            ("/sessions", _sessions),
-            ("/sessions/{id:path}", _session),
-            ("/compare", _compare),
-            ("/prices", _prices),
-        )
-    ]
+    pages = [Route(path, _page(rooms, answer), methods=["GET"]) for path, answer in PAGES.items()]
+    orders = [Route(path, _order(rooms, carry, page), methods=["POST"]) for path, (carry, page) in ORDERS.items()]
     files = [
         Route(path, _file(name, kind), methods=["GET"]) for name, kind in ASSETS.items() for path in (asset_path(name),)
     ]
-    return [*pages, *files]
+    return [*signin.routes(keyring), *orders, *pages, *files]
 
 
-@cache
-def asset_path(name: str) -> str:
-    """The address of a file: its content is in its name, so it may be kept for ever."""
-    stem, _, ending = name.rpartition(".")
-    return f"/static/{stem}-{hashlib.sha256(_content(name)).hexdigest()[:10]}.{ending}"
+def _page(rooms: Rooms, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    async def page(request: Request) -> Response:
+        return await run_in_threadpool(_shown, rooms, answer, request)
+
+    return page
 
 
-@cache
-def _content(name: str) -> bytes:
-    return resources.files("outlay.faces.web").joinpath("static", name).read_bytes()
+def _order(rooms: Rooms, carry: Carry, page: Answer) -> Callable[[Request], Awaitable[Response]]:
+    """Takes a form: done, it leads on; refused, the page is shown again with what was said and why not."""
+
+    async def order(request: Request) -> Response:
+        try:
+            fields = await forms.fields_of(request)
+        except OutlayError as error:
+            return await run_in_threadpool(_refused, request, error)
+        return await run_in_threadpool(_carried, rooms, carry, page, request, fields)
+
+    return order
 
 
-@cache
-def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("outlay.faces.web"),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    names: dict[str, Any] = environment.globals
-    names.update(asset=asset_path, version=__version__)
-    return environment
+def _carried(rooms: Rooms, carry: Carry, page: Answer, request: Request, fields: dict[str, str]) -> Response:
+    caller, now = caller_of(request.scope), datetime.now(UTC)
+    try:
+        target = carry(Order(request, caller, ControlDesk(rooms.control, caller.actor), fields, now))
+        return RedirectResponse(target, 303)
+    except OutlayError as error:
+        return _shown(rooms, page, request, error, fields)
+
+
+def _shown(
+    rooms: Rooms,
+    answer: Answer,
+    request: Request,
+    problem: OutlayError | None = None,
+    said: dict[str, str] | None = None,
+) -> Response:
+    caller, now = caller_of(request.scope), datetime.now(UTC)
+
+    def control() -> ControlDesk:
+        return ControlDesk(rooms.control, caller.actor)
+
+    try:
+        with rooms.moment() as same:
+            return answer(Visit(same, request, now, caller, control, problem, said))
+    except OutlayError as error:
+        return _refused(request, error)
+
+
+def _refused(request: Request, error: OutlayError) -> Response:
+    if error.status >= 500:
+        log.error("page: %s", error.message, exc_info=error)
+    since = f"{datetime.now(UTC):%H:%M:%S}"
+    return shown(request, caller_of(request.scope), "error.html", error.status, "", error=error, since=since)
 
 
 def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def answer(_: Request) -> Response:
-        return Response(_content(name), media_type=kind, headers={"cache-control": _IMMUTABLE})
+        return Response(asset(name), media_type=kind, headers={"cache-control": _IMMUTABLE})
 
     return answer
 
 
-def _shown(answer: Callable[[Books, Request, datetime], Response], books: OpenBooks, request: Request) -> Response:
-    now = datetime.now(UTC)
-    try:
-        with books.moment() as same:
-            return answer(same, request, now)
-    except OutlayError as error:
-        if error.status >= 500:
-            log.exception("page: %s", error.message)
-        return _html("error.html", error.status, here="", error=error, since=f"{now:%H:%M:%S}")
+def _overview(visit: Visit) -> Response:
+    page = page_of(collect(visit.books, parse_choice(visit.asked, visit.now)))
+    return visit.page("page.html", "/", **page)
 
 
-def _overview(books: Books, request: Request, now: datetime) -> Response:
-    page = page_of(collect(books, parse_choice(request.query_params, now)))
-    return _html("page.html", 200, here="/", **page)
+def _tactical(visit: Visit) -> Response:
+    choice = parse_choice({**visit.asked, "period": "24h"}, visit.now)
+    return visit.page("tactical.html", "/tactical", **tactical_page(collect_live(visit.books, choice), CENTRES))
 
 
-def _tactical(books: Books, request: Request, now: datetime) -> Response:
-    choice = parse_choice({**request.query_params, "period": "24h"}, now)
-    return _html("tactical.html", 200, here="/tactical", **tactical_page(collect_live(books, choice), CENTRES))
-
-
-def _sessions(books: Books, request: Request, now: datetime) -> Response:
-    asked = request.query_params.get("id", "").strip()
+def _sessions(visit: Visit) -> Response:
+    asked = visit.asked.get("id", "").strip()
     if asked:
         return RedirectResponse(session_address(asked), 303)
-    listing = parse_listing(request.query_params, parse_choice(request.query_params, now))
-    return _html("sessions.html", 200, here="/sessions", **sessions_page(books, listing, CENTRES))
+    listing = parse_listing(visit.asked, parse_choice(visit.asked, visit.now))
+    return visit.page("sessions.html", "/sessions", **sessions_page(visit.books, listing, CENTRES))
 
 
-def _session(books: Books, request: Request, _: datetime) -> Response:
-    first = request.query_params.get("from", "")
-    detail = _found(books, request.path_params["id"])
+def _session(visit: Visit) -> Response:
+    first = visit.asked.get("from", "")
+    detail = _found(visit.books, visit.place["id"])
     told = session_page(detail, CENTRES, int(first) if first.isdecimal() and len(first) < 10 else 0)
-    return _html("session.html", 200, here="/sessions", **told)
+    return visit.page("session.html", "/sessions", **told)
 
 
-def _compare(books: Books, request: Request, _: datetime) -> Response:
-    one, other = (request.query_params.get(name, "").strip() for name in ("a", "b"))
+def _compare(visit: Visit) -> Response:
+    one, other = (visit.asked.get(name, "").strip() for name in ("a", "b"))
     if not one or not other:
-        return _html("compare.html", 200, here="/sessions", sides=(), a=one, b=other)
-    told = compare_page(_found(books, one), _found(books, other), CENTRES)
-    return _html("compare.html", 200, here="/sessions", a=one, b=other, **told)
+        return visit.page("compare.html", "/sessions", sides=(), a=one, b=other)
+    told = compare_page(_found(visit.books, one), _found(visit.books, other), CENTRES)
+    return visit.page("compare.html", "/sessions", a=one, b=other, **told)
 
 
-def _prices(books: Books, request: Request, now: datetime) -> Response:
-    return _html("prices.html", 200, here="/prices", **prices_page(books, request.query_params, now))
+def _prices(visit: Visit) -> Response:
+    return visit.page("prices.html", "/prices", **prices_page(visit.books, visit.asked, visit.now))
 
 
 def _found(books: Books, session: str) -> SessionDetail:
@@ -154,6 +159,15 @@ def _found(books: Books, session: str) -> SessionDetail:
         raise
 
 
-def _html(template: str, status: int, **told: object) -> Response:
-    text = _templates().get_template(template).render(**told)
-    return HTMLResponse(text, status, {"cache-control": "no-store"})
+PAGES: dict[str, Answer] = {
+    "/": _overview,
+    "/tactical": _tactical,
+    "/sessions": _sessions,
+    "/sessions/{id:path}": _session,
+    "/compare": _compare,
+    "/prices": _prices,
+}
+"""What each address shows."""
+
+ORDERS: dict[str, tuple[Carry, Answer]] = {}
+"""What a form that is sent to an address does, and the page it is shown on again when it is refused."""

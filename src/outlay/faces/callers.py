@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from outlay.control.keys import ApiKey, Permission
 from outlay.faces.actors import ACTOR_HEADER, LOOPBACK, clean_actor, key_actor
-from outlay.faces.api.problems import RefusedError, Scope
+from outlay.faces.refused import RefusedError, Scope
 
 _SCOPE_NAME = "outlay.caller"
 _ACTOR = ACTOR_HEADER.encode()
+
+
+if TYPE_CHECKING:
+    from outlay.faces.control_desk import ControlDesk
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,13 @@ class Caller:
         """The teams it may write and decide for; None is all."""
         return self.key.teams or None if self.key is not None else None
 
+    def may(self, permission: str) -> bool:
+        """Whether it may do this."""
+        return self.key is None or self.key.may(permission)
+
     def refusal(self, permission: str) -> RefusedError | None:
         """Why it may not do this; None if it may."""
-        if self.key is None or self.key.may(permission):
+        if self.key is None or self.may(permission):
             return None
         return RefusedError(
             403,
@@ -41,6 +50,17 @@ class Caller:
         refusal = self.refusal(permission)
         if refusal is not None:
             raise refusal
+
+    def demand_budget(self, desk: ControlDesk, name: str) -> None:
+        """Raises RefusedError if its key is bound to teams and this budget is of none of them."""
+        if self.teams is None or not name:
+            return
+        if desk.budget(name)["total"]["scope"].get("team") not in self.teams:
+            raise RefusedError(403, f"this key is for {', '.join(self.teams)} only", hint="use a key of that team")
+
+
+STRANGER = Caller("nobody", ApiKey("nobody", ()))
+"""Who has shown no key where one is needed, at a door that is open to all; may do nothing."""
 
 
 def caller_for(scope: Scope, key: ApiKey | None, *, own: bool) -> Caller:
