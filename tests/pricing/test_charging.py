@@ -16,6 +16,8 @@ import charging
 from charging import amounts, batch, charge, charges, usage
 from outlay.core.charge import PROVENANCE_CODE
 from outlay.core.errors import PriceError
+from outlay.core.meters import METER_NAMES
+from outlay.core.usage import Estimated
 from outlay.normalize.usages import USAGES
 from outlay.pricing.book import COURSES_MAX, PriceBook
 from outlay.pricing.charges import AMOUNTS, CHARGES
@@ -29,13 +31,14 @@ MODELS = ["gpt-4.1", "gpt-5.4", "ft:gpt-4.1-2025-04-14:a::b", "nobody-knows-me",
 def any_usage() -> st.SearchStrategy[dict[str, Any]]:
     costs = st.none() | st.integers(-5, 10**12)
     return st.builds(
-        lambda model, tokens, cost, source, currency, bears, searches: usage(
+        lambda model, tokens, cost, source, currency, bears, searches, basis: usage(
             "openai",
             model,
             cost_nano=cost,
             cost_source=source,
             currency=currency,
             bears=bears,
+            basis=basis,
             web_searches=searches,
             **tokens,
         ),
@@ -46,6 +49,7 @@ def any_usage() -> st.SearchStrategy[dict[str, Any]]:
         st.sampled_from(["", "USD", "EUR"]),
         st.booleans(),
         st.integers(0, 3),
+        st.sampled_from(["", "inclusive", *(word.value for word in Estimated)]),
     )
 
 
@@ -73,6 +77,32 @@ def test_charges_add_up_to_the_usages(rows: list[dict[str, Any]]) -> None:
             assert len(own) == 1
         if not row["bears"]:
             assert own == []
+
+
+@pytest.mark.parametrize(
+    ("basis", "estimated"),
+    [
+        ("inclusive", set()),
+        ("estimated", {"in_uncached", "out_text"}),
+        ("estimated input", {"in_uncached"}),
+        ("estimated output", {"out_text"}),
+    ],
+)
+def test_tokens_that_were_estimated_make_an_estimated_charge(basis: str, estimated: set[str]) -> None:
+    row = usage("openai", "gpt-4o", in_uncached=1_000, out_text=100, basis=basis)
+    charged = BOOK.charge(batch(row))
+    (said,) = charged.usages.to_pylist()
+    lines = charged.charges.to_pylist()
+    marked = {METER_NAMES[line["meter"]] for line in lines if line["provenance"] == PROVENANCE_CODE["estimated"]}
+    assert marked == estimated
+    assert said["amount_nano"] == 2_500_000 + 1_000_000
+    assert said["estimated_nano"] == sum({"in_uncached": 2_500_000, "out_text": 1_000_000}[name] for name in estimated)
+
+
+def test_a_stated_cost_is_no_estimate_whatever_the_tokens_are() -> None:
+    row = usage("openai", "gpt-4o", in_uncached=1_000, basis="estimated", cost_nano=7, cost_source="provider")
+    (said,) = BOOK.charge(batch(row)).usages.to_pylist()
+    assert (said["recorded_nano"], said["estimated_nano"]) == (7, 0)
 
 
 @given(rows=st.lists(any_usage(), min_size=2, max_size=8), order=st.randoms(use_true_random=False))

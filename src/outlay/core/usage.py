@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from outlay.core.centre import CostCentre, Operation
 from outlay.core.envelope import Envelope
+
+
+class Estimated(StrEnum):
+    """Which tokens of a usage nobody stated, so that whoever reported it estimated them."""
+
+    ALL = "estimated"
+    INPUT = "estimated input"
+    OUTPUT = "estimated output"
 
 
 @dataclass(frozen=True, slots=True)

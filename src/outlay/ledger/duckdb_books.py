@@ -130,7 +130,7 @@ def _own(name: str) -> str:
 
 _PLAIN = (
     *("time", "duration_ms", "operation", "signal", "origin", "bears", "aggregate", "attempt", "failed", "provider"),
-    *("model", "cost_nano"),
+    *("model", "cost_nano", "basis"),
 )
 _KEYS = tuple(Column(name, Kind.KEY) for name in ("usage_key", "fact_key", "parent_key", "tree_key"))
 _RELATIVES = f"""

@@ -2,6 +2,7 @@
 
 Money bug number one: the same three numbers cost twice as much read the wrong way. What the fact itself says wins, then
 the dated table in `data/basis.toml`, then the numbers; only the last is a guess, and it is flagged `inferred`.
+Where the emitter says that it estimated the tokens (core `Estimated`), that word stays; its input includes the cache.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from importlib import resources
 import numpy as np
 import pyarrow as pa
 
+from outlay.core.usage import Estimated
 from outlay.normalize.columns import Codes, Ints, Mask, Text, flags_of, text_of, whole, words
 
 INCLUSIVE, EXCLUSIVE, INFERRED = "inclusive", "exclusive", "inferred"
+
+ESTIMATES = tuple(word.value for word in Estimated)
 
 _INPUTS = ("undefined", INCLUSIVE, EXCLUSIVE)
 _OUTPUTS = ("undefined", "includes", "excludes")
@@ -73,13 +77,15 @@ class Stated:
 class Basis:
     """How each row counts. `certain` is False where the numbers had to decide.
 
-    `beside` says that reasoning stands beside the output; `faults` are notes with the rows they concern.
+    `beside` says that reasoning stands beside the output; `faults` are notes with the rows they concern; `estimated` is
+    the place in `ESTIMATES`, counted from 1, of the emitter's word that it estimated them; 0 where it did not.
     """
 
     exclusive: Mask
     certain: Mask
     beside: Mask
     faults: tuple[tuple[str, Mask], ...]
+    estimated: Codes
 
 
 def version_numbers(version: str) -> tuple[int, ...] | None:
@@ -137,7 +143,9 @@ def decide(facts: pa.Table, stated: Stated) -> Basis:
                 faults.append((rule.fault, lost))
 
     own = text_of(whole(facts, "basis"))
-    own_code = _lookup([_INPUTS.index(word) if word in _INPUTS else 0 for word in own.values.to_pylist()])[own.codes]
+    said = own.values.to_pylist()
+    estimated = _lookup([ESTIMATES.index(word) + 1 if word in ESTIMATES else 0 for word in said])[own.codes]
+    own_code = _lookup([_counting(word) for word in said])[own.codes]
     input_code = np.where(own_code > 0, own_code, input_code)
     certain |= own_code > 0
 
@@ -145,14 +153,21 @@ def decide(facts: pa.Table, stated: Stated) -> Basis:
     input_code = np.where(input_code > 0, input_code, _by_numbers(stated, beside))
     certain &= stated.input_known
     exclusive = (input_code == _INPUTS.index(EXCLUSIVE)) | ~stated.input_known
-    return Basis(exclusive, certain, beside, tuple((note, lost & (own_code == 0)) for note, lost in faults))
+    return Basis(exclusive, certain, beside, tuple((note, lost & (own_code == 0)) for note, lost in faults), estimated)
 
 
 def basis_text(basis: Basis, tokens: Mask) -> pa.DictionaryArray:
     """The column `basis` of a batch of usages; empty where there are no tokens."""
     codes = np.where(basis.certain, np.where(basis.exclusive, 2, 1), 3)
-    values = words("", INCLUSIVE, EXCLUSIVE, INFERRED)
+    codes = np.where(basis.estimated > 0, basis.estimated + 3, codes)
+    values = words("", INCLUSIVE, EXCLUSIVE, INFERRED, *ESTIMATES)
     return pa.DictionaryArray.from_arrays(pa.array(np.where(tokens, codes, 0).astype(np.int32)), values)
+
+
+def _counting(word: str) -> int:
+    """The place in `_INPUTS` of what the fact says; an estimate counts the OpenTelemetry way."""
+    said = INCLUSIVE if word in ESTIMATES else word
+    return _INPUTS.index(said) if said in _INPUTS else 0
 
 
 def _lookup(codes: list[int]) -> Codes:

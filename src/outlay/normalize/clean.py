@@ -103,7 +103,7 @@ def normalise(facts: pa.Table, now_ns: int | None = None) -> Normalised:
     )
     fact_key, response_id = whole(facts, "fact_key"), whole(facts, "response_id")
     columns: dict[str, pa.Array] = {
-        "usage_key": usage_keys(fact_key, response_id, np.isin(operations, _ANSWERS) & ~failed),
+        "usage_key": usage_keys(fact_key, response_id, np.isin(operations, _ANSWERS) & (~failed | _begun(tokens))),
         "fact_key": fact_key,
         "parent_key": parent_key,
         "tree_key": whole(facts, "tree_key"),
@@ -251,6 +251,11 @@ def _session(facts: pa.Table) -> pa.DictionaryArray:
     values = pa.concat_arrays([session.values, pa.array([*names, NO_SESSION], pa.string())])
     by_tree = np.where(codes < 0, len(values) - 1, codes + len(session.values))
     return Text(values, np.where(stated, session.codes, by_tree).astype(np.int32)).array()
+
+
+def _begun(tokens: Metered) -> Mask:
+    """Answers that were cut while they came, known by their estimate: the id they had begun with is theirs."""
+    return np.zeros_like(tokens.tokens) if tokens.basis is None else tokens.basis.estimated > 0
 
 
 def _basis(tokens: Metered) -> pa.DictionaryArray:

@@ -24,6 +24,7 @@ from outlay.normalize.attempts import (
     operation_codes,
     undated,
 )
+from outlay.normalize.basis import ESTIMATES
 from outlay.normalize.columns import Codes, Ints, Mask, Text, counts_of, flags_of, key_bytes, text_of, whole
 from outlay.normalize.forest import Forest, adopt_orphans, forest_of, links
 from outlay.normalize.inheritance import INHERITED_BIT, INHERITED_KEYS, Kin, inherit
@@ -70,6 +71,7 @@ ROWS = pa.schema(
         ("output_tokens", _COUNT),  # all output meters
         ("input_tokens", _COUNT),  # all input meters
         ("cost_nano", _COUNT),
+        ("basis", _TEXT),
         ("session_id", _TEXT),
         ("parent_session_id", _TEXT),
         ("task_id", _TEXT),
@@ -116,6 +118,7 @@ class _Rows:
     aggregate: Mask
     failed: Mask
     attempt: Ints
+    estimated: Mask
     input: Ints
     output: Ints
     time: Ints
@@ -185,12 +188,17 @@ def _read(rows: pa.Table) -> _Rows:
         aggregate=flags_of(whole(rows, "aggregate")),
         failed=flags_of(whole(rows, "failed")),
         attempt=counts_of(whole(rows, "attempt"))[0].astype(np.int64),
+        estimated=_is_one_of(text_of(whole(rows, "basis")), ESTIMATES),
         input=counts_of(whole(rows, "input_tokens"))[0],
         output=counts_of(whole(rows, "output_tokens"))[0],
         time=np.asarray(whole(rows, "time").cast(_COUNT)),
         usage=_groups(whole(rows, "usage_key")),
         tree=_groups(whole(rows, "tree_key")),
     )
+
+
+def _is_one_of(text: Text, values: tuple[str, ...]) -> Mask:
+    return np.asarray([*(word in values for word in text.values.to_pylist()), False], np.bool_)[text.codes]
 
 
 def _circles(session: Ints, tree: Ints) -> Ints:
@@ -225,10 +233,11 @@ def _kept_reports(rows: _Rows, outer: Mask) -> Ints:
     """For every row the row that stands for its answer: itself, or the better report of the same usage key.
 
     A report that holds nested calls yields to one that does not (its money is counted inside), one that bears nothing
-    to one that does; then the signal decides, then the fuller count, then the smallest key.
+    to one that does, estimated tokens to stated ones; then the signal decides, then the fuller count, then the smallest
+    key.
     """
     place = np.arange(len(rows.usage))
-    order = np.lexsort((place, -rows.input, -rows.output, rows.rank, ~rows.bears, outer, rows.usage))
+    order = np.lexsort((place, -rows.input, -rows.output, rows.rank, rows.estimated, ~rows.bears, outer, rows.usage))
     first = np.append(True, rows.usage[order][1:] != rows.usage[order][:-1])
     kept = np.empty_like(place)
     kept[rows.usage[order][first]] = order[first]

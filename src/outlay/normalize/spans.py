@@ -17,6 +17,7 @@ from outlay.core.errors import Problem
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.normalize.aliases import load
 from outlay.normalize.amounts import nanos_of
+from outlay.normalize.basis import ESTIMATES
 from outlay.normalize.columns import Ints, Mask, constant, key_bytes, words
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.span_columns import NO_TEXT, SpanColumns, first, known_counts, list_items, mapped
@@ -217,8 +218,12 @@ def _basis(read: SpanColumns, tokens: dict[str, pa.Array]) -> dict[str, pa.Array
     """What a source's own form says about its counting: the buckets of some never overlap."""
     found: dict[str, pa.Array] = {}
     rules = load().basis
+    said = read.text("token_basis")
+    if said is not None:
+        found["basis"] = mapped(said, lambda word: word if word in ESTIMATES else None)
     if "input_tokens" in tokens and (rows := _stated_by(read, "input_tokens", rules["exclusive"])).any():
-        found["basis"] = pc.if_else(pa.array(rows), constant("exclusive"), NO_TEXT)
+        exclusive = pc.if_else(pa.array(rows), constant("exclusive"), NO_TEXT)
+        found["basis"] = first([*_optional(found.get("basis")), exclusive])
     if (
         "output_tokens" in tokens
         and (rows := _stated_by(read, "output_tokens", rules["output_excludes_reasoning"])).any()

@@ -45,7 +45,7 @@ USAGES = pa.schema(
         ("reason", _TEXT),  # why it is a retry; empty for primary work
         ("bears", pa.bool_()),  # has quantities or a recorded cost, so it bears cost
         ("aggregate", pa.bool_()),  # a structure operation that states quantities: counted only if nothing below does
-        ("basis", _TEXT),  # inclusive, exclusive, inferred, or empty where there are no tokens
+        ("basis", _TEXT),  # inclusive, exclusive, inferred, a core Estimated; empty: no tokens
         ("zone_assumed", pa.bool_()),
         *((key, _TEXT) for key in ENVELOPE_KEYS),
         ("tags", _TEXT),  # a JSON object with sorted keys, or empty

@@ -6,7 +6,7 @@ Rows that ask for the same thing in the same stretch of time share one Vector of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -63,7 +63,8 @@ def charge(usages: pa.Table, vector_at: VectorAt, edges: Edges, card: Sequence[C
     stack = _stacked(usages, quantity, vector_at, edges)
     loose = _with_requests(columns.loose(usages), quantity, bears, stack)
     recorded = recorded_of(usages, bears, quantity, loose)
-    book = _book_lines(stack, quantity, bears).joined(*_loose_lines(usages, loose, bears, stack, card))
+    book = _book_lines(stack, quantity, bears)
+    book = _marked(book, usages).joined(*_loose_lines(usages, loose, bears, stack, card))
     gaps = _gaps(book, recorded)
     book = book.keep(~book.gap)
     posted = book.keep(~recorded.stated[book.row]).joined(recorded_lines(recorded))
@@ -140,6 +141,16 @@ def _with_requests(loose: Loose, quantity: NDArray[np.int64], bears: NDArray[np.
         np.concatenate([loose.meter, ones * REQUESTS]),
         np.concatenate([loose.quantity, ones]),
     )
+
+
+def _marked(lines: Lines, usages: pa.Table) -> Lines:
+    """The lines of tokens, those marked as estimates whose quantity is one in the words of whoever reported it."""
+    basis = columns.words(usages, "basis")
+    meters = [columns.ESTIMATED_METERS.get(word, columns.NO_METERS) for word in basis.values]
+    if not np.any(meters):
+        return lines
+    guessed = np.array(meters)[basis.codes[lines.row], lines.meter]
+    return replace(lines, estimated=lines.estimated | (guessed & lines.known))
 
 
 def _book_lines(stack: Stack, quantity: NDArray[np.int64], bears: NDArray[np.bool_]) -> Lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from outlay.core.meters import METER_CODE, TOKEN_METERS
+from outlay.core.usage import Estimated
 
 ASKED_COLUMNS = ("provider", "model", "region", "service_tier", "processing", "speed")
 """The columns that decide a price, in the order of `course.Asked`."""
 
 INPUT_COLUMNS = tuple(place for place, meter in enumerate(TOKEN_METERS) if meter.startswith("in_"))
+
+NO_METERS = np.zeros(len(TOKEN_METERS), np.bool_)
+_IS_INPUT = np.isin(np.arange(len(TOKEN_METERS)), INPUT_COLUMNS)
+ESTIMATED_METERS: Mapping[str, NDArray[np.bool_]] = {
+    Estimated.ALL.value: ~NO_METERS,
+    Estimated.INPUT.value: _IS_INPUT,
+    Estimated.OUTPUT.value: ~_IS_INPUT,
+}
+"""The word in `basis` with which tokens were estimated, and the token meters it speaks of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ FACTS = pa.schema(
         ("output_audio_tokens", _COUNT),
         ("input_image_tokens", _COUNT),
         ("output_image_tokens", _COUNT),
-        ("basis", _TEXT),  # inclusive, exclusive: input against cache; null lets normalize decide
+        ("basis", _TEXT),  # inclusive, exclusive: input against cache; a core Estimated; null: normalize decides
         ("output_excludes_reasoning", pa.bool_()),  # Gemini: thoughts stand beside the output
         ("scope_name", _TEXT),  # instrumentation scope: key of the token-basis table
         ("scope_version", _TEXT),

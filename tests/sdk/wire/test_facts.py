@@ -136,11 +136,64 @@ def test_a_cut_stream_says_so_in_a_tag(
     with httpx2.stream("POST", f"http://127.0.0.1:{provider.port}/cut/wait{CHAT}", json=STREAM) as response:
         next(response.iter_raw())
     (fact,) = recorded()
-    assert fact["tags"]["usage_gap"] == "cut"
-    assert picked(fact, "failed", "error_type", "input_tokens") == {
+    body = len(response.request.content)
+    assert fact["tags"] == {
+        "usage_gap": "cut",
+        "usage_estimate": "output: characters / 4; input: bytes of the request / 4",
+    }
+    assert picked(fact, "failed", "error_type", "input_tokens", "basis") == {
         "failed": True,
         "error_type": "closed_early",
+        "input_tokens": -(-body // 4),
+        "basis": "estimated",
+    }
+    assert 1 <= fact["output_tokens"] <= -(-6 * len("hello ") // 4), "of the six pieces some had come"
+
+
+def test_of_a_cut_stream_only_what_was_not_stated_is_estimated(
+    provider: FakeProvider, spool: Path, recorded: Callable[[], list[Fact]], metered: None
+) -> None:
+    body = {"model": "claude-opus-5", "stream": True, "max_tokens": 9, "messages": BODY["messages"]}
+    with httpx2.stream("POST", f"http://127.0.0.1:{provider.port}/half/wait/v1/messages", json=body) as response:
+        next(response.iter_raw())
+    (fact,) = recorded()
+    (line,) = provider.of("half")
+    assert fact["tags"] == {"usage_gap": "cut", "usage_estimate": "output: characters / 4"}
+    assert picked(fact, "input_tokens", "basis") == {"input_tokens": line.input_tokens, "basis": "estimated output"}
+    (usage,) = normalise(batch_of(bodies_in(spool)).facts, fact["start_ns"]).usages.to_pylist()
+    assert usage["basis"] == "estimated output"
+    assert usage["out_text"] == fact["output_tokens"] > 1
+
+
+def test_a_stream_whose_usage_nobody_asked_for_is_estimated_from_its_text(
+    provider: FakeProvider, recorded: Callable[[], list[Fact]], metered: None
+) -> None:
+    unasked = {**BODY, "stream": True}
+    httpx2.post(f"http://127.0.0.1:{provider.port}/unasked/ok{CHAT}", json=unasked)
+    (fact,) = recorded()
+    assert (fact["failed"], fact["tags"]["usage_gap"], fact["basis"]) == (False, "not asked for", "estimated")
+    assert fact["output_tokens"] == -(-6 * len("hello ") // 4)
+
+
+def test_a_call_whose_answer_never_began_is_estimated_by_what_was_sent(
+    provider: FakeProvider, recorded: Callable[[], list[Fact]], metered: None
+) -> None:
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.post(f"http://127.0.0.1:{provider.port}/late/slow{CHAT}", json=BODY, timeout=0.2)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.post(f"http://127.0.0.1:1{CHAT}", json=BODY, timeout=0.2)
+    late, never = recorded()
+    assert picked(late, "error_type", "basis", "output_tokens") == {
+        "error_type": "timeout",
+        "basis": "estimated input",
+        "output_tokens": None,
+    }
+    assert late["input_tokens"] > 0
+    assert picked(never, "error_type", "basis", "input_tokens", "tags") == {
+        "error_type": "connection",
+        "basis": None,
         "input_tokens": None,
+        "tags": {},
     }
 
 

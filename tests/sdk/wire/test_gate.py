@@ -138,7 +138,9 @@ def test_a_stream_is_cut_where_the_gate_says_and_the_text_so_far_stays(
         text = "".join(response.iter_text())
     assert 1 <= text.count("hello") < 6
     (step,) = steps
-    assert (step.error_type, step.http_status, step.tags) == ("budget", 200, {"usage_gap": "cut"})
+    assert (step.error_type, step.http_status, step.tags["usage_gap"]) == ("budget", 200, "cut")
+    assert step.tags["outlay.usage.basis"] == "estimated"
+    assert step.tokens["output_tokens"] == watcher.settled[0][0].output_tokens_seen, "what it was settled by"
     assert watcher.settled[0][0].output_tokens_seen > 2
 
 
@@ -198,7 +200,7 @@ def test_usage_is_asked_for_only_where_the_settings_say_so(provider: FakeProvide
         with httpx2.stream("POST", url(provider, run), json=unasked) as response:
             texts.append("".join(response.iter_text()))
     assert [line.include_usage for run in ("unasked", "asked") for line in provider.of(run)] == [False, True]
-    assert [step.tags for step in steps] == [{"usage_gap": "not asked for"}, {}]
+    assert [step.tags.get("usage_gap") for step in steps] == ["not asked for", None]
     assert steps[1].tokens["input_tokens"] == provider.of("asked")[0].input_tokens
     unlike = [re.sub(r'chatcmpl-\d+|, "usage": null', "", text) for text in texts]
     assert unlike[0] == unlike[1], "the agent sees the stream it asked for"

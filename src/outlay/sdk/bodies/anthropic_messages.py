@@ -11,7 +11,7 @@ from typing import Any
 
 from outlay.core.centre import Operation
 from outlay.sdk.bodies.reading import Aside, Reading, count, part, parts
-from outlay.sdk.bodies.shape import Shape, length_of
+from outlay.sdk.bodies.shape import Shape, length_of, texts_at
 
 _OWN_BILL = frozenset({"compaction", "advisor_message"})
 """Iterations whose tokens are not in the totals of the answer."""
@@ -93,4 +93,5 @@ MESSAGES = Shape(
     worth=re.compile(rb'"type"\s*:\s*"(?:message_start|message_delta|error)"'),
     members=frozenset({"id", "type", "model", "usage", "stop_reason", "error"}),
     text=text,
+    generated=texts_at("text", "thinking", "partial_json"),
 )

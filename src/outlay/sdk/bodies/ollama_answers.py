@@ -8,7 +8,7 @@ from typing import Any
 
 from outlay.core.centre import Operation
 from outlay.sdk.bodies.reading import Reading, part
-from outlay.sdk.bodies.shape import Shape, length_of
+from outlay.sdk.bodies.shape import Shape, length_of, texts_at
 
 
 def read(data: Mapping[str, Any], reading: Reading) -> None:
@@ -35,5 +35,12 @@ def text(data: Mapping[str, Any]) -> int:
     return length_of(data.get("response"), part(data, "message").get("content"), part(data, "message").get("thinking"))
 
 
-CHAT = Shape("ollama_chat", Operation.CHAT, read, re.compile(rb'"done"\s*:\s*true|"error"\s*:'), text=text)
+CHAT = Shape(
+    "ollama_chat",
+    Operation.CHAT,
+    read,
+    re.compile(rb'"done"\s*:\s*true|"error"\s*:'),
+    text=text,
+    generated=texts_at("response", "content", "thinking"),
+)
 EMBED = Shape("ollama_embed", Operation.EMBEDDING, read_embedding, members=frozenset({"model", "prompt_eval_count"}))

@@ -9,7 +9,7 @@ from typing import Any
 from outlay.core.centre import Operation
 from outlay.sdk.bodies.openai_usage import read_usage
 from outlay.sdk.bodies.reading import Reading, part, parts
-from outlay.sdk.bodies.shape import Shape, length_of
+from outlay.sdk.bodies.shape import Shape, length_of, texts_at
 
 
 def read(data: Mapping[str, Any], reading: Reading) -> None:
@@ -50,4 +50,5 @@ CHAT = Shape(
     worth=re.compile(rb'"usage"\s*:\s*\{|"finish_reason"\s*:\s*"|"error"\s*:|"role"\s*:'),
     members=frozenset({"id", "model", "service_tier", "usage", "error"}),
     text=text,
+    generated=texts_at("content", "text", "reasoning_content", "reasoning", "arguments"),
 )

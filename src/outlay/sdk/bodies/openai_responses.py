@@ -9,7 +9,7 @@ from typing import Any
 from outlay.core.centre import Operation
 from outlay.sdk.bodies.openai_usage import read_usage
 from outlay.sdk.bodies.reading import Reading, part, parts
-from outlay.sdk.bodies.shape import Shape, length_of
+from outlay.sdk.bodies.shape import Shape, length_of, texts_at
 
 _TERMINAL = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
@@ -64,4 +64,5 @@ RESPONSES = Shape(
     worth=re.compile(rb'"type"\s*:\s*"(?:response\.(?:created|completed|incomplete|failed|cancelled)|error)"'),
     members=frozenset({"id", "model", "service_tier", "status", "usage", "error", "incomplete_details"}),
     text=text,
+    generated=texts_at("delta"),
 )

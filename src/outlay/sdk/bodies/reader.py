@@ -47,6 +47,7 @@ class Reader:
         try:
             plain = self._unpack(data) if self._unpack is not None else data
             if self._says_nothing(plain):
+                self._passed_over(plain)
                 return
             if self._frames is None:
                 if not plain.strip():
@@ -106,6 +107,7 @@ class Reader:
     def _take(self, frame: bytes) -> None:
         held = self._counts_text and self.is_stream
         if self.is_stream and not held and not self._shape.worth.search(frame):
+            self._passed_over(frame)
             return
         if frame[:1] != b"{" and frame.lstrip()[:1] != b"{":
             return  # [DONE] and the like
@@ -123,8 +125,15 @@ class Reader:
                 self.lines.append(found)
             return
         self._shape.read(answer, self.reading)
-        if held and self._shape.text is not None:
+        if self.is_stream and self._shape.text is not None:
             self.reading.characters += self._shape.text(answer)
+
+    def _passed_over(self, data: bytes) -> None:
+        """Counts the text in events that are not opened: a tenth of what opening them takes, and close enough for an
+        estimate.
+        """
+        if self._shape.generated is not None:
+            self.reading.characters += sum(map(len, self._shape.generated.findall(data)))
 
     def _give_up(self) -> None:
         self.reading.unreadable = True

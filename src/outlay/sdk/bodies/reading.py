@@ -73,7 +73,7 @@ class Reading:
     ended: bool = False
     unreadable: bool = False
     characters: int = 0
-    """Characters of generated text seen in a stream; counted only while somebody asks."""
+    """Characters of generated text seen in a stream: as they read where somebody asks, else as bytes on the wire."""
 
     def set(self, name: str, value: object) -> None:
         """Takes a count where the answer stated one; anything that is no count leaves what was known."""

@@ -19,7 +19,7 @@ class Shape:
 
     `worth` finds the events of a stream that may say something of usage; others are passed over unread. `members` are
     the top-level members of a whole answer that is too large to be held. `text` counts the characters an event
-    generated.
+    generated; `generated` finds the same text (its one group) in the bytes of events that are passed over.
     """
 
     name: str
@@ -28,8 +28,14 @@ class Shape:
     worth: re.Pattern[bytes] = EVERY_EVENT
     members: frozenset[str] = frozenset({"id", "model", "usage"})
     text: Callable[[Mapping[str, Any]], int] | None = None
+    generated: re.Pattern[bytes] | None = None
 
 
 def length_of(*values: object) -> int:
     """Characters of those values that are texts."""
     return sum(len(value) for value in values if isinstance(value, str))
+
+
+def texts_at(*names: str) -> re.Pattern[bytes]:
+    """Finds the texts that stand under one of these names in JSON, escapes as they are."""
+    return re.compile(rf'"(?:{"|".join(names)})"\s*:\s*"((?:[^"\\]|\\.)*)"'.encode())

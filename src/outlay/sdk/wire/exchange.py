@@ -19,13 +19,21 @@ from outlay.sdk.bodies.routes import Route
 from outlay.sdk.gate import Gate, PendingCall, RefusedError, gates
 from outlay.sdk.wire import fetched, rewriting, settings
 from outlay.sdk.wire.attempts import Identity, failures
+from outlay.sdk.wire.estimates import tokens_of
 from outlay.sdk.wire.hiding import Hiding
 from outlay.sdk.wire.writing import write
 
 CLOSED_EARLY = "closed_early"
 CANCELLED = "cancelled"
 BUDGET = "budget"
-CHARACTERS_PER_TOKEN = 4
+
+_NEVER_SENT = frozenset(
+    {
+        *("NewConnectionError", "NameResolutionError"),  # urllib3 takes them for time-outs
+        *("ConnectTimeout", "ConnectTimeoutError", "ConnectionTimeoutError", "PoolTimeout"),
+    }
+)
+"""What broke before a byte of the request had left, so that nothing was charged."""
 
 _WANTED_FIELDS = frozenset({"content-type", "content-encoding", "x-amzn-requestid", "x-litellm-response-cost"})
 _WANTED_PREFIX = "x-amzn-bedrock-"
@@ -187,7 +195,7 @@ class Exchange:
 
     def _may_go_on(self, reading: Reading, call: PendingCall) -> bool:
         tokens = reading.output_tokens if reading.complete else None
-        tokens = tokens if tokens is not None else -(-reading.characters // CHARACTERS_PER_TOKEN)
+        tokens = tokens if tokens is not None else tokens_of(reading.characters)
         call.output_tokens_seen = tokens
         for gate in self._gates:
             try:
@@ -274,7 +282,7 @@ def kind_of(error: BaseException) -> str:
     names = [kind.__name__ for kind in type(error).__mro__]
     if any("CancelledError" in name for name in names):
         return CANCELLED
-    if names[0] in {"NewConnectionError", "NameResolutionError"}:  # urllib3 takes them for time-outs
+    if names[0] in _NEVER_SENT:
         return "connection"
     if any("Timeout" in name or "TimedOut" in name for name in names):
         return "timeout"

@@ -1,8 +1,8 @@
 """Fetched answers: an answer made in the background is charged once, however often it is looked up.
 
-A background response says nothing of its usage when it is asked for; the look-up that finds it finished does. Only
-those this process started are taken: a response that somebody else made, or that was made in the foreground, was
-metered there.
+A background response says nothing of its usage when it is asked for; the look-up that finds it finished does. So does
+that of a stream which was cut: it has the same id, so its usage takes the place of the estimate. Only answers this
+process started are taken: what somebody else made, or what was read to its end, was metered there.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ def is_news(route: Route, asked: Asked, reading: Reading) -> bool:
     if route.shape.name.endswith("_batch"):
         return False  # its lines are the calls
     if not route.fetches:
-        if asked.background and reading.response_id and not reading.complete:
+        if reading.response_id and not reading.complete:
             _waiting[reading.response_id] = None
             while len(_waiting) > WAITING_MAX:
                 _waiting.popitem(last=False)
-            return False
+            return not asked.background
         return True
     return reading.complete and _waiting.pop(reading.response_id, 0) is None

@@ -1,6 +1,7 @@
 """Writing: what was learnt of one exchange becomes Steps: the call itself, and what was charged inside it.
 
-What the answer did not say stays unsaid, and a call whose usage is not all known says why in the tag `usage_gap`.
+A call whose usage is not all known says why in the tag `usage_gap`; what can be estimated then is (`estimates.py`), and
+is marked as an estimate. The rest stays unsaid.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from outlay.sdk.bodies.reading import TOKEN_FIELDS, Aside, Reading
 from outlay.sdk.bodies.routes import is_guard
 from outlay.sdk.bodies.shape import Shape
 from outlay.sdk.step import Step
+from outlay.sdk.wire.estimates import estimate
 
 if TYPE_CHECKING:
     from outlay.sdk.wire.exchange import Exchange
@@ -54,6 +56,7 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
     ):
         units.setdefault("characters", asked.input_characters)  # speech is charged by the character
     why = gap(exchange, reading)
+    estimated = estimate(exchange, reading, why)
     return Step(
         operation=_operation(exchange, reading, shape),
         name=route.guardrail,
@@ -78,7 +81,7 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
         cost=Decimal(reading.cost_usd) if reading.cost_usd else None,
         currency="USD" if reading.cost_usd else "",
         cost_source="provider" if reading.cost_usd else "",
-        tags={USAGE_GAP: why} if why else {},
+        tags={USAGE_GAP: why, **estimated} if why else {},
         context=exchange.context,
     )
 
