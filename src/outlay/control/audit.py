@@ -72,8 +72,8 @@ def append(
         "actor": actor,
         "action": action,
         "subject": subject,
-        "before": _json(before),
-        "after": _json(after),
+        "before": canonical(before),
+        "after": canonical(after),
     }
     digest = _digest(line, head.hash)
     connection.execute(insert(audit_log).values(**line, hash=digest))
@@ -129,11 +129,11 @@ def _line(row: Any) -> AuditLine:
     return AuditLine(row.number, row.at_ns, row.actor, row.action, row.subject, before, after, row.hash)
 
 
-def _json(value: object) -> str:
+def canonical(value: object) -> str:
     """One spelling for equal values: sorted keys, no blanks, decimals and days as texts."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _digest(line: Mapping[Any, Any], before: str) -> str:
     parts = [line[name] for name in ("number", "at_ns", "actor", "action", "subject", "before", "after")]
-    return hashlib.sha256(_json([*parts, before]).encode()).hexdigest()
+    return hashlib.sha256(canonical([*parts, before]).encode()).hexdigest()

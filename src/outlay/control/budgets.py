@@ -5,6 +5,7 @@ Grants are immutable: a new amount is a new grant, and the old one ends where th
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from outlay.control.store import ControlStore
 from outlay.control.tables import balances, budgets, counters, grants, leases
 from outlay.core.budget import Budget, Standing
 from outlay.core.calendar import LIFE
-from outlay.core.errors import InputError, nearest
+from outlay.core.errors import ConflictError, InputError, nearest
 
 FOREVER_NS = LIFE[1]
 
@@ -54,10 +55,13 @@ class Wanted:
     plans: Mapping[tuple[int, int], int] = field(default_factory=dict)
 
 
-def set_budget(store: ControlStore, wanted: Wanted, actor: str, *, now_ns: int | None = None) -> bool:
-    """Makes a budget or changes the one of its name; False where nothing was different. Raises InputError."""
+def set_budget(store: ControlStore, wanted: Wanted, actor: str, *, expect: str = "", now_ns: int | None = None) -> bool:
+    """Makes a budget or changes the one of its name; False where nothing was different.
+
+    With `expect` only if it still is as it was seen (`version_of`). Raises InputError, ConflictError.
+    """
     with store.writing() as connection:
-        return _set(connection, wanted, actor, time.time_ns() if now_ns is None else now_ns)
+        return _set(connection, wanted, actor, time.time_ns() if now_ns is None else now_ns, expect)
 
 
 def set_budgets(store: ControlStore, wanted: Sequence[Wanted], removed: Sequence[str], actor: str) -> None:
@@ -233,6 +237,11 @@ def described(budget: Budget, amount_nano: int, plans: Mapping[tuple[int, int], 
     }
 
 
+def version_of(told: Mapping[str, Any] | None) -> str:
+    """A short name for a budget exactly as it is described; `none` where there is no such budget."""
+    return "none" if told is None else hashlib.sha256(audit.canonical(told).encode()).hexdigest()[:16]
+
+
 _PLAIN = (*("mode", "fail", "unpriced", "currency", "rollover_percent", "carry_overage", "reserve_percent", "owner"),)
 
 
@@ -256,12 +265,18 @@ def touch(connection: Connection) -> None:
     connection.execute(update(counters).where(counters.c.name == "budgets").values(number=number))
 
 
-def _set(connection: Connection, wanted: Wanted, actor: str, now_ns: int) -> bool:
+def _set(connection: Connection, wanted: Wanted, actor: str, now_ns: int, expect: str = "") -> bool:
     book = book_of(connection)
     touch(connection)
     held = next((item for item in book.budgets() if item.name == wanted.budget.name), None)
     before = None if held is None else described(held, *_amounts(connection, held, now_ns))
     after = described(wanted.budget, wanted.amount_nano, wanted.plans)
+    if expect and expect != version_of(before):
+        raise ConflictError(
+            f'"{wanted.budget.name}" was changed since you looked at it',
+            detail=["nothing was written"],
+            hint="look at it as it is now, then say again what shall be different",
+        )
     if before == after:
         return False
     budget_id = _write(connection, wanted.budget, held, now_ns)

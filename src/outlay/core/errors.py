@@ -46,6 +46,13 @@ class InputError(OutlayError):
     status = 400
 
 
+class ConflictError(InputError):
+    """What was to be changed is no longer as the sender saw it."""
+
+    code = "conflict"
+    status = 409
+
+
 class FormatError(InputError):
     """The bytes are not the format they claim to be, or no known format at all."""
 

@@ -17,6 +17,9 @@ from outlay.faces.plain import Reply, plain, reply
 from outlay.govern import budgets as govern
 from outlay.govern.budget_words import read_budget, read_budgets, scope_text
 
+NO_PART = "(none yet)"
+"""In place of a value, where a budget for each of something has met none."""
+
 GRANT_FIELDS = ("amount", "reason", "until", "from", "part", "to")
 
 
@@ -33,7 +36,8 @@ def show_reply(store: ControlStore, name: str) -> Reply:
     budget = _named(store, name)
     wanted = stored.wanted_of(store, budget, now_ns)
     live = [_grant(row) for row in stored.grants_of(store, budget) if row.ends_ns > max(now_ns, row.starts_ns)]
-    total = {**stored.described(budget, wanted.amount_nano, wanted.plans), "grants": live}
+    told = stored.described(budget, wanted.amount_nano, wanted.plans)
+    total = {**told, "grants": live, "version": stored.version_of(told)}
     return reply({"budget": name}, _rows(store, budget, now_ns), _with_plan(total))
 
 
@@ -52,10 +56,10 @@ def history_reply(store: ControlStore, name: str) -> Reply:
     return reply({"budget": name}, rows, {"grants": [_grant(row) for row in stored.grants_of(store, budget)]})
 
 
-def set_budget(store: ControlStore, said: object, actor: str) -> Reply:
-    """Makes a budget or changes the one of its name."""
+def set_budget(store: ControlStore, said: object, actor: str, expect: str = "") -> Reply:
+    """Makes a budget or changes the one of its name; with `expect` only if that is still its version, or `none`."""
     wanted = read_budget(said)
-    changed = stored.set_budget(store, wanted, actor)
+    changed = stored.set_budget(store, wanted, actor, expect=expect)
     told = show_reply(store, wanted.budget.name)
     told["total"]["changed"] = changed
     return told
@@ -112,7 +116,13 @@ def end_grant(store: ControlStore, number: str, actor: str) -> Reply:
 
 
 def _rows(store: ControlStore, budget: Budget, now_ns: int) -> list[dict[str, Any]]:
-    return [_row(standing) for standing in stored.standings(store, budget, now_ns)]
+    """A row a balance; a budget for each of something that nothing was asked of yet has one all the same."""
+    rows = [_row(standing) for standing in stored.standings(store, budget, now_ns)]
+    if rows:
+        return rows
+    start_ns, end_ns = budget.calendar.window(now_ns)
+    amount_nano = stored.wanted_of(store, budget, now_ns).amount_nano
+    return [{**_row(Standing(budget, "", start_ns, end_ns, amount_nano, 0, 0)), "part": NO_PART}]
 
 
 def _row(standing: Standing) -> dict[str, Any]:

@@ -55,9 +55,9 @@ class ControlDesk:
         """Every window a budget has had."""
         return budgets.history_reply(self.store, name)
 
-    def set_budget(self, said: object) -> Reply:
-        """Makes a budget or changes it."""
-        return budgets.set_budget(self.store, said, self.actor)
+    def set_budget(self, said: object, expect: str = "") -> Reply:
+        """Makes a budget or changes it; with `expect` only one that is still of this version."""
+        return budgets.set_budget(self.store, said, self.actor, expect)
 
     def remove_budget(self, name: str) -> Reply:
         """Takes a budget out of force."""

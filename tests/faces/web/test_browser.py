@@ -18,6 +18,7 @@ import uvicorn
 from outlay.demo.run import bodies, prepare
 from outlay.faces import formats
 from outlay.faces.api.app import build_app
+from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web.pages import routes
 from outlay.house import House
 
@@ -38,6 +39,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         taken = [house.intake.submit(body, "protobuf") for body, _ in bodies(7, now, range(1, 4))]
         assert sum(future.result(timeout=120).refused for future in taken) == 0
         house.intake.settle()
+        desk = ControlDesk(house.control, "test")
+        desk.set_budget({"team": "platform", "month": "900", "owner": "ana"})
+        desk.set_budget({"session": "*", "life": "0.50", "steps": 40, "name": "each run"})
+        desk.request_override({"budget": "platform", "amount": "50", "reason": "launch week", "until": "7d"})
+        house.true_up()
         config = uvicorn.Config(build_app(house, routes(house)), port=0, log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
@@ -112,7 +118,10 @@ def place(address: str, name: str) -> str:
     )
 
 
-PAGES = ("/", "/tactical", "/sessions", "/prices?model=o3&provider=openai", "/sessions/…", "/compare")
+PAGES = (
+    *("/budgets", "/budgets/platform", "/budgets/each run", "/overrides", "/overrides/1", "/signin", "/settings"),
+    *("/", "/tactical", "/sessions", "/prices?model=o3&provider=openai", "/sessions/…", "/compare"),
+)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -183,6 +192,31 @@ def test_a_session_s_page_says_what_the_api_says(browser: Any, address: str) -> 
     assert numbers["Steps"] == formats.count(dearest["usages"])
     page.click("details summary >> nth=0")
     assert page.locator("details li >> nth=0").is_visible()
+    assert said == []
+
+
+def test_a_budget_is_set_changed_and_asked_for_more_without_a_script(browser: Any, address: str) -> None:
+    page, said = opened(browser, f"{address}/budgets", script=False)
+    page.select_option("select[name=key]", "team")
+    page.fill("input[name=value]", "labs")
+    page.fill("input[name=amount]", "120.50")
+    page.click("text=Set it")
+    assert page.url == f"{address}/budgets/labs"
+    page.fill("#amount", "200")
+    page.click("button[value=change]")
+    assert asked(address, "/api/v1/budgets/labs")["total"]["amount"] == "200"
+    page.fill("#grant-amount", "25")
+    page.fill("#grant-reason", "a trial")
+    page.click("button[value=grant]")
+    shown = asked(address, "/api/v1/budgets/labs")
+    assert shown["rows"][0]["limit"] == "225"
+    assert formats.money("225") in page.inner_text("table.stand")
+    page.click('a:text("Ask for more")')
+    page.fill("input[name=amount]", "10")
+    page.fill("input[name=reason]", "one more run")
+    page.click("#ask button")
+    assert "Exception 2" in page.inner_text("h1")
+    assert "somebody else has to decide" in page.inner_text("main")
     assert said == []
 
 

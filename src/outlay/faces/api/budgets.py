@@ -53,7 +53,8 @@ def _history(call: Call) -> Reply:
 
 
 def _set(call: Call) -> Reply:
-    return call.control.set_budget(call.json_object())
+    expect = call.params.get("expect", [""])[-1]
+    return call.control.set_budget(call.json_object(), expect)
 
 
 def _remove(call: Call) -> Reply:
@@ -92,6 +93,7 @@ ENDPOINTS = (
         "/api/v1/budgets",
         "Make a budget, or change the one of its name",
         _set,
+        (Parameter("expect", "only if it is still of this `version`, or `none`; else 409"),),
         body=Body("the budget", schema=_BUDGET),
         room="budgets",
     ),

@@ -118,8 +118,9 @@ _HELP = {
 @click.option(
     "--ladder", "ladders", multiple=True, metavar="MODEL=CHEAPER", help="A model that may take another's place."
 )
+@click.option("--expect", default="", metavar="VERSION", help="Only if it is still of this version, as show says it.")
 @shared
-def set_(plans: tuple[str, ...], ladders: tuple[str, ...], **said: Any) -> None:
+def set_(plans: tuple[str, ...], ladders: tuple[str, ...], expect: str, **said: Any) -> None:
     """Make a budget, or change the one of its name.
 
     \b
@@ -133,7 +134,7 @@ def set_(plans: tuple[str, ...], ladders: tuple[str, ...], **said: Any) -> None:
         if pairs:
             wanted[name] = dict(_pair(name, pair) for pair in pairs)
     with open_control_desk(context) as desk:
-        reply = desk.set_budget(wanted)
+        reply = desk.set_budget(wanted, expect)
     show(context, reply if context.form == "json" else {**reply, "total": {}}, columns=_STANDING)
     note("In force." if reply["total"]["changed"] else "Nothing was different.")
 

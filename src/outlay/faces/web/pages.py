@@ -15,7 +15,9 @@ from starlette.routing import BaseRoute, Route
 from outlay.core.errors import OutlayError, QueryError
 from outlay.faces.callers import caller_of
 from outlay.faces.control_desk import ControlDesk
-from outlay.faces.web import forms, signin
+from outlay.faces.web import forms, overrides, settings, signin
+from outlay.faces.web.budget_orders import change_budget, make_budget
+from outlay.faces.web.budgets import budget_page, budgets_page
 from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.compare import compare_page
 from outlay.faces.web.figures import Books, collect
@@ -76,9 +78,9 @@ def _carried(rooms: Rooms, carry: Carry, page: Answer, request: Request, fields:
     caller, now = caller_of(request.scope), datetime.now(UTC)
     try:
         target = carry(Order(request, caller, ControlDesk(rooms.control, caller.actor), fields, now))
-        return RedirectResponse(target, 303)
     except OutlayError as error:
         return _shown(rooms, page, request, error, fields)
+    return RedirectResponse(target, 303) if isinstance(target, str) else _shown(rooms, target, request)
 
 
 def _shown(
@@ -159,15 +161,47 @@ def _found(books: Books, session: str) -> SessionDetail:
         raise
 
 
+def _budgets(visit: Visit) -> Response:
+    return visit.page("budgets.html", "/budgets", **budgets_page(visit))
+
+
+def _budget(visit: Visit) -> Response:
+    return visit.page("budget.html", "/budgets", **budget_page(visit, visit.place["id"]))
+
+
+def _overrides(visit: Visit) -> Response:
+    return visit.page("overrides.html", "/overrides", **overrides.overrides_page(visit))
+
+
+def _settings(visit: Visit) -> Response:
+    return visit.page("settings.html", "/settings", **settings.settings_page(visit))
+
+
+def _override(visit: Visit) -> Response:
+    return visit.page("override.html", "/overrides", **overrides.override_page(visit, visit.place["id"]))
+
+
 PAGES: dict[str, Answer] = {
     "/": _overview,
     "/tactical": _tactical,
     "/sessions": _sessions,
     "/sessions/{id:path}": _session,
     "/compare": _compare,
+    "/budgets": _budgets,
+    "/budgets/{id:path}": _budget,
+    "/overrides": _overrides,
+    "/overrides/{id}": _override,
     "/prices": _prices,
+    "/settings": _settings,
 }
 """What each address shows."""
 
-ORDERS: dict[str, tuple[Carry, Answer]] = {}
+ORDERS: dict[str, tuple[Carry, Answer]] = {
+    "/budgets": (make_budget, _budgets),
+    "/budgets/{id:path}": (change_budget, _budget),
+    "/overrides": (overrides.ask, _overrides),
+    "/overrides/{id}": (overrides.decide, _override),
+    "/settings": (settings.change_settings, _settings),
+    "/settings/keys": (settings.make_key, _settings),
+}
 """What a form that is sent to an address does, and the page it is shown on again when it is refused."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -70,7 +71,8 @@ class Visit:
     def page(self, template: str, here: str, **told: object) -> Response:
         """The page, with what every page knows: who looks, what they may do, the form's token, a refused order."""
         status = self.problem.status if self.problem is not None else 200
-        return shown(self.request, self.caller, template, status, here, problem=self.problem, said=self.said, **told)
+        said = None if self.said is None else defaultdict(str, self.said)  # a field that was not sent is empty
+        return shown(self.request, self.caller, template, status, here, problem=self.problem, said=said, **told)
 
 
 def shown(request: Request, caller: Caller, template: str, status: int, here: str, **told: Any) -> Response:
@@ -116,5 +118,5 @@ class Order:
 
 
 Answer = Callable[[Visit], Response]
-Carry = Callable[[Order], str]
-"""Carries an order out and names the address to go on to."""
+Carry = Callable[[Order], str | Answer]
+"""Carries an order out and names the address to go on to, or the page that can be shown only this once."""

@@ -1,0 +1,42 @@
+"""Bullets: what is used of a limit as a bar; hatched is what is held, ticks are where somebody is told, dark is all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from markupsafe import Markup
+
+ALERTS_PERCENT = (70, 90)
+_ROOM = Decimal("1.1")  # of the limit: the tick at 100 % does not stand on the edge
+
+
+def bullet(
+    spent: Decimal, more: Decimal, limit: Decimal, words: str, ticks_percent: Sequence[int] = ALERTS_PERCENT
+) -> Markup:
+    """`spent` solid, `more` (held, or forecast) hatched behind it; `words` say it to who cannot see it."""
+    if limit <= 0:
+        return Markup('<span class="bullet none" role="img" aria-label="{}"></span>').format(words)
+    whole = max(limit * _ROOM, spent + more)
+    scale = Decimal(100) / whole
+    tone = "bad" if spent > limit else "warn" if spent + more > limit or spent * 100 >= limit * 90 else ""
+    marks = [_mark("spent", Decimal(0), spent * scale), _mark("more", spent * scale, more * scale)]
+    marks += [_tick("tick", limit * share / 100 * scale) for share in ticks_percent]
+    marks.append(_tick("full", limit * scale))
+    return Markup('<span class="bullet {}" role="img" aria-label="{}">{}</span>').format(
+        tone, words, Markup("").join(marks)
+    )
+
+
+def _mark(kind: str, left: Decimal, width: Decimal) -> Markup:
+    if width <= 0:
+        return Markup("")
+    return Markup('<i class="{}" style="left:{}%;width:{}%"></i>').format(kind, _round(left), _round(width))
+
+
+def _tick(kind: str, left: Decimal) -> Markup:
+    return Markup('<i class="{}" style="left:{}%"></i>').format(kind, _round(left))
+
+
+def _round(value: Decimal) -> Decimal:
+    return round(value, 2)
