@@ -15,7 +15,19 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "outlay"
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
-RIVER = ["faces", "demo", "house", "govern", "metrics | control", "ledger", "pricing", "normalize", "sources", "core"]
+RIVER = [
+    "faces",
+    "demo",
+    "house",
+    "delivery",
+    "govern",
+    "metrics | control",
+    "ledger",
+    "pricing",
+    "normalize",
+    "sources",
+    "core",
+]
 
 
 def imports_of(path: Path) -> set[str]:
@@ -93,6 +105,8 @@ def test_engines_are_built_by_the_house_alone() -> None:
         ("ledger/store.py", "import outlay.sdk.step"),
         ("metrics/__init__.py", "import duckdb"),
         ("control/audit.py", "import pyarrow"),
+        ("govern/alerts.py", "import outlay.delivery.post"),
+        ("delivery/post.py", "import outlay.metrics"),
         ("faces/keys.py", "import sqlalchemy"),
         ("faces/cli/main.py", "import outlay.faces.api.app"),
         ("faces/api/app.py", "import outlay.faces.web"),

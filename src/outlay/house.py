@@ -282,6 +282,13 @@ class House:
         overrides.sweep(self.control)
         return true_up_all(self.control, self.ask, time.time_ns())
 
+    def watch(self) -> int:
+        """Look at every budget as the books have it and write down what is worth telling; how many alerts are new."""
+        from outlay.govern.watch import watch
+
+        self.true_up()
+        return watch(self.control, self.ask, time.time_ns())
+
     def _abandon_if_due(self) -> None:
         if not 0 <= time.time() - self.books.meta("abandoned_s") <= 2 * ABANDON_EVERY_S:
             self.intake.settle()

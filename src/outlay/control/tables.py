@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -143,7 +143,11 @@ balances = Table(
     Column("tool_calls", BigInteger, nullable=False, server_default="0"),
     Column("width", BigInteger, nullable=False, server_default="0"),
     Column("trued_ns", BigInteger, nullable=False, server_default="0"),  # through when the books were looked at
+    Column("refused", BigInteger, nullable=False, server_default="0"),  # asks it refused
+    Column("refused_ns", BigInteger, nullable=False, server_default="0"),  # the latest of them
+    Column("refused_what", Text, nullable=False, server_default=""),  # and what was used up: usd, steps, …
     Index("balances_of_budget", "budget_id", "start_ns"),
+    Index("balances_by_refusal", "refused_ns"),
 )
 
 burns = Table(
@@ -218,4 +222,73 @@ policies = Table(
     Column("content", Text, nullable=False),  # canonical JSON
     Column("changed_ns", BigInteger, nullable=False),
     Column("changed_by", Text, nullable=False),
+)
+
+channels = Table(
+    "channels",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("kind", Text, nullable=False),  # slack, webhook, email, pagerduty
+    Column("settings", Text, nullable=False),  # JSON; nothing secret
+    Column("secret", Text, nullable=False),  # of its kind: an address, a key or a password, or where one is found
+    Column("changed_ns", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),  # series:level, so that nothing is told twice
+    Column("series", Text, nullable=False),  # budget:window:part:kind:grant version
+    Column("level", BigInteger, nullable=False),  # the threshold that was passed, in the series' own unit
+    Column("budget", Text, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("start_ns", BigInteger, nullable=False),
+    Column("end_ns", BigInteger, nullable=False),
+    Column("fired_ns", BigInteger, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("content", Text, nullable=False),  # JSON: the message, without the channels it went to
+    Column("note", Text, nullable=False),  # why it went elsewhere than its owner would expect
+    Index("alerts_of_series", "series", "level"),
+    Index("alerts_by_time", "fired_ns"),
+)
+
+deliveries = Table(
+    "deliveries",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("message_id", BigInteger, nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("ok", Integer, nullable=False),
+    Column("took_ms", BigInteger, nullable=False),
+    Column("said", Text, nullable=False),  # what the other side answered, or why there is no answer
+    Index("deliveries_of_message", "message_id"),
+    Index("deliveries_by_time", "at_ns"),
+)
+
+actions = Table(
+    "actions",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("key", Text, nullable=False, unique=True),  # series:level, as of alerts
+    Column("budget_id", BigInteger, nullable=False),
+    Column("part", Text, nullable=False),
+    Column("scope", Text, nullable=False),  # JSON: the envelope keys it holds for
+    Column("level", Text, nullable=False),  # warn, cheaper, no_agents, no_sessions, stop
+    Column("percent", Integer, nullable=False),  # of the limit: where it begins, and where it ends when money comes
+    Column("state", Text, nullable=False),  # pending, in force, denied, expired, reversed
+    Column("reason", Text, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),
+    Column("decided_by", Text, nullable=False),  # policy where nobody had to be asked
+    Column("decided_ns", BigInteger),
+    Column("stop_id", BigInteger),
+    Column("reversed_by", Text, nullable=False, server_default=""),
+    Column("reversed_ns", BigInteger),
+    Index("actions_by_state", "state", "until_ns"),
+    Index("actions_of_budget", "budget_id", "part"),
 )

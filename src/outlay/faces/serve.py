@@ -34,7 +34,7 @@ OWN_KEY = "this home"
 _BACKLOG = 2048
 _COLLECT_AFTER = 50_000  # objects; batches are few large arrays, which no collection frees sooner
 _GRACE_S = 10
-_TRUE_UP_EVERY_S = 60
+_WATCH_EVERY_S = 60
 _KEEP_ALIVE_S = 75  # exporters send every few seconds; a new connection a batch would cost more than the batch
 
 
@@ -58,7 +58,6 @@ def serve(
 
     from outlay.faces.api.app import build_app
     from outlay.faces.web.pages import routes
-    from outlay.house import ABANDON_EVERY_S
 
     key_needed = not is_loopback_host(host)
     keyring, own_key = _keyring(house, host, key_needed=key_needed)
@@ -88,22 +87,34 @@ def serve(
             ready(url)
 
     keyring.start()
-    rounds = Rounds(
-        [
-            Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon),
-            Duty("what budgets have spent by the books", _TRUE_UP_EVERY_S, house.true_up),
-        ]
-    )
-    rounds.start()
     try:
-        with _told_to_stop():
+        with _told_to_stop(), _at_work(house):
             beside = None if grpc_port is None else _Beside(house, keyring, host, grpc_port, grpc_ready)
             _server(config, started, beside).run(sockets=[listener])
     finally:
         keyring.close()
-        rounds.stop()
         withdraw(house.home, owner.pid)
         listener.close()
+
+
+@contextmanager
+def _at_work(house: House) -> Generator[None]:
+    """What a server does by itself beside answering, while the block lasts."""
+    from outlay.delivery.courier import Courier
+    from outlay.house import ABANDON_EVERY_S
+
+    duties = (
+        Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon),
+        Duty("what budgets have spent, and what of that is worth telling", _WATCH_EVERY_S, house.watch),
+    )
+    rounds, courier = Rounds(duties), Courier(house.control)
+    rounds.start()
+    courier.start()
+    try:
+        yield
+    finally:
+        rounds.stop()
+        courier.stop()
 
 
 @contextmanager

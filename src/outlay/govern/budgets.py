@@ -29,6 +29,9 @@ from outlay.metrics.query import Query
 GRACE_NS = 15 * 60 * NS_PER_SECOND
 """How long a call that was settled may take to be in the books; younger ones count by what was settled."""
 
+LATE_NS = 2 * GRACE_NS
+"""How long after its end a window is still looked at."""
+
 Asks = Callable[[Query], Answer]
 
 
@@ -70,24 +73,32 @@ def _told(wanted: Wanted) -> tuple[Budget, int, Any]:
 
 
 def true_up_all(store: ControlStore, ask: Asks, now_ns: int) -> int:
-    """Sets what every budget's present window has spent by the books; returns how many balances were looked at.
+    """Sets what every budget has spent by the books in its present window, and in one that ended a moment ago.
 
-    Budgets for each session count by what was settled: a session is over before its books are complete.
+    Returns how many balances were looked at. Budgets for each session count by what was settled: a session is over
+    before its books are complete.
     """
     looked = 0
     for budget in list_budgets(store):
         if budget.scope.get("session") is not None:
             continue
-        start_ns, end_ns = budget.calendar.window(now_ns)
-        edge_ns = max(start_ns, now_ns - GRACE_NS)
-        before = _metered(budget, ask, start_ns, edge_ns)
-        after = _metered(budget, ask, edge_ns, min(end_ns, now_ns + GRACE_NS))
-        known = {standing.part for standing in standings(store, budget, now_ns)}
-        for part in known | before.keys() | after.keys():
-            spent = before.get(part, 0), after.get(part, 0)
-            true_up(store, budget, part, (start_ns, end_ns), spent, edge_ns)
-            looked += 1
+        for start_ns, end_ns in _windows(budget, now_ns):
+            edge_ns = min(end_ns, max(start_ns, now_ns - GRACE_NS))
+            before = _metered(budget, ask, start_ns, edge_ns)
+            after = _metered(budget, ask, edge_ns, min(end_ns, now_ns + GRACE_NS))
+            known = {standing.part for standing in standings(store, budget, now_ns)} if now_ns < end_ns else set[str]()
+            for part in known | before.keys() | after.keys():
+                spent = before.get(part, 0), after.get(part, 0)
+                true_up(store, budget, part, (start_ns, end_ns), spent, edge_ns)
+                looked += 1
     return looked
+
+
+def _windows(budget: Budget, now_ns: int) -> list[tuple[int, int]]:
+    """The windows whose books still change: the present one, and the one before it until its last calls are in."""
+    start_ns, end_ns = budget.calendar.window(now_ns)
+    before = budget.calendar.before(start_ns) if now_ns - start_ns < LATE_NS else None
+    return [(start_ns, end_ns)] if before is None else [before, (start_ns, end_ns)]
 
 
 def _metered(budget: Budget, ask: Asks, start_ns: int, end_ns: int) -> dict[str, int]:

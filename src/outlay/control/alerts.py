@@ -1,0 +1,247 @@
+"""Alerts as they are stored: what was told once is not told again, however many servers look at the same moment.
+
+An alert and the messages that tell it are one transaction: after a crash both are there or neither. A message's key is
+that of its alert and its channel, and unique.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from outlay.control.store import ControlStore
+from outlay.control.tables import alerts, api_keys, balances, counters, grants, leases, outbox
+from outlay.core.budget import Budget, Standing
+from outlay.core.lease import key_of
+
+_THROUGH = "alerts"
+
+ACTIVE_MAX = 5000
+"""Balances of budgets for each session that are looked at in one round; the rest in the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One thing worth telling. `series` and `level` say what it is about, so that it is told once."""
+
+    series: str
+    level: int
+    budget: str
+    part: str
+    kind: str
+    severity: str
+    start_ns: int
+    end_ns: int
+    title: str
+    content: Mapping[str, Any]
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        """Unique for what it tells."""
+        return f"{self.series}:{self.level}"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert that was told, or would have been: `messages` maps channels to how it is going there."""
+
+    id: int
+    key: str
+    budget: str
+    part: str
+    kind: str
+    severity: str
+    start_ns: int
+    end_ns: int
+    fired_ns: int
+    title: str
+    content: Mapping[str, Any]
+    note: str
+    messages: Mapping[str, str]
+
+
+Due = Callable[[str], int]
+"""When a message may go to a channel of that name."""
+
+
+def fire(connection: Connection, alert: Alert, channels: Iterable[str], due: Due, now_ns: int) -> bool:
+    """Writes an alert with a message for each channel; False where somebody was quicker or a higher level was told."""
+    told = connection.execute(select(func.max(alerts.c.level)).where(alerts.c.series == alert.series)).scalar()
+    if told is not None and told >= alert.level:
+        return False
+    told_to = list(channels)
+    payload = json.dumps(dict(alert.content), sort_keys=True, ensure_ascii=False)
+    values = {
+        "key": alert.key,
+        "series": alert.series,
+        "level": alert.level,
+        "budget": alert.budget,
+        "part": alert.part,
+        "kind": alert.kind,
+        "severity": alert.severity,
+        "start_ns": alert.start_ns,
+        "end_ns": alert.end_ns,
+        "fired_ns": now_ns,
+        "title": alert.title,
+        "content": json.dumps({**alert.content, "channels": told_to}, sort_keys=True, ensure_ascii=False),
+        "note": alert.note,
+    }
+    made = connection.execute(inserting(connection, alerts, values, "key").returning(alerts.c.id)).scalar()
+    if made is None:
+        return False
+    for channel in told_to:
+        post(connection, f"{alert.key}@{channel}", alert.kind, payload, channel, due(channel), now_ns)
+    return True
+
+
+def post(
+    connection: Connection, key: str, kind: str, payload: str, channel: str, due_ns: int, now_ns: int
+) -> int | None:
+    """Puts a message into the outbox; None where one of that key is there already."""
+    values = {
+        "dedupe_key": key,
+        "kind": kind,
+        "payload": payload,
+        "channel": channel,
+        "created_ns": now_ns,
+        "due_ns": due_ns,
+        "state": "waiting",
+    }
+    statement = inserting(connection, outbox, values, "dedupe_key").returning(outbox.c.id)
+    return connection.execute(statement).scalar()
+
+
+def told_levels(store: ControlStore, series: Sequence[str]) -> dict[str, int]:
+    """The highest level that was told of each series."""
+    if not series:
+        return {}
+    wanted = select(alerts.c.series, func.max(alerts.c.level)).where(alerts.c.series.in_(series))
+    with store.reading() as connection:
+        return {row[0]: row[1] for row in connection.execute(wanted.group_by(alerts.c.series))}
+
+
+def list_alerts(store: ControlStore, *, budget: str = "", limit: int = 100) -> list[AlertRow]:
+    """What was told, the newest first, each with how it is going on its channels."""
+    wanted = select(alerts).order_by(alerts.c.fired_ns.desc(), alerts.c.id.desc()).limit(limit)
+    if budget:
+        wanted = wanted.where(alerts.c.budget == budget)
+    with store.reading() as connection:
+        rows = [(row, json.loads(row.content)) for row in connection.execute(wanted)]
+        keys = [f"{row.key}@{channel}" for row, content in rows for channel in content["channels"]]
+        posted = select(outbox.c.dedupe_key, outbox.c.state).where(outbox.c.dedupe_key.in_(keys))
+        going = {row.dedupe_key: row.state for row in connection.execute(posted)} if keys else {}
+    return [
+        AlertRow(
+            row.id,
+            row.key,
+            row.budget,
+            row.part,
+            row.kind,
+            row.severity,
+            row.start_ns,
+            row.end_ns,
+            row.fired_ns,
+            row.title,
+            content,
+            row.note,
+            {channel: going[f"{row.key}@{channel}"] for channel in content["channels"]},
+        )
+        for row, content in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A balance that refused something: how often, and what was used up."""
+
+    budget_id: int
+    part: str
+    start_ns: int
+    refused: int
+    what: str
+
+
+def grant_version(store: ControlStore, budget: Budget, part: str, window: tuple[int, int], now_ns: int) -> int:
+    """The newest grant that counts in a window: more or less money makes a new one, and thresholds count anew."""
+    wanted = select(func.max(grants.c.id)).where(
+        grants.c.budget_id == budget.id,
+        grants.c.part.in_(["", part]),
+        grants.c.starts_ns <= now_ns,
+        grants.c.starts_ns < window[1],
+        grants.c.ends_ns > window[0],
+    )
+    with store.reading() as connection:
+        return connection.execute(wanted).scalar() or 0
+
+
+def past_standings(store: ControlStore, budget: Budget, window: tuple[int, int]) -> tuple[Standing, ...]:
+    """How the balances of a window that is over stood at last."""
+    wanted = select(balances).where(balances.c.budget_id == budget.id, balances.c.start_ns == window[0])
+    with store.reading() as connection:
+        return tuple(_standing(budget, row) for row in connection.execute(wanted.order_by(balances.c.part)))
+
+
+def standings_of(store: ControlStore, budget: Budget, start_ns: int, parts: Sequence[str]) -> tuple[Standing, ...]:
+    """How some balances of a window stand, as they were decided about last."""
+    wanted = select(balances).where(balances.c.key.in_([key_of(budget.id, start_ns, part) for part in parts]))
+    with store.reading() as connection:
+        return tuple(_standing(budget, row) for row in connection.execute(wanted.order_by(balances.c.part)))
+
+
+def seen_through(store: ControlStore) -> int:
+    """The moment through which alerts were looked for; 0 before the first time."""
+    with store.reading() as connection:
+        return connection.execute(select(counters.c.number).where(counters.c.name == _THROUGH)).scalar() or 0
+
+
+def see_through(connection: Connection, now_ns: int) -> None:
+    """Alerts were looked for through this moment; never moves back."""
+    connection.execute(inserting(connection, counters, {"name": _THROUGH, "number": now_ns}, "name"))
+    later = update(counters).where(counters.c.name == _THROUGH, counters.c.number < now_ns).values(number=now_ns)
+    connection.execute(later)
+
+
+def revoked_keys(store: ControlStore) -> set[str]:
+    """Names of API keys that were revoked and not made anew."""
+    with store.reading() as connection:
+        rows = connection.execute(select(api_keys.c.name, api_keys.c.revoked_ns)).all()
+    return {row.name for row in rows} - {row.name for row in rows if row.revoked_ns is None}
+
+
+def _standing(budget: Budget, row: Any) -> Standing:
+    return Standing(
+        budget, row.part, row.start_ns, row.end_ns, row.limit_nano, row.spent_nano, row.held_nano, row.presumed_nano
+    )
+
+
+def refused_since(store: ControlStore, since_ns: int) -> list[Refused]:
+    """The balances that refused something since a moment."""
+    wanted = select(balances).where(balances.c.refused_ns >= since_ns).order_by(balances.c.refused_ns)
+    with store.reading() as connection:
+        return [
+            Refused(row.budget_id, row.part, row.start_ns, row.refused, row.refused_what)
+            for row in connection.execute(wanted.limit(ACTIVE_MAX))
+        ]
+
+
+def active_parts(store: ControlStore, budget: Budget, since_ns: int) -> set[str]:
+    """Which balances of a budget leases touched since a moment: those that were closed, and those that live."""
+    recent = select(leases.c.envelope).where(leases.c.closed_ns >= since_ns).limit(ACTIVE_MAX)
+    live = select(leases.c.envelope).where(leases.c.state == "live").limit(ACTIVE_MAX)
+    with store.reading() as connection:
+        envelopes = {text for wanted in (recent, live) for text in connection.execute(wanted).scalars()}
+    parts = {budget.part(json.loads(envelope)) for envelope in envelopes}
+    return {part for part in parts if part is not None}
+
+
+def inserting(connection: Connection, table: Any, values: Mapping[str, Any], unique: str) -> Any:
+    """An insert that does nothing where a row of that key is there already."""
+    make: Any = sqlite_insert if connection.dialect.name == "sqlite" else pg_insert
+    return make(table).values(**values).on_conflict_do_nothing(index_elements=[unique])

@@ -1,0 +1,135 @@
+"""The watch: looks at every budget from time to time and writes down what is worth telling, with its messages.
+
+Two servers may watch the same budgets: what one has told, the other does not tell again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from outlay.control.alerts import (
+    Alert,
+    active_parts,
+    fire,
+    grant_version,
+    past_standings,
+    refused_since,
+    revoked_keys,
+    see_through,
+    seen_through,
+    standings_of,
+    told_levels,
+)
+from outlay.control.budgets import list_budgets, standings
+from outlay.control.channels import Channel, list_channels
+from outlay.control.store import ControlStore
+from outlay.core.budget import EACH, Budget, Standing
+from outlay.core.calendar import Calendar
+from outlay.core.money import nano_of
+from outlay.core.period import NS_PER_SECOND, Period
+from outlay.govern.alert_rules import Rule, Rules, rules_in_force
+from outlay.govern.alerts import Reading, alerts_of, route
+from outlay.govern.budgets import LATE_NS, Asks
+from outlay.govern.channels import quiet_until
+from outlay.metrics.filters import Filter
+from outlay.metrics.query import Query
+
+ACCOUNT = Budget(0, "account", {}, Calendar())
+"""Stands for the whole account where no budget does, so that what nobody can place is told all the same."""
+
+_OVERLAP_NS = 15 * NS_PER_SECOND
+_FIRST_LOOK_NS = 24 * 3600 * NS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A balance that was looked at, with the rule it goes by."""
+
+    reading: Reading
+    rule: Rule
+
+
+def watch(store: ControlStore, ask: Asks | None, now_ns: int) -> int:
+    """Looks once; how many alerts are new. Without `ask` shares of the books are not looked at."""
+    rules = rules_in_force(store)
+    through_ns = seen_through(store)
+    since_ns = min(now_ns, through_ns or now_ns - _FIRST_LOOK_NS) - _OVERLAP_NS
+    seen = [*look(store, rules, ask, now_ns, since_ns)]
+    found = [(alert, item) for item in seen for alert in alerts_of(item.reading, item.rule, now_ns, rules.page)]
+    told = told_levels(store, [alert.series for alert, _ in found])
+    new = [(alert, item) for alert, item in found if alert.level > told.get(alert.series, -1)]
+    return tell(store, rules, [(alert, item.reading.standing.budget) for alert, item in new], now_ns)
+
+
+def look(store: ControlStore, rules: Rules, ask: Asks | None, now_ns: int, since_ns: int) -> Iterator[Seen]:
+    """Every balance that may have something to tell, as it stands."""
+    budgets = list_budgets(store)
+    if all(budget.scope for budget in budgets):
+        budgets = (*budgets, ACCOUNT)
+    refused = {(item.budget_id, item.start_ns, item.part): item for item in refused_since(store, since_ns)}
+    for budget in budgets:
+        rule = rules.of(budget)
+        parts = {part for number, _, part in refused if number == budget.id}
+        for standing in _standings(store, budget, rule, now_ns, since_ns, parts):
+            window = standing.start_ns, standing.end_ns
+            version = grant_version(store, budget, standing.part, window, now_ns) if budget.id else 0
+            reading = Reading(standing, version)
+            no = refused.get((budget.id, standing.start_ns, standing.part))
+            if no is not None:
+                reading = replace(reading, refused=no.refused, refused_what=no.what)
+            if ask is not None and (rule.unpriced or rule.unattributed) and EACH not in budget.scope.values():
+                reading = _with_shares(reading, ask, now_ns)
+            yield Seen(reading, rule)
+
+
+def tell(store: ControlStore, rules: Rules, found: Sequence[tuple[Alert, Budget]], now_ns: int) -> int:
+    """Writes alerts down with a message for each channel that hears them, all or none; how many were new."""
+    channels = {channel.name: channel for channel in list_channels(store)}
+    gone = [f"key:{name}" for name in revoked_keys(store)] if found else []
+    new = 0
+    with store.writing() as connection:
+        for alert, budget in found:
+            heard = route(rules, alert, budget, list(channels), gone)
+            content = {**alert.content, "note": heard.note, "owner_left": heard.owner_left}
+            noted = replace(alert, note=heard.note, content=content)
+            new += fire(connection, noted, heard.channels, _due(channels, alert.severity, now_ns), now_ns)
+        see_through(connection, now_ns)
+    return new
+
+
+def _due(channels: dict[str, Channel], severity: str, now_ns: int) -> Callable[[str], int]:
+    return lambda name: quiet_until(channels[name].settings.get("quiet"), now_ns, severity)
+
+
+def _standings(
+    store: ControlStore, budget: Budget, rule: Rule, now_ns: int, since_ns: int, refused: set[str]
+) -> tuple[Standing, ...]:
+    """The balances of the present window, and those of one that ended since the last look or a moment ago."""
+    start_ns, end_ns = budget.calendar.window(now_ns)
+    if budget is ACCOUNT:
+        return (Standing(ACCOUNT, "", start_ns, end_ns, 0, 0, 0),)
+    if "session" in budget.scope:  # one balance a session: only those that something happened to
+        parts = refused | (active_parts(store, budget, since_ns) if rule.actual or rule.actions else set())
+        return standings_of(store, budget, start_ns, sorted(parts))
+    before = budget.calendar.before(start_ns) if since_ns < start_ns + LATE_NS else None
+    past = past_standings(store, budget, before) if before is not None else ()
+    return (*past, *standings(store, budget, now_ns))
+
+
+def _with_shares(reading: Reading, ask: Asks, now_ns: int) -> Reading:
+    standing = reading.standing
+    where = tuple(Filter(key, (value,)) for key, value in standing.budget.scope.items())
+    end_ns = min(standing.end_ns, now_ns)
+    if end_ns <= standing.start_ns:
+        return reading
+    answer = ask(Query(("cost",), (), None, where, Period(standing.start_ns, end_ns)))
+    coverage, cost = answer.coverage, answer.total.get("cost")
+    untagged = (coverage.get("untagged_cost") or {}).get("team")
+    return replace(
+        reading,
+        calls=int(coverage.get("usages", 0)),
+        unpriced=int(coverage.get("unpriced_usages", 0)),
+        cost_nano=0 if cost is None else nano_of(cost),
+        untagged_nano=0 if untagged is None else nano_of(untagged),
+    )
