@@ -59,12 +59,14 @@ SELECT tree_key FROM uneven UNION SELECT tree_key FROM nested UNION SELECT tree_
 _UNSETTLED_SESSIONS = f"""
 WITH touched AS (SELECT DISTINCT session_id FROM usage_rows WHERE {_TOUCHED} AND (stated & {_SESSION_BIT}) <> 0),
 metrics AS (SELECT number FROM labels WHERE signal = 'metric'),
-logs AS (SELECT number FROM labels WHERE signal IN ('log', 'event'))
+logs AS (SELECT number FROM labels WHERE signal IN ('log', 'event')),
+files AS (SELECT number FROM labels WHERE signal = 'file')
 SELECT session_id FROM usage_rows u SEMI JOIN touched USING (session_id)
 GROUP BY session_id
 HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(inherited <> 0)
     OR (bool_or(labels IN (FROM metrics)) AND bool_or(labels NOT IN (FROM metrics)))
     OR (bool_or(labels IN (FROM logs)) AND bool_or(labels NOT IN (FROM logs)))
+    OR (bool_or(labels IN (FROM files)) AND bool_or(labels NOT IN (FROM files)))
 """
 
 _SAME_ANSWER = f"""

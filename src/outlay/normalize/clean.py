@@ -55,6 +55,7 @@ TRACE_PREFIX = "trace:"
 
 _MODEL_CALLS = tuple(OPERATIONS.index(item) for item in (Operation.CHAT, Operation.EMBEDDING, Operation.RERANK))
 _ANSWERS = tuple(OPERATIONS.index(item) for item in (Operation.CHAT, Operation.EMBEDDING))
+_TOOL = OPERATIONS.index(Operation.TOOL)
 _TIMED = tuple(OPERATIONS.index(item) for item in (Operation.AGENT, Operation.WORKFLOW, Operation.RUNTIME))
 _PLAIN_TEXT = ("source", "signal", "origin", "name", "provider", "region", "service_tier", "processing", "speed")
 _COST_SOURCES = tuple(item.value for item in CostSource)
@@ -103,7 +104,7 @@ def normalise(facts: pa.Table, now_ns: int | None = None) -> Normalised:
     )
     fact_key, response_id = whole(facts, "fact_key"), whole(facts, "response_id")
     columns: dict[str, pa.Array] = {
-        "usage_key": usage_keys(fact_key, response_id, np.isin(operations, _ANSWERS) & (~failed | _begun(tokens))),
+        "usage_key": usage_keys(fact_key, response_id, _identified(operations, failed, tokens)),
         "fact_key": fact_key,
         "parent_key": parent_key,
         "tree_key": whole(facts, "tree_key"),
@@ -253,9 +254,10 @@ def _session(facts: pa.Table) -> pa.DictionaryArray:
     return Text(values, np.where(stated, session.codes, by_tree).astype(np.int32)).array()
 
 
-def _begun(tokens: Metered) -> Mask:
-    """Answers that were cut while they came, known by their estimate: the id they had begun with is theirs."""
-    return np.zeros_like(tokens.tokens) if tokens.basis is None else tokens.basis.estimated > 0
+def _identified(operations: Codes, failed: Mask, tokens: Metered) -> Mask:
+    """Rows that an id may identify: answers, also those cut while they came (known by their estimate), and tools."""
+    begun = np.zeros_like(failed) if tokens.basis is None else tokens.basis.estimated > 0
+    return (np.isin(operations, _ANSWERS) & (~failed | begun)) | (operations == _TOOL)
 
 
 def _basis(tokens: Metered) -> pa.DictionaryArray:

@@ -6,7 +6,8 @@ a span and a framework's span around the SDK's all carry that id, and so they sh
 Not every id names an answer. Local servers send `chatcmpl-local`, gateways a counter, and a failed attempt carries the
 id of the request, which its successful retry may carry too. An id therefore counts only on a chat or an embedding that
 did not fail, and only if it holds twelve letters or digits in a row: every provider's ids do, fixed words do not. It
-counts too where an answer was cut while it came: what that had used is an estimate until somebody states it.
+counts too where an answer was cut while it came: what that had used is an estimate until somebody states it. A run of
+a tool is known by the id of the call that asked for it, failed or not: it is not asked for twice under one id.
 The provider's name is not part of the key, because the framework says `openai` where the SDK says `azure.ai.openai`.
 """
 

@@ -39,8 +39,13 @@ class Entry:
     @property
     def response_key(self) -> str | None:
         """Message id and request id: the identity of a response."""
-        message_id, request_id = text_in(self.message.get("id")), text_in(self.holder.get("requestId"))
-        return f"{message_id}:{request_id or ''}" if message_id else None
+        message_id = text_in(self.message.get("id"))
+        return f"{message_id}:{self.request_id or ''}" if message_id else None
+
+    @property
+    def request_id(self) -> str | None:
+        """The provider's id of the request, which telemetry states too."""
+        return text_in(self.holder.get("requestId"))
 
 
 def entries_in(
@@ -82,6 +87,12 @@ class Report:
     zone_assumed: bool
     where: str
     model_requested: str | None = None
+    request_id: str | None = None
+
+    @property
+    def response_id(self) -> str | None:
+        """The id under which others tell of the same answer: telemetry knows the request, a gateway the message."""
+        return self.request_id or self.message_id
 
     @property
     def output_tokens(self) -> int:
@@ -95,6 +106,7 @@ class Report:
         return replace(
             larger,
             message_id=named.message_id,
+            request_id=named.request_id,
             model=named.model or larger.model,
             agent_id=self.agent_id or other.agent_id,
             run_id=self.run_id or other.run_id,
@@ -162,6 +174,7 @@ def _report(
     yield Report(
         key=key if key is not None or result else f"line:{entry.body.get('uuid') or entry.where}",
         message_id=text_in(message.get("id")),
+        request_id=None if result else entry.request_id,
         session_id=entry.session_id,
         agent_id=agent_id,
         run_id=_result_run(entry) if result else entry.run_id,
