@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from outlay.control.store import ControlStore
 
 HOME_VARIABLE = "OUTLAY_HOME"
+PRICES = "prices"
+"""The folder of a home in which people write prices."""
+
 ABANDON_EVERY_S = 60
 """How often a server looks for tasks that were not completed in time."""
 
@@ -150,7 +153,7 @@ class House:
     @property
     def prices_folder(self) -> Path:
         """Where contracts, overrides, aliases, the rate card and imported price maps are kept."""
-        return self.home / "prices"
+        return self.home / PRICES
 
     def close(self) -> None:
         """Finish what was accepted and give the home free, whatever fails on the way."""
@@ -288,6 +291,12 @@ class House:
 
         self.true_up()
         return watch(self.control, self.ask, time.time_ns())
+
+    def refresh_rates(self) -> int:
+        """Have decisions go by the prices of today; how many rates changed hands, 0 where nothing was to do."""
+        from outlay.govern.rates import refresh_if_needed
+
+        return refresh_if_needed(self.control, self.prices)
 
     def _abandon_if_due(self) -> None:
         if not 0 <= time.time() - self.books.meta("abandoned_s") <= 2 * ABANDON_EVERY_S:

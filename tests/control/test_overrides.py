@@ -16,7 +16,7 @@ from outlay.control.policies import policy_of, set_policy
 from outlay.control.store import ControlStore
 from outlay.core.budget import Budget
 from outlay.core.errors import InputError
-from outlay.core.leasing import Ask
+from outlay.core.lease import Ask
 from outlay.core.money import NANO
 from outlay.core.period import ns_of
 from outlay.govern.overrides import DENY_AFTER_HOURS, Policy, judge_of, read_policy, sweep

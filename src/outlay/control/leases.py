@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, text
 
 from outlay.control.store import ControlStore
-from outlay.core.budget import Budget
+from outlay.core.in_force import InForce
 from outlay.core.lease import TTL_NS, Ask, Grant
-from outlay.core.leasing import SWEPT_MAX, Book, Run
+from outlay.core.leasing import SWEPT_MAX, Book
+from outlay.core.rate import Run
+from outlay.core.stop import Stop
 
 T = TypeVar("T")
 
@@ -24,20 +26,19 @@ class Leases:
 
     def __init__(self, store: ControlStore) -> None:
         self._store = store
-        self._known: tuple[int, tuple[Budget, ...]] = (-1, ())
+        self._force: InForce | None = None
 
     def decide(self, ask: Ask, now_ns: int | None = None) -> Grant:
         """A lease over every budget that binds the call, or the refusal. Raises StoreError, LeaseError."""
         now = time.time_ns() if now_ns is None else now_ns
         self.sweep(now)
 
-        def work(book: Book) -> Grant:
-            version = book.version()
-            if version != self._known[0]:
-                self._known = (version, book.budgets())
-            return book.decide(self._known[1], version, ask, now)
+        return self._within(lambda book: book.decide(self._in_force(book), ask, now))
 
-        return self._within(work)
+    def draw(self, lease: str, amount_nano: int, now_ns: int | None = None) -> Grant:
+        """See Book."""
+        now = time.time_ns() if now_ns is None else now_ns
+        return self._within(lambda book: book.draw(self._in_force(book), lease, amount_nano, now))
 
     def settle(self, lease: str, amount_nano: int, now_ns: int | None = None) -> bool:
         """See Book."""
@@ -47,13 +48,15 @@ class Leases:
         """See Book."""
         return self._within(lambda book: book.give_back(lease, now_ns or time.time_ns()))
 
-    def renew(self, lease: str, ttl_ns: int = TTL_NS, now_ns: int | None = None) -> None:
+    def renew(self, lease: str, ttl_ns: int = TTL_NS, now_ns: int | None = None) -> Stop | None:
         """See Book."""
-        self._within(lambda book: book.renew(lease, now_ns or time.time_ns(), ttl_ns))
+        now = time.time_ns() if now_ns is None else now_ns
+        return self._within(lambda book: book.renew(lease, now, ttl_ns, self._in_force(book)))
 
-    def spend(self, lease: str, amount_nano: int, ttl_ns: int = TTL_NS, now_ns: int | None = None) -> None:
+    def spend(self, lease: str, amount_nano: int, ttl_ns: int = TTL_NS, now_ns: int | None = None) -> Stop | None:
         """See Book."""
-        self._within(lambda book: book.spend(lease, amount_nano, now_ns or time.time_ns(), ttl_ns))
+        now = time.time_ns() if now_ns is None else now_ns
+        return self._within(lambda book: book.spend(lease, amount_nano, now, ttl_ns, self._in_force(book)))
 
     def sweep(self, now_ns: int | None = None) -> int:
         """Brings home the leases whose owners died; how many there were."""
@@ -64,6 +67,10 @@ class Leases:
             if not self._within(lambda book: book.sweep(now)):
                 return number
         return SWEPT_MAX
+
+    def _in_force(self, book: Book) -> InForce:
+        self._force = book.in_force(self._force)
+        return self._force
 
     def _any_dead(self, now_ns: int) -> bool:
         with self._store.reading() as connection:

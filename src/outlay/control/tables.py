@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -146,6 +146,7 @@ balances = Table(
     Column("refused", BigInteger, nullable=False, server_default="0"),  # asks it refused
     Column("refused_ns", BigInteger, nullable=False, server_default="0"),  # the latest of them
     Column("refused_what", Text, nullable=False, server_default=""),  # and what was used up: usd, steps, …
+    Column("beyond_nano", BigInteger, nullable=False, server_default="0"),  # billed beyond what was held for it
     Index("balances_of_budget", "budget_id", "start_ns"),
     Index("balances_by_refusal", "refused_ns"),
 )
@@ -175,8 +176,60 @@ leases = Table(
     Column("created_ns", BigInteger, nullable=False),
     Column("expires_ns", BigInteger, nullable=False),
     Column("closed_ns", BigInteger),
+    Column("own", Text, nullable=False, server_default="[]"),  # JSON: of the keys those its parent holds no money of
+    Column("session", Text, nullable=False, server_default=""),
+    Column("kind", Text, nullable=False, server_default=""),  # of samples, to learn from its settling
+    Column("max_tokens", BigInteger),  # the ceiling it was clamped to
+    Column("model", Text, nullable=False, server_default=""),  # that took the place of the one asked for
+    Column("chunk", Integer, nullable=False, server_default="0"),  # 1: for several calls
+    Column("call_nano", BigInteger, nullable=False, server_default="0"),  # what one of them may hold
     Index("leases_by_expiry", "state", "expires_ns"),
     Index("leases_by_close", "closed_ns"),
+    Index("leases_by_session", "session", "created_ns"),
+)
+
+samples = Table(
+    "samples",
+    METADATA,
+    Column("kind", Text, primary_key=True),  # JSON: feature, model, step
+    Column("amounts", Text, nullable=False),  # JSON: the last hundred amounts, newest last
+    Column("usual_nano", BigInteger, nullable=False),  # their 95th percentile
+    Column("least_nano", BigInteger, nullable=False),
+    Column("kept", Integer, nullable=False),
+    Column("learned_ns", BigInteger, nullable=False),
+    Index("samples_by_age", "learned_ns"),
+)
+
+rates = Table(
+    "rates",
+    METADATA,
+    Column("provider", Text, primary_key=True),
+    Column("model", Text, primary_key=True),  # lower case; a glob where is_glob is 1
+    Column("is_glob", Integer, nullable=False),
+    Column("input_nano_per_mtok", BigInteger, nullable=False),
+    Column("dearest_input_nano_per_mtok", BigInteger, nullable=False),
+    Column("output_nano_per_mtok", BigInteger, nullable=False),
+    Column("call_nano", BigInteger, nullable=False),
+    Column("long_from_tokens", BigInteger, nullable=False),
+    Column("long_input_nano_per_mtok", BigInteger, nullable=False),
+    Column("long_output_nano_per_mtok", BigInteger, nullable=False),
+    Column("version", Text, nullable=False),  # of the price book, and the day
+    Index("rates_by_glob", "is_glob"),
+)
+
+stops = Table(
+    "stops",
+    METADATA,
+    Column("id", ROW_ID, primary_key=True, autoincrement=True),
+    Column("scope", Text, nullable=False),  # JSON: envelope key → value; session among them
+    Column("level", Text, nullable=False),  # warn, cheaper, no_agents, no_sessions, stop
+    Column("reason", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("set_ns", BigInteger, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),
+    Column("lifted_ns", BigInteger),
+    Column("lifted_by", Text),
+    Index("stops_by_lift", "lifted_ns"),
 )
 
 overrides = Table(

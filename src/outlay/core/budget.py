@@ -13,10 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from outlay.core.calendar import Calendar
-from outlay.core.envelope import UNTAGGED
+from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 
 MODES = ("observe", "soft", "hard")
 """observe only counts; soft says that it is over; hard refuses."""
+
+SCOPE_KEYS = (*ENVELOPE_KEYS, "session")
+"""By what a budget or a stop can be limited; `session` is the root of a session tree."""
 
 EACH = "*"
 """As a value of a scope: one balance for each value that occurs."""
@@ -83,6 +86,8 @@ class Standing:
     spent_nano: int
     held_nano: int
     presumed_nano: int = 0
+    beyond_nano: int = 0
+    """What was billed beyond what had been held for it: the only way in which spent can exceed the limit."""
 
     @property
     def left_nano(self) -> int:
@@ -94,10 +99,10 @@ class Standing:
 class Refusal:
     """Why money was not given, for a program and for a model to read."""
 
-    reason: str  # budget, cap, unpriced, unreachable
+    reason: str  # budget, cap, unpriced, stopped, unreachable
     budget: str
     window: str
-    what: str  # the cap that is used up: usd, steps, tool_calls, seconds, depth, width
+    what: str  # the cap that is used up: usd, steps, tool_calls, seconds, depth, width; the level of a stop
     asked: int
     limit: int
     spent: int
@@ -108,3 +113,4 @@ class Refusal:
     retry_after_s: int
     ask: str  # who can act
     currency: str = "USD"
+    said: str = ""  # why it was ordered, where somebody ordered it

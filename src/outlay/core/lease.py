@@ -1,43 +1,64 @@
-"""Lease: what is asked, what is given or refused, and how a balance and a lease stand while it is decided."""
+"""Lease: what is asked, what is given or refused, and how a lease stands in the store."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from outlay.core.budget import Budget, Refusal, Standing
-from outlay.core.calendar import LIFE, Calendar
+from outlay.core.balance import Node
+from outlay.core.budget import Refusal, Standing
+from outlay.core.calendar import LIFE
 from outlay.core.money import decimal_text
+from outlay.core.quote import Call
+from outlay.core.stop import Stop
 
 TTL_NS = 120 * 10**9
 """How long a lease lives without being renewed."""
 
+CHUNK_CALLS = 32
+"""For about so many calls a chunk is given at once, so that most calls need not ask."""
+
+CHUNK_SHARE = 8
+"""But never more than one part in this many of what is free: others want to work too."""
+
+
+def _one_step() -> Mapping[str, int]:
+    return {"steps": 1}
+
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What somebody wants to do. `amount_nano` None is a price nobody knows; `least_nano` is what would do at a pinch.
+    """What somebody wants to do: money for a `call`, or an amount, or both.
 
-    `envelope` has the envelope's keys and `session`, the root of the session tree. `parent` is the lease to draw from.
-    `counts` are what else is used: steps, tool_calls, width; `depth` is how deep the asker is. `final` may use the
-    reserve, to end cleanly.
+    `amount_nano` is what the caller expects; None leaves it to what was learned and the rates, and without a `call` it
+    is a price nobody knows. `least_nano` is what would do at a pinch. `envelope` has the envelope's keys and `session`,
+    the root of the session tree. `parent` is the lease to draw from. `counts` are what else is used: steps, tool_calls,
+    width; `depth` is how deep the asker is. `final` may use the reserve, to end cleanly. `chunk` asks for money for
+    several such calls. The same `id` asked again is answered with the same lease.
     """
 
     envelope: Mapping[str, str]
-    amount_nano: int | None
+    amount_nano: int | None = None
     least_nano: int | None = None
     parent: str = ""
-    counts: Mapping[str, int] = field(default_factory=lambda: {"steps": 1})
+    counts: Mapping[str, int] = field(default_factory=_one_step)
     depth: int = 0
     final: bool = False
     holder: str = ""
     ttl_ns: int = TTL_NS
+    call: Call | None = None
+    chunk: bool = False
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The answer to an Ask: a lease of `amount_nano`, or the refusal. `over` names soft budgets that are exceeded."""
+    """The answer to an Ask: a lease of `amount_nano`, or the refusal. `over` names soft budgets that are exceeded.
+
+    `max_tokens` is the ceiling the call must be clamped to, None for as it is. `model` is another model that must take
+    the place of the one asked for, empty for that one. `chunk` says that it is for several calls, each of which may
+    hold `call_nano` of it. `stop` is an order that is only told.
+    """
 
     lease: str
     amount_nano: int
@@ -45,58 +66,33 @@ class Grant:
     bound: Standing | None = None
     over: tuple[str, ...] = ()
     expires_ns: int = 0
-
-
-@dataclass(slots=True)
-class Node:
-    """One balance that binds a decision."""
-
-    budget: Budget
-    part: str
-    start_ns: int
-    end_ns: int
-    limit_nano: int = 0
-    limit_version: int = -1
-    limit_until_ns: int = 0
-    spent_nano: int = 0
-    held_nano: int = 0
-    presumed_nano: int = 0
-    opened_ns: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
+    max_tokens: int | None = None
+    model: str = ""
+    chunk: bool = False
+    call_nano: int = 0
+    stop: Stop | None = None
 
     @property
-    def key(self) -> str:
-        """The key of the balance."""
-        return key_of(self.budget.id, self.start_ns, self.part)
-
-    @property
-    def standing(self) -> Standing:
-        """How it stands."""
-        return Standing(
-            self.budget,
-            self.part,
-            self.start_ns,
-            self.end_ns,
-            self.limit_nano,
-            self.spent_nano,
-            self.held_nano,
-            self.presumed_nano,
-        )
-
-    def free_nano(self, *, final: bool) -> int:
-        """What may be given; the reserve only to a final step."""
-        kept = 0 if final else self.limit_nano * self.budget.reserve_percent // 100
-        return self.standing.left_nano - kept
+    def retry_after_s(self) -> int:
+        """After how many seconds it may be worth to ask again; 0 where it is not."""
+        return self.refusal.retry_after_s if self.refusal is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lease as it is stored."""
+    """A lease as it is stored. `own` are the balances it holds money of by itself, not through its parent."""
 
     id: str
     parent: str
     state: str
+    envelope: Mapping[str, str]
     keys: tuple[str, ...]
+    own: tuple[str, ...]
+    kind: str
+    max_tokens: int | None
+    model: str
+    chunk: bool
+    call_nano: int
     held_nano: int
     lent_nano: int
     settled_nano: int
@@ -104,31 +100,10 @@ class Held:
     expires_ns: int
     closed_ns: int
 
-
-def key_of(budget_id: int, start_ns: int, part: str) -> str:
-    """The key of a balance."""
-    return f"{budget_id}:{start_ns}:{part}"
-
-
-def budget_of(row: Sequence[Any]) -> Budget:
-    """A budget from its row, in the order of `_FIELDS`."""
-    calendar = Calendar(*row[3:8])
-    return Budget(
-        row[0],
-        row[1],
-        json.loads(row[2]),
-        calendar,
-        row[8],
-        row[9],
-        row[10],
-        row[11],
-        row[12],
-        bool(row[13]),
-        row[14],
-        json.loads(row[15]),
-        json.loads(row[16]),
-        row[17],
-    )
+    @property
+    def free_nano(self) -> int:
+        """What its owner may still spend or lend."""
+        return self.held_nano - self.lent_nano if self.state == "live" else 0
 
 
 def refusal_of(node: Node, reason: str, what: str, asked: int, limit: int, used: int) -> Refusal:
@@ -157,9 +132,61 @@ def refusal_of(node: Node, reason: str, what: str, asked: int, limit: int, used:
     )
 
 
+def refusal_of_parent(parent: Held, asked: int) -> Refusal:
+    """The refusal of a lease to lend more than it has."""
+    return Refusal(
+        "budget",
+        f"lease {parent.id}",
+        "",
+        "usd",
+        asked,
+        parent.held_nano + parent.settled_nano,
+        parent.settled_nano,
+        parent.lent_nano,
+        parent.free_nano,
+        None,
+        retryable=False,
+        retry_after_s=0,
+        ask="the agent that holds the lease",
+    )
+
+
+def refusal_of_stop(stop: Stop) -> Refusal:
+    """The refusal of an order to stop."""
+    scope = ", ".join(f"{key} {value}" for key, value in stop.scope.items()) or "everything"
+    return Refusal(
+        "stopped",
+        scope,
+        "",
+        stop.level,
+        asked=0,
+        limit=0,
+        spent=0,
+        held=0,
+        left=0,
+        resets_ns=None if stop.until_ns >= LIFE[1] else stop.until_ns,
+        retryable=False,
+        retry_after_s=0,
+        ask=stop.set_by,
+        said=stop.reason,
+    )
+
+
+_STOPPED = {
+    "no_agents": "no new sub-agent may begin",
+    "no_sessions": "no new session may begin",
+    "stop": "work is stopped",
+}
+
+
 def refusal_text(refusal: Refusal) -> str:
     """A refusal in one sentence, for a person or a model."""
+    if refusal.reason == "stopped":
+        why = f" ({refusal.said})" if refusal.said else ""
+        return f"{_STOPPED.get(refusal.what, refusal.what)} for {refusal.budget}, ordered by {refusal.ask}{why}"
     where = f'the budget "{refusal.budget}"' + (f" for {refusal.window}" if refusal.window not in {"", "life"} else "")
+    if refusal.reason == "unreachable":
+        return f"whether {where} has money left cannot be asked now, and it lets nothing pass unasked"
     if refusal.reason == "unpriced":
         return f"{where} is hard, and what this call costs is not known"
     if refusal.what != "usd":

@@ -5,7 +5,7 @@ The store is shared between processes, so a command opens it beside a running se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from outlay.faces import audit, budgets, keys, overrides
@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from outlay.control.store import ControlStore
     from outlay.faces.desk import Params
     from outlay.faces.plain import Reply
+    from outlay.pricing.book import PriceBook
 
 
 class ControlDesk:
-    """Orders to one control store, in the name of one actor."""
+    """Orders to one control store, in the name of one actor. `prices` opens the price book that decisions go by."""
 
-    def __init__(self, store: ControlStore, actor: str) -> None:
+    def __init__(self, store: ControlStore, actor: str, prices: Callable[[], PriceBook] | None = None) -> None:
         self.store = store
         self.actor = actor
+        self._prices = prices
 
     def keys(self, *, revoked: bool = False) -> Reply:
         """The keys, without their secrets."""
@@ -57,7 +59,9 @@ class ControlDesk:
 
     def set_budget(self, said: object, expect: str = "") -> Reply:
         """Makes a budget or changes it; with `expect` only one that is still of this version."""
-        return budgets.set_budget(self.store, said, self.actor, expect)
+        told = budgets.set_budget(self.store, said, self.actor, expect)
+        self._refresh_rates()
+        return told
 
     def remove_budget(self, name: str) -> Reply:
         """Takes a budget out of force."""
@@ -65,7 +69,10 @@ class ControlDesk:
 
     def apply_budgets(self, said: object, *, dry_run: bool, prune: bool) -> Reply:
         """Puts a file of budgets into force."""
-        return budgets.apply_budgets(self.store, said, self.actor, dry_run=dry_run, prune=prune)
+        told = budgets.apply_budgets(self.store, said, self.actor, dry_run=dry_run, prune=prune)
+        if not dry_run:
+            self._refresh_rates()
+        return told
 
     def grant_budget(self, name: str, said: Mapping[str, Any]) -> Reply:
         """Gives a budget more until a moment."""
@@ -90,6 +97,13 @@ class ControlDesk:
     def decide_override(self, number: str, verdict: str, said: Mapping[str, Any]) -> Reply:
         """Approves, denies, withdraws or ends."""
         return overrides.decide_override(self.store, number, verdict, said, self.actor)
+
+    def _refresh_rates(self) -> None:
+        """An agent without a server prices its worst case by what stands in the store."""
+        if self._prices is not None:
+            from outlay.govern.rates import refresh_if_needed
+
+            refresh_if_needed(self.store, self._prices())
 
     def override_policy(self) -> Reply:
         """Who may decide."""

@@ -78,6 +78,7 @@ def _audited(house: House, actor: str, action: str, subject: str, after: Mapping
     with house.control.writing() as connection:
         audit.append(connection, actor, action, subject, before={"book": house.prices.version}, after=plain(after))
         yield
+    house.refresh_rates()
 
 
 def _subject(entry: Mapping[str, Any]) -> str:

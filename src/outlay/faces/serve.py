@@ -35,6 +35,7 @@ _BACKLOG = 2048
 _COLLECT_AFTER = 50_000  # objects; batches are few large arrays, which no collection frees sooner
 _GRACE_S = 10
 _WATCH_EVERY_S = 60
+_RATES_EVERY_S = 60
 _KEEP_ALIVE_S = 75  # exporters send every few seconds; a new connection a batch would cost more than the batch
 
 
@@ -106,6 +107,7 @@ def _at_work(house: House) -> Generator[None]:
     duties = (
         Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon),
         Duty("what budgets have spent, and what of that is worth telling", _WATCH_EVERY_S, house.watch),
+        Duty("the rates of today", _RATES_EVERY_S, house.refresh_rates),
     )
     rounds, courier = Rounds(duties), Courier(house.control)
     rounds.start()

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from outlay.control.budgets import Wanted
-from outlay.core.budget import CAPS, EACH, MODES, RESERVE_PERCENT, Budget
+from outlay.core.budget import CAPS, EACH, MODES, RESERVE_PERCENT, SCOPE_KEYS, Budget
 from outlay.core.calendar import DAYS, PERIODS, Calendar, zone_of
-from outlay.core.envelope import ENVELOPE_KEYS, VALUE_CHARACTERS_MAX
+from outlay.core.envelope import VALUE_CHARACTERS_MAX
 from outlay.core.errors import InputError, Problem, nearest
 from outlay.core.money import nano_of
 from outlay.core.period import ns_of
 
-SCOPE_KEYS = (*ENVELOPE_KEYS, "session")
 AMOUNT_NANO_MAX = 10**18
 """A thousand million units: a larger budget is a slip of the keyboard, and sums must not overflow."""
 

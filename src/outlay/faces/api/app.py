@@ -97,7 +97,7 @@ def _handler(house: House, endpoints: Sequence[Endpoint]) -> Callable[[Request],
     by_method = {endpoint.method: endpoint for endpoint in endpoints}
 
     def control(actor: str) -> ControlDesk:
-        return ControlDesk(house.control, actor)
+        return ControlDesk(house.control, actor, lambda: house.prices)
 
     async def handle(request: Request) -> Response:
         endpoint = by_method["GET" if request.method == "HEAD" else request.method]

@@ -11,6 +11,7 @@ from outlay.faces.actors import local_actor
 if TYPE_CHECKING:
     from outlay.faces.cli.options import Context
     from outlay.faces.control_desk import ControlDesk
+    from outlay.pricing.book import PriceBook
 
 
 @contextmanager
@@ -23,4 +24,11 @@ def open_control_desk(context: Context) -> Generator[ControlDesk]:
     actor = local_actor()
     with open_control(context.folder) as store:
         take_over_files(store, context.folder, actor)
-        yield ControlDesk(store, actor)
+        yield ControlDesk(store, actor, lambda: _prices(context))
+
+
+def _prices(context: Context) -> PriceBook:
+    from outlay.house import PRICES
+    from outlay.pricing.book import PriceBook
+
+    return PriceBook.load(context.folder / PRICES)

@@ -1,0 +1,137 @@
+"""Shelf: the leases of a store as rows, found by their id and by when they expire."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import Sequence
+
+from outlay.core.errors import LeaseError
+from outlay.core.lease import Ask, Held
+from outlay.core.rate import Run
+
+_FIELDS = (
+    "id, parent, state, envelope, balances, own, kind, max_tokens, model, chunk, call_nano, held_nano, lent_nano, "
+    "settled_nano, presumed_nano, expires_ns, coalesce(closed_ns, 0)"
+)
+
+
+class Shelf:
+    """The leases of one store, within a writing transaction; `lock` makes whoever reads one hold it."""
+
+    def __init__(self, run: Run, lock: str = "") -> None:
+        self._run = run
+        self._lock = lock
+
+    def find(self, lease: str) -> Held:
+        """A lease as it stands. Raises LeaseError if there never was one."""
+        found = self.known(lease)
+        if found is None:
+            raise LeaseError(f'there is no lease "{lease}"', hint="it is in the answer to decide")
+        return found
+
+    def live(self, lease: str) -> Held:
+        """A lease that lives. Raises LeaseError for one that is over, or never was."""
+        row = self.find(lease)
+        if row.state != "live":
+            raise LeaseError(f'the lease "{lease}" is {row.state}', hint="ask for another")
+        return row
+
+    def known(self, lease: str) -> Held | None:
+        """A lease as it stands, None if there never was one."""
+        rows = self._run(f"SELECT {_FIELDS} FROM leases WHERE id = ?{self._lock}", (lease,))
+        if not rows:
+            return None
+        name, parent, state, envelope, keys, own, kind, max_tokens, model, chunk, *rest = rows[0]
+        return Held(
+            name,
+            parent,
+            state,
+            json.loads(envelope),
+            tuple(json.loads(keys)),
+            tuple(json.loads(own)),
+            kind,
+            max_tokens,
+            model,
+            bool(chunk),
+            *rest,
+        )
+
+    def insert(self, row: Held, ask: Ask, asked_nano: int | None, now_ns: int) -> None:
+        """Writes a new lease."""
+        self._run(
+            "INSERT INTO leases (id, parent, holder, state, envelope, session, balances, own, kind, max_tokens, model, "
+            "chunk, call_nano, asked_nano, held_nano, created_ns, expires_ns) "
+            "VALUES (?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                row.id,
+                row.parent,
+                ask.holder,
+                json.dumps(dict(ask.envelope), ensure_ascii=False),
+                ask.envelope.get("session", ""),
+                json.dumps(row.keys),
+                json.dumps(row.own),
+                row.kind,
+                row.max_tokens,
+                row.model,
+                int(row.chunk),
+                row.call_nano,
+                asked_nano,
+                row.held_nano,
+                now_ns,
+                row.expires_ns,
+            ),
+        )
+
+    def lend(self, lease: str, lent_nano: int, held_nano: int) -> None:
+        """Changes what a lease has lent and what it holds."""
+        self._run(
+            "UPDATE leases SET lent_nano = lent_nano + ?, held_nano = held_nano + ? WHERE id = ?",
+            (lent_nano, held_nano, lease),
+        )
+
+    def spend(self, lease: str, taken_nano: int, amount_nano: int, expires_ns: int) -> None:
+        """Notes what was spent of a lease that lives on."""
+        self._run(
+            "UPDATE leases SET held_nano = held_nano - ?, settled_nano = settled_nano + ?, expires_ns = ? WHERE id = ?",
+            (taken_nano, amount_nano, expires_ns, lease),
+        )
+
+    def renew(self, lease: str, expires_ns: int) -> None:
+        """Lets a lease live longer."""
+        self._run("UPDATE leases SET expires_ns = ? WHERE id = ?", (expires_ns, lease))
+
+    def expire(self, lease: str, presumed_nano: int, now_ns: int) -> None:
+        """The owner of a lease is presumed dead, and its money spent."""
+        self._run(
+            "UPDATE leases SET state = 'expired', presumed_nano = ?, held_nano = lent_nano, closed_ns = ? WHERE id = ?",
+            (presumed_nano, now_ns, lease),
+        )
+
+    def close(self, lease: str, state: str, amount_nano: int, now_ns: int) -> None:
+        """A lease is over."""
+        self._run(
+            "UPDATE leases SET state = ?, settled_nano = settled_nano + ?, held_nano = lent_nano, presumed_nano = 0, "
+            "closed_ns = ? WHERE id = ?",
+            (state, amount_nano, now_ns, lease),
+        )
+
+    def first_dead(self, now_ns: int) -> str | None:
+        """The lease whose owner has been silent for longest past its time."""
+        rows: Sequence[Sequence[str]] = self._run(
+            "SELECT id FROM leases WHERE state = 'live' AND expires_ns <= ? ORDER BY expires_ns LIMIT 1", (now_ns,)
+        )
+        return rows[0][0] if rows else None
+
+    def began_before(self, session: str, moment_ns: int) -> bool:
+        """Whether a session had a lease before that moment."""
+        rows = self._run("SELECT 1 FROM leases WHERE session = ? AND created_ns < ? LIMIT 1", (session, moment_ns))
+        return bool(rows)
+
+
+def name_of(ask: Ask) -> str:
+    """The id of a new lease: random, or always the same for one that its holder named."""
+    if not ask.id:
+        return secrets.token_hex(16)
+    return hashlib.sha256(f"{ask.holder}\0{ask.id}".encode()).hexdigest()[:32]
