@@ -17,8 +17,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from outlay.control.store import ControlStore
 from outlay.control.tables import alerts, api_keys, balances, counters, grants, leases, outbox
+from outlay.core.balance import key_of
 from outlay.core.budget import Budget, Standing
-from outlay.core.lease import key_of
 
 _THROUGH = "alerts"
 
