@@ -158,7 +158,8 @@ def _after(
         "said": _short(said),
     }
     with store.writing() as connection:
-        connection.execute(update(outbox).where(outbox.c.id == message.id).values(**values))
+        counted = {**values, "attempts": message.attempts}
+        connection.execute(update(outbox).where(outbox.c.id == message.id).values(**counted))
         connection.execute(insert(deliveries).values(**line))
 
 

@@ -81,7 +81,8 @@ class Post:
 
 def unreached(error: InputError) -> Outcome:
     """A name that cannot be looked up may be there in a minute; an address that is refused stays refused."""
-    return Outcome(ok=False, said=error.message, final=isinstance(error, RefusedPlaceError))
+    said = f"{error.message} ({error.hint})" if error.hint else error.message
+    return Outcome(ok=False, said=said, final=isinstance(error, RefusedPlaceError))
 
 
 def _outcome(status: int, after: str, word: str) -> Outcome:

@@ -126,6 +126,10 @@ class ServerDesk:
         """See Desk."""
         return self._post("budgets/true-up", {})
 
+    def watch_budgets(self) -> Reply:
+        """See Desk."""
+        return self._post("alerts/run", {})
+
     def check_budgets(self) -> Reply:
         """See Desk."""
         return self._get("budgets/check", {})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from outlay.faces import audit, budgets, keys, overrides
+from outlay.faces.alerts import AlertsDesk
 
 if TYPE_CHECKING:
     from outlay.control.store import ControlStore
@@ -24,6 +25,11 @@ class ControlDesk:
         self.store = store
         self.actor = actor
         self._prices = prices
+
+    @property
+    def alerts(self) -> AlertsDesk:
+        """What is told of budgets, and to whom."""
+        return AlertsDesk(self.store, self.actor)
 
     def keys(self, *, revoked: bool = False) -> Reply:
         """The keys, without their secrets."""

@@ -125,6 +125,10 @@ class Desk(Protocol):
         """Sets what every budget has spent by the books."""
         ...
 
+    def watch_budgets(self) -> Reply:
+        """Trues budgets up, writes down what is worth telling, and delivers what is due."""
+        ...
+
     def check_budgets(self) -> Reply:
         """What is doubtful about the budgets in force."""
         ...
@@ -263,6 +267,18 @@ class HouseDesk:
         """See Desk."""
         looked = self._house.true_up()
         return reply({}, (), {"balances": looked})
+
+    def watch_budgets(self) -> Reply:
+        """See Desk."""
+        from outlay.delivery.courier import Courier
+
+        new = self._house.watch()
+        courier = Courier(self._house.control)
+        try:
+            attempts = courier.round()
+        finally:
+            courier.stop()
+        return reply({}, (), {"alerts": new, "attempts": attempts})
 
     def check_budgets(self) -> Reply:
         """See Desk."""

@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 
 from outlay import __version__
 from outlay.core.errors import OutlayError
-from outlay.faces.api import answers, audit, books, budgets, docs, keys, otlp, outcomes, overrides, prices
+from outlay.faces.api import alerts, answers, audit, books, budgets, docs, keys, otlp, outcomes, overrides, prices
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.openapi import openapi_of
@@ -37,6 +37,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *books.ENDPOINTS,
     *budgets.ENDPOINTS,
     *overrides.ENDPOINTS,
+    *alerts.ENDPOINTS,
     *keys.ENDPOINTS,
     *audit.ENDPOINTS,
 )

@@ -27,6 +27,7 @@ ENTRIES: dict[str, Entry] = {
     "outcomes": Entry(f"{_HERE}.outcomes:outcomes", "Tasks that came to an end, and what a completed one cost."),
     "budgets": Entry(f"{_HERE}.budgets:budgets", "What may be spent, by whom, in which window, and what is left."),
     "overrides": Entry(f"{_HERE}.overrides:overrides", "Exceptions to budgets: asked for, decided, ended."),
+    "alerts": Entry(f"{_HERE}.alerts:alerts", "What is told of budgets: when, in which words, to whom."),
     "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, import, check."),
     "reprice": Entry(f"{_HERE}.reprice:reprice", "Value a period again at today's price book."),
     "rebuild": Entry(f"{_HERE}.rebuild:rebuild", "Make the books again from the journal and compare."),
