@@ -46,6 +46,10 @@ class ServerDesk:
         """See Desk."""
         return self._get(f"sessions/{quote(session_id, safe='')}", {})
 
+    def why(self, feature: str, params: Params) -> Reply:
+        """See Desk."""
+        return self._get(f"features/{quote(feature, safe='')}", params)
+
     def outcomes(self, params: Params) -> Reply:
         """See Desk."""
         return self._get("outcomes", params)

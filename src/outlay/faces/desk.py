@@ -65,6 +65,10 @@ class Desk(Protocol):
         """One session, usage by usage."""
         ...
 
+    def why(self, feature: str, params: Params) -> Reply:
+        """Why a completed task of a feature costs what it costs."""
+        ...
+
     def outcomes(self, params: Params) -> Reply:
         """Tasks that came to an end and what a completed one cost."""
         ...
@@ -164,6 +168,17 @@ class HouseDesk:
         seconds = decimal_text(together.wall_clock_us * NS_PER_US)  # whole nanoseconds are nine places of a second
         in_time = {"sessions_at_once_max": together.at_once_max, "wall_clock_seconds": seconds}
         return reply(answer.query, answer.rows, {**answer.total, **in_time}, answer.coverage)
+
+    def why(self, feature: str, params: Params) -> Reply:
+        """See Desk."""
+        from outlay.faces.task_reasons import why_reply
+
+        since, until = (params.get(name, [""])[-1] for name in ("since", "until"))
+        with self._house.moment() as books:
+            try:
+                return why_reply(books.ask, feature, since, until, datetime.now(UTC))
+            except QueryError as error:
+                raise _no_such_thing(error) from error
 
     def outcomes(self, params: Params) -> Reply:
         """See Desk."""

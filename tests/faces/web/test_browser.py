@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -120,7 +121,15 @@ def place(address: str, name: str) -> str:
 
 PAGES = (
     *("/budgets", "/budgets/platform", "/budgets/each run", "/overrides", "/overrides/1", "/signin", "/settings"),
-    *("/", "/tactical", "/sessions", "/prices?model=o3&provider=openai", "/sessions/…", "/compare"),
+    *(
+        "/features/contract-review?period=7d",
+        "/",
+        "/tactical",
+        "/sessions",
+        "/prices?model=o3&provider=openai",
+        "/sessions/…",
+        "/compare",
+    ),
 )
 
 
@@ -217,6 +226,28 @@ def test_a_budget_is_set_changed_and_asked_for_more_without_a_script(browser: An
     page.click("#ask button")
     assert "Exception 2" in page.inner_text("h1")
     assert "somebody else has to decide" in page.inner_text("main")
+    assert said == []
+
+
+def test_the_dearest_feature_and_why_are_three_clicks_from_the_first_page(
+    browser: Any, address: str, tmp_path: Path
+) -> None:
+    """The walk that docs/page.md describes; its pictures are kept where OUTLAY_PICTURES says."""
+    kept = Path(os.environ.get("OUTLAY_PICTURES", tmp_path))
+    kept.mkdir(parents=True, exist_ok=True)
+    page, said = opened(browser, address, width=1280)
+    page.screenshot(path=kept / "why-1-first-page.png", clip={"x": 0, "y": 0, "width": 1280, "height": 420})
+    dearest = page.inner_text(".lede a")
+    page.click(".lede a")
+    reply = asked(address, f"/api/v1/features/{dearest}?since=30d")
+    assert page.inner_text("h1") == dearest
+    assert page.inner_text(".number .value b") == formats.money(reply["total"]["cost_per_completed_task"])
+    assert page.inner_text("ul.why").split("\n") == reply["total"]["why"]
+    page.screenshot(path=kept / "why-2-feature.png", clip={"x": 0, "y": 0, "width": 1280, "height": 520})
+    page.click('table:has(caption:text("Dearest sessions")) tbody th a >> nth=0')
+    assert "/sessions/" in page.url
+    page.screenshot(path=kept / "why-3-session.png", clip={"x": 0, "y": 0, "width": 1280, "height": 520})
+    assert {item.name for item in kept.glob("why-*.png")} >= {"why-1-first-page.png", "why-3-session.png"}
     assert said == []
 
 

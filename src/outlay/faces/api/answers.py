@@ -30,6 +30,10 @@ def _session(call: Call) -> Reply:
     return call.desk.session(call.path["id"])
 
 
+def _why(call: Call) -> Reply:
+    return call.desk.why(call.path["id"], call.params)
+
+
 def _metrics(call: Call) -> Reply:
     return call.desk.metrics()
 
@@ -43,6 +47,18 @@ ENDPOINTS = (
         "One session, usage by usage",
         _session,
         (Parameter("id", "the session's id", place="path", needed=True),),
+        room="questions",
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/features/{id}",
+        "Why a completed task of a feature costs what it costs",
+        _why,
+        (
+            Parameter("id", "the feature", place="path", needed=True),
+            Parameter("since", "from this moment; 30d if left out"),
+            Parameter("until", "up to this moment, not included; now if left out"),
+        ),
         room="questions",
     ),
     Endpoint("GET", "/api/v1/metrics", "The measures and dimensions there are", _metrics, room="questions"),

@@ -12,10 +12,13 @@ from outlay.metrics.measures import Unit
 _MONEY = frozenset({"amount", "list", "recorded", "priced", "estimated", "before", "after", "band_low", "band_high"})
 """Columns of money that are no measure: parts of one usage or of one report."""
 
-_WORTH = frozenset({"value", "margin", "interval_low", "interval_high"})
+_BALANCE = frozenset({"limit", "spent", "held", "presumed", "left", "carried", "approved"})
+_WORTH = _BALANCE | {"value", "margin", "interval_low", "interval_high", "each"}
 """Columns of money that are no cost: where nobody said, they are unknown, not unpriced."""
 
 _SHARES = ("_share", "_rate")
+_SHARE_COLUMNS = frozenset({"share", "usual_share"})
+"""Columns of shares that are no measure."""
 
 
 class Figures:
@@ -31,7 +34,8 @@ class Figures:
 
     def is_figure(self, name: str) -> bool:
         """Whether the column holds figures, which stand to the right."""
-        return name in measures.BY_NAME or name in _MONEY or name in _WORTH or name in self._whole
+        known = name in measures.BY_NAME or name in _MONEY or name in _WORTH or name in _SHARE_COLUMNS
+        return known or name in self._whole
 
     def word_for_null(self, name: str) -> str:
         """The word for what is not known."""
@@ -57,7 +61,8 @@ class Figures:
 
     @staticmethod
     def _figure(name: str, text: str, currency: str) -> str:
-        unit = measures.BY_NAME[name].unit if name in measures.BY_NAME else Unit.MONEY
+        own = Unit.RATIO if name in _SHARE_COLUMNS else Unit.MONEY
+        unit = measures.BY_NAME[name].unit if name in measures.BY_NAME else own
         if not text.lstrip("-")[:1].isdigit():
             return text  # already a word, such as (several currencies)
         if unit is Unit.MONEY:
@@ -65,5 +70,5 @@ class Figures:
         if unit is Unit.SECONDS:
             return formats.duration(text)
         if unit is Unit.RATIO:
-            return formats.share(text) if name.endswith(_SHARES) else formats.multiple(text)
+            return formats.share(text) if name in _SHARE_COLUMNS or name.endswith(_SHARES) else formats.multiple(text)
         return text

@@ -22,6 +22,7 @@ ENTRIES: dict[str, Entry] = {
     "demo": Entry(f"{_HERE}.demo:demo", "Make a believable company and serve it."),
     "import": Entry(f"{_HERE}.imports:import_", "Read files of any known format into the books."),
     "spend": Entry(f"{_HERE}.spend:spend", "What was spent, by whatever you want to split it by."),
+    "why": Entry(f"{_HERE}.why:why", "Why a completed task of a feature costs what it costs."),
     "sessions": Entry(f"{_HERE}.sessions:sessions", "The dearest sessions, or one of them."),
     "session": Entry(f"{_HERE}.sessions:session", "One session, usage by usage, and why it cost what it cost."),
     "outcomes": Entry(f"{_HERE}.outcomes:outcomes", "Tasks that came to an end, and what a completed one cost."),

@@ -104,7 +104,7 @@ def _print_table(context: Context, reply: Reply, columns: Sequence[str], title: 
         lines = [line.rstrip() for line in captured.get().splitlines()]
         click.echo("\n".join(line for line in lines if line))
     if footer:
-        click.echo(safe(footer))
+        click.echo("\n".join(safe(line) for line in footer.split("\n")))
 
 
 def _styled(figures: Figures, name: str, row: Mapping[str, Any]) -> Any:

@@ -20,6 +20,7 @@ from outlay.faces.web.budget_orders import change_budget, make_budget
 from outlay.faces.web.budgets import budget_page, budgets_page
 from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.compare import compare_page
+from outlay.faces.web.feature import feature_page
 from outlay.faces.web.figures import Books, collect
 from outlay.faces.web.live import collect_live
 from outlay.faces.web.prices import prices_page
@@ -149,6 +150,17 @@ def _compare(visit: Visit) -> Response:
     return visit.page("compare.html", "/sessions", a=one, b=other, **told)
 
 
+def _feature(visit: Visit) -> Response:
+    feature = visit.place["id"]
+    choice = parse_choice({**visit.asked, "feature": feature}, visit.now)
+    try:
+        told = feature_page(visit.books, feature, choice)
+    except QueryError as error:
+        error.status = 404  # as with sessions
+        raise
+    return visit.page("feature.html", "/", **told)
+
+
 def _prices(visit: Visit) -> Response:
     return visit.page("prices.html", "/prices", **prices_page(visit.books, visit.asked, visit.now))
 
@@ -186,6 +198,7 @@ PAGES: dict[str, Answer] = {
     "/tactical": _tactical,
     "/sessions": _sessions,
     "/sessions/{id:path}": _session,
+    "/features/{id:path}": _feature,
     "/compare": _compare,
     "/budgets": _budgets,
     "/budgets/{id:path}": _budget,

@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from outlay.core.charge import UNPRICED
 from outlay.core.outcome import OutcomeStatus
 from outlay.faces import formats
 from outlay.faces.web import charts
 from outlay.faces.web.changes import change_of, decimal_of
+from outlay.faces.web.choice import Choice
 from outlay.faces.web.figures import Figures, Row, SessionFigures, bucket_of
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
@@ -48,6 +49,11 @@ def teams(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
     ]
 
 
+def feature_address(feature: str, choice: Choice) -> str:
+    """Where the page of a feature is, for the same period."""
+    return f"/features/{quote(feature, safe='')}?" + urlencode({"period": choice.window.name})
+
+
 def features(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
     """A row a feature: what a completed task costs, where that money goes, and how it moved."""
     both = ("feature", "team")
@@ -78,6 +84,7 @@ def features(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
                 "bar": charts.micro_stack(parts[key], str(row["feature"])),
                 "spark": charts.sparkline(values, moved.tone if moved else "plain", words),
                 "per_task": _per_task(row),
+                "why_href": "" if other else feature_address(str(row["feature"]), figures.choice),
                 "change": moved,
             }
         )

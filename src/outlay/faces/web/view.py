@@ -10,7 +10,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from outlay.core.centre import CostCentre
 from outlay.core.charge import UNPRICED
 from outlay.faces import formats
 from outlay.faces.web import charts, tables, trends
@@ -18,17 +17,11 @@ from outlay.faces.web.changes import Change, change_of, decimal_of
 from outlay.faces.web.choice import WINDOWS, Choice
 from outlay.faces.web.figures import Figures
 from outlay.faces.web.tables import count, money, share
+from outlay.faces.words import CENTRES
 from outlay.metrics.measures import UNKNOWN
 
-CENTRES: Mapping[str, str] = {
-    CostCentre.INFERENCE: "Inference",
-    CostCentre.RETRIES: "Retries & recovery",
-    CostCentre.RETRIEVAL: "Embedding & retrieval",
-    CostCentre.GUARDRAILS: "Guardrails",
-    CostCentre.TOOLS: "Tools",
-    CostCentre.ORCHESTRATION: "Orchestration",
-}
-"""Cost centres in words, in stacking order."""
+TASKS_MIN = 5
+"""Completed tasks a feature has before its cost per task is called the largest."""
 
 STALE_AFTER = timedelta(hours=1)
 UNTAGGED_SHARE_MIN = Decimal("0.005")
@@ -91,12 +84,25 @@ def lede(figures: Figures) -> Markup:
             )
         )
     told.append(_tasks_told(now, before))
+    told += _dearest_told(figures)
     worst = max(figures.features.rows, key=lambda row: decimal_of(row.get("retry_cost")) or Decimal(0), default=None)
     if worst is not None and decimal_of(worst.get("retry_cost")):
         told.append(
             Markup("Most is lost to retries in <b>{}</b>: {}.").format(worst["feature"], money(worst["retry_cost"]))
         )
     return Markup(" ").join(told)
+
+
+def _dearest_told(figures: Figures) -> list[Markup]:
+    """The feature whose completed task costs most, with the way to why; a few tasks are no finding."""
+    ended = [row for row in figures.features.rows if int(row.get("tasks_completed") or 0) >= TASKS_MIN]
+    named = [row for row in ended if not str(row["feature"]).startswith("(")]
+    if len(named) < 2:
+        return []
+    dearest = max(named, key=lambda row: decimal_of(row.get("cost_per_completed_task")) or Decimal(0))
+    href = tables.feature_address(str(dearest["feature"]), figures.choice)
+    told = Markup('It costs most in <a href="{}">{}</a>: <b>{}</b>.')
+    return [told.format(href, dearest["feature"], money(dearest.get("cost_per_completed_task")))]
 
 
 def _tasks_told(now: Mapping[str, Any], before: Mapping[str, Any]) -> Markup:
