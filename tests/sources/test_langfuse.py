@@ -6,9 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from outlay.core.money import nano_of
+from outlay.normalize.evaluations import judged
+from outlay.normalize.outcome_rules import DEFAULT_RULES, parse_rules
+from outlay.sources.facts import EVALUATED, OUTCOMES
 from reading import one_per_fact, reading, sum_of
 
 
@@ -90,15 +94,37 @@ def test_parts_of_a_cost_make_a_total_and_zero_beside_tokens_is_unknown(tmp_path
     [
         ({"name": "task_success", "dataType": "BOOLEAN", "value": 1}, "done"),
         ({"name": "Success", "dataType": "BOOLEAN", "value": 0}, "failed"),
+        ({"name": "Success", "value": "incorrect"}, "failed"),
         ({"name": "outcome", "dataType": "CATEGORICAL", "stringValue": "abandoned"}, "abandoned"),
-        ({"name": "resolved", "dataType": "CATEGORICAL", "stringValue": "maybe"}, None),
-        ({"name": "correctness", "dataType": "NUMERIC", "value": 0.7}, None),
+        ({"name": "resolved", "dataType": "CATEGORICAL", "stringValue": "maybe", "value": 1}, None),
+        ({"name": "success", "dataType": "NUMERIC", "value": 0.7}, None),
         ({"name": "toxicity", "dataType": "BOOLEAN", "value": 1}, None),
+        ({"name": "toxicity", "stringValue": "a long comment " * 9}, None),
+        ({"value": 1}, None),
     ],
 )
-def test_scores_that_speak_of_success_are_outcomes(tmp_path: Path, score: dict[str, Any], status: str | None) -> None:
+def test_a_score_says_how_the_task_ended_if_the_rules_say_so(
+    tmp_path: Path, score: dict[str, Any], status: str | None
+) -> None:
     whole = reading(_trace(tmp_path, [{"id": "s1", **score}]))
-    assert whole.statuses() == ([status] if status else [])
+    assert set(whole.statuses()) <= {EVALUATED}, "what it means is not decided by the reader of a file"
+    table, silent = judged(pa.Table.from_pylist(whole.outcomes, OUTCOMES), DEFAULT_RULES)
+    assert table["status"].to_pylist() == ([status] if status else [])
+    assert silent == len(whole.outcomes) - table.num_rows
+
+
+def test_rules_of_the_home_hold_for_scores_too(tmp_path: Path) -> None:
+    scores = [{"id": "s1", "name": "Answer correctness (LLM)", "dataType": "NUMERIC", "value": 0.9}]
+    scores += [{"id": "s2", "name": "success", "dataType": "BOOLEAN", "value": 1}]
+    found = pa.Table.from_pylist(reading(_trace(tmp_path, scores)).outcomes, OUTCOMES)
+    own = {"name": "answer correctness*", "done_from": 0.8, "failed_below": 0.5}
+    rules = parse_rules({"evaluation": [own, {"name": "success", "ignore": True}]})
+    assert judged(found, rules)[0]["status"].to_pylist() == ["done"]
+    assert dict(judged(found, rules)[0]["tags"].to_pylist()[0]) == {
+        "trace_tags": "a",
+        "evaluation": "Answer correctness (LLM)",
+        "evaluation_score": "0.9",
+    }
 
 
 def test_what_cannot_be_is_refused(tmp_path: Path) -> None:

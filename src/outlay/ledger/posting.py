@@ -22,6 +22,7 @@ from outlay.ledger.reports import best_reports, stated_mask
 from outlay.ledger.store import Books, Transaction
 from outlay.ledger.tables import SESSION_STATED, TASK_STATED, USAGE_FACTS
 from outlay.normalize.clean import normalise
+from outlay.normalize.evaluations import judged
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.points import facts_of_totals
 from outlay.pricing.charges import Charged
@@ -230,6 +231,8 @@ class Clerk:
         self.books.remove_usages(transaction, seqs)
 
     def _append_outcomes(self, transaction: Transaction, outcomes: pa.Table, report: PostReport) -> None:
+        outcomes, silent = judged(outcomes, self.rules)
+        report.received -= silent
         rows = outcome_rows(outcomes)
         rows, repeats = self.books.unknown_outcomes(rows)
         report.duplicates += repeats

@@ -18,7 +18,7 @@ from outlay.normalize.columns import Ints, Mask, whole
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.record_keys import log_keys
 from outlay.normalize.span_columns import SpanColumns, known_counts
-from outlay.normalize.spans import facts_of_columns, span_keys
+from outlay.normalize.spans import JUDGED, facts_of_columns, span_keys
 from outlay.sources.facts import FACTS, KEY, OUTCOMES, Batch
 
 SIGNAL = "log"
@@ -37,13 +37,24 @@ def facts_of_logs(logs: pa.Table, rules: OutcomeRules = DEFAULT_RULES) -> Batch:
         return Batch(FACTS.empty_table(), OUTCOMES.empty_table())
     read = SpanColumns(_as_spans(logs))
     trace = whole(logs, "trace_id")
+    around = span_keys(trace, whole(logs, "parent_span_id"))
     identity = {
         "fact_key": log_keys(logs),
-        "parent_key": span_keys(trace, whole(logs, "parent_span_id")),
+        "parent_key": around,
         "tree_key": trace.cast(KEY),
+        JUDGED: _judged(read, around),
     }
     batch = facts_of_columns(read, SIGNAL, identity, rules)
     return Batch(_with_defaults(batch.facts, read), batch.outcomes, batch.received, problems=batch.problems)
+
+
+def _judged(read: SpanColumns, around: pa.Array) -> pa.Array:
+    """What an outcome on a record is about: the span it was written in, unless it names the answer it judges.
+
+    A judge that runs later writes in a span of its own, but knows the answer's id.
+    """
+    answer = read.text("response_id")
+    return around if answer is None else pc.if_else(answer.is_valid(), pa.scalar(None, KEY), around)
 
 
 def telling(logs: pa.Table) -> pa.Table:

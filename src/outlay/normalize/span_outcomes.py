@@ -20,15 +20,34 @@ from outlay.sources.facts import OUTCOMES, conform, keys_of
 
 _PROBLEMS_MAX = 100
 _OF_FACTS = [
-    *("fact_key", "tree_key", "session_id", "task_id", "start_ns", "end_ns", "source", "origin"),
+    *(
+        "fact_key",
+        "judged_key",
+        "response_id",
+        "tree_key",
+        "session_id",
+        "task_id",
+        "start_ns",
+        "end_ns",
+        "source",
+        "origin",
+    ),
     *(*ENVELOPE_KEYS, "tags"),
 ]
 
 
 def outcomes_of_spans(
-    read: SpanColumns, facts: pa.Table, problems: list[Problem], rules: OutcomeRules = DEFAULT_RULES
+    read: SpanColumns,
+    facts: pa.Table,
+    judged_key: pa.Array,
+    problems: list[Problem],
+    rules: OutcomeRules = DEFAULT_RULES,
 ) -> pa.Table:
-    """The outcomes (OUTCOMES) of a batch. A word that is not known is `unknown`, and added to `problems`."""
+    """The outcomes (OUTCOMES) of a batch. A word that is not known is `unknown`, and added to `problems`.
+
+    `judged_key` is the fact that an outcome on each row is about.
+    """
+    facts = facts.append_column("judged_key", judged_key)
     stated = read.text("task_outcome")
     tables: list[pa.Table] = []
     if stated is not None:
@@ -70,7 +89,8 @@ def _table(
         "outcome_key": keys_of(f"{key.hex()}/{what}/{name}/{status}/{worth}" for key, status, worth, name in said),
         "task_id": part["task_id"],
         "session_ids": lists_of_one(sessions),
-        "span_key": part["fact_key"],
+        "span_key": part["judged_key"],
+        "response_id": part["response_id"],
         "tree_key": part["tree_key"],
         "status": pa.array(statuses, pa.string()),
         "at_ns": first([part["end_ns"].combine_chunks(), part["start_ns"].combine_chunks()]),

@@ -28,6 +28,7 @@ from outlay.sources.facts import FACTS, KEY, OUTCOMES, Batch
 
 SOURCE = "otlp"
 SIGNAL = "span"
+JUDGED = "judged"
 _STATUS_ERROR = 2
 _HTTP_ERROR_MIN = 400
 
@@ -51,7 +52,10 @@ def facts_of_spans(spans: pa.Table, rules: OutcomeRules = DEFAULT_RULES) -> Batc
 def facts_of_columns(
     read: SpanColumns, signal: str, identity: dict[str, pa.Array], rules: OutcomeRules = DEFAULT_RULES
 ) -> Batch:
-    """Facts and outcomes of spans, or of records that were brought into their shape; `identity` holds their keys."""
+    """Facts and outcomes of spans, or of records that were brought into their shape.
+
+    `identity` holds their keys, and as JUDGED the fact that an outcome on the row is about, where it is not the row's.
+    """
     problems: list[Problem] = []
     tokens = {name: column for name in _TOKENS if (column := read.count(name)) is not None}
     _add_cache_writes(tokens)
@@ -78,7 +82,7 @@ def facts_of_columns(
             if (column := columns.get(name)) is not None:
                 columns[name] = pc.if_else(counts, column, pa.nulls(read.length, column.type))
     facts = _table(columns, read.length)
-    outcomes = outcomes_of_spans(read, facts, problems, rules)
+    outcomes = outcomes_of_spans(read, facts, identity.get(JUDGED, identity["fact_key"]), problems, rules)
     return Batch(facts, outcomes, received=facts.num_rows + outcomes.num_rows, problems=problems)
 
 

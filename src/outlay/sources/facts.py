@@ -94,7 +94,7 @@ OUTCOMES = pa.schema(
         ("span_key", KEY),  # fact_key of the step that was judged
         ("response_id", _TEXT),
         ("tree_key", KEY),
-        pa.field("status", _TEXT, nullable=False),  # a core OutcomeStatus
+        pa.field("status", _TEXT, nullable=False),  # a core OutcomeStatus, or EVALUATED
         pa.field("at_ns", _COUNT, nullable=False),
         ("reported_ns", _COUNT),  # a later report on the same task wins; null means at_ns
         ("task_type", _TEXT),
@@ -108,6 +108,12 @@ OUTCOMES = pa.schema(
     ]
 )
 """Schema of a batch of outcomes."""
+
+EVALUATED = "evaluated"
+"""What stands as the status of an outcome that is an evaluation: the rules say what it means when it is posted. It is
+said by the tags below: a name, and a label or a score.
+"""
+EVALUATION_NAME, EVALUATION_LABEL, EVALUATION_SCORE = "evaluation", "evaluation_label", "evaluation_score"
 
 REQUIRED = tuple(item.name for item in FACTS if not item.nullable)
 

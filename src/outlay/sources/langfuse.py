@@ -14,7 +14,7 @@ from typing import Any
 
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.errors import FormatError
-from outlay.sources.facts import Batch
+from outlay.sources.facts import EVALUATED, EVALUATION_LABEL, EVALUATION_NAME, EVALUATION_SCORE, Batch
 from outlay.sources.gather import Gathering
 from outlay.sources.jsons import count_in, list_in, mapping_in, parse_json, text_in
 from outlay.sources.moments import zone_of
@@ -41,15 +41,8 @@ OPERATIONS = {
     "RERANKER": "rerank",
 }
 
-SUCCESS_NAMES = frozenset(
-    {"success", "succeeded", "task_success", "resolved", "completed", "task_completed", "task_completion", "outcome"}
-    | {"correct", "correctness", "passed", "pass", "goal_achieved", "solved"}
-)
-DONE_WORDS = frozenset(
-    {"success", "succeeded", "done", "pass", "passed", "true", "yes", "correct", "resolved", "completed"}
-)
-FAILED_WORDS = frozenset({"failure", "failed", "fail", "false", "no", "incorrect", "unresolved", "error"})
-ABANDONED_WORDS = frozenset({"abandoned", "cancelled", "canceled"})
+_LABEL_CHARACTERS_MAX = 64
+"""A longer text is a comment and no label; it is not kept."""
 
 _READ = ("input_cached_tokens", "input_cache_read", "cache_read_input_tokens", "prompt_details.cache_read")
 _WRITE = ("input_cache_creation", "cache_creation_input_tokens", "prompt_details.cache_write")
@@ -221,9 +214,9 @@ def _cost(item: dict[str, Any], tokens: int) -> dict[str, Any]:
 def _score(
     gathering: Gathering, score: dict[str, Any], trace: dict[str, Any], shared: dict[str, Any], where: str
 ) -> None:
-    """A score whose name speaks of success is an outcome of the trace; other scores are not money."""
-    status = _status(score)
-    if status is None:
+    """A score is an evaluation of the trace; whether it says how the task ended, the rules decide."""
+    said = _said(score)
+    if EVALUATION_NAME not in said or len(said) == 1:
         return
     try:
         at = gathering.moment(score.get("timestamp") or score.get("createdAt") or trace.get("timestamp"))
@@ -238,26 +231,26 @@ def _score(
             "outcome_id": f"langfuse:{trace['id']}:{score.get('id') or score.get('name')}",
             "task_id": str(trace["id"]),
             "session_ids": [session_id],
-            "status": status,
+            "status": EVALUATED,
             "at_ns": at.ns,
             "zone_assumed": at.zone_assumed,
             "task_type": text_in(trace.get("name")),
-            "tags": shared["tags"],
+            "tags": [*shared["tags"], *said.items()],
         },
         where,
     )
 
 
-def _status(score: dict[str, Any]) -> str | None:
-    name = str(score.get("name") or "").strip().lower().replace(" ", "_").replace("-", "_")
-    if name not in SUCCESS_NAMES:
-        return None
-    word = text_in(score.get("stringValue")) or text_in(score.get("value"))
+def _said(score: dict[str, Any]) -> dict[str, str]:
+    """Name, label and score as tags. The number beside a category is its place in a list, and no score."""
     kind = str(score.get("dataType") or "").upper()
-    if word is None:
-        return None
-    if kind == "BOOLEAN" or (kind == "NUMERIC" and word in {"0", "1", "0.0", "1.0"}):
-        word = {"0": "false", "0.0": "false", "1": "true", "1.0": "true"}.get(word, word)
-    word = word.strip().lower()
-    known = ((DONE_WORDS, "done"), (FAILED_WORDS, "failed"), (ABANDONED_WORDS, "abandoned"))
-    return next((status for words, status in known if word in words), None)
+    label, value = text_in(score.get("stringValue")), score.get("value")
+    if label is None and isinstance(value, str | bool):
+        label = str(value)
+    number = value if isinstance(value, int | Decimal) and kind != "CATEGORICAL" else None
+    said = {
+        EVALUATION_NAME: text_in(score.get("name")),
+        EVALUATION_LABEL: label if label is not None and len(label) <= _LABEL_CHARACTERS_MAX else None,
+        EVALUATION_SCORE: None if number is None else str(number),
+    }
+    return {name: text for name, text in said.items() if text}
