@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -344,4 +344,19 @@ actions = Table(
     Column("reversed_ns", BigInteger),
     Index("actions_by_state", "state", "until_ns"),
     Index("actions_of_budget", "budget_id", "part"),
+)
+
+targets = Table(
+    "targets",
+    METADATA,
+    Column("feature", Text, primary_key=True),
+    Column("quarter", Text, primary_key=True),  # 2026-Q4
+    Column("amount_nano", BigInteger, nullable=False),  # for one completed task
+    Column("currency", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("changed_ns", BigInteger, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("decision", Text, nullable=False, server_default=""),  # of the retrospective
+    Column("decided_ns", BigInteger),
+    Column("decided_by", Text),
 )

@@ -66,6 +66,14 @@ class ServerDesk:
         """See Desk."""
         return self._get(f"tasks/{quote(task, safe='')}", {})
 
+    def forecast(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._get("forecast", params)
+
+    def targets(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._get("targets/review", params)
+
     def metrics(self) -> Reply:
         """See Desk."""
         return self._get("metrics", {})

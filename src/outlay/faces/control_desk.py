@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from outlay.faces import audit, budgets, keys, overrides
+from outlay.faces import audit, budgets, keys, overrides, targets
 from outlay.faces.alerts import AlertsDesk
 
 if TYPE_CHECKING:
@@ -110,6 +110,22 @@ class ControlDesk:
             from outlay.govern.rates import refresh_if_needed
 
             refresh_if_needed(self.store, self._prices())
+
+    def targets(self, quarter: str = "") -> Reply:
+        """The targets as they were set."""
+        return targets.list_reply(self.store, quarter)
+
+    def set_target(self, said: Mapping[str, Any]) -> Reply:
+        """Sets what a completed task of a feature may cost in a quarter."""
+        return targets.set_target(self.store, said, self.actor)
+
+    def decide_target(self, feature: str, said: Mapping[str, Any]) -> Reply:
+        """Writes down what the review of a quarter decided."""
+        return targets.decide_target(self.store, feature, said, self.actor)
+
+    def remove_target(self, feature: str, quarter: str) -> Reply:
+        """Takes a target away."""
+        return targets.remove_target(self.store, feature, quarter, self.actor)
 
     def override_policy(self) -> Reply:
         """Who may decide."""

@@ -85,6 +85,14 @@ class Desk(Protocol):
         """One task with every report on it."""
         ...
 
+    def forecast(self, params: Params) -> Reply:
+        """What a month will have cost when it is over."""
+        ...
+
+    def targets(self, params: Params) -> Reply:
+        """The features of a quarter beside their targets."""
+        ...
+
     def metrics(self) -> Reply:
         """The catalogue of measures and dimensions."""
         ...
@@ -240,6 +248,20 @@ class HouseDesk:
         """See Desk."""
         report = self._house.import_paths(paths, options, _steps(progress))
         return imported(paths, {name: plain(file) for name, file in report.by_file.items()}, plain(report.unreadable))
+
+    def forecast(self, params: Params) -> Reply:
+        """See Desk."""
+        from outlay.faces.forecast import forecast_reply
+
+        with self._house.moment() as books:
+            return forecast_reply(books.ask, lambda: self._house.control, params)
+
+    def targets(self, params: Params) -> Reply:
+        """See Desk."""
+        from outlay.faces.targets import review_reply
+
+        with self._house.moment() as books:
+            return review_reply(books.ask, lambda: self._house.control, params)
 
     def metrics(self) -> Reply:
         """See Desk."""

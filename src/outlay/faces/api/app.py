@@ -16,7 +16,21 @@ from starlette.routing import BaseRoute, Route
 
 from outlay import __version__
 from outlay.core.errors import OutlayError
-from outlay.faces.api import alerts, answers, audit, books, budgets, docs, keys, otlp, outcomes, overrides, prices
+from outlay.faces.api import (
+    alerts,
+    answers,
+    audit,
+    books,
+    budgets,
+    docs,
+    forecast,
+    keys,
+    otlp,
+    outcomes,
+    overrides,
+    prices,
+    targets,
+)
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.openapi import openapi_of
@@ -38,6 +52,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *budgets.ENDPOINTS,
     *overrides.ENDPOINTS,
     *alerts.ENDPOINTS,
+    *forecast.ENDPOINTS,
+    *targets.ENDPOINTS,
     *keys.ENDPOINTS,
     *audit.ENDPOINTS,
 )

@@ -12,8 +12,9 @@ from outlay.metrics.measures import Unit
 _MONEY = frozenset({"amount", "list", "recorded", "priced", "estimated", "before", "after", "band_low", "band_high"})
 """Columns of money that are no measure: parts of one usage or of one report."""
 
-_BALANCE = frozenset({"limit", "spent", "held", "presumed", "left", "carried", "approved"})
-_WORTH = _BALANCE | {"value", "margin", "interval_low", "interval_high", "each"}
+_BALANCE = frozenset({"limit", "spent", "held", "presumed", "left", "carried", "approved", "target"})
+_FORECAST = frozenset({"forecast", "low_80", "high_80", "beyond"})
+_WORTH = _BALANCE | _FORECAST | {"value", "margin", "interval_low", "interval_high", "each"}
 """Columns of money that are no cost: where nobody said, they are unknown, not unpriced."""
 
 _SHARES = ("_share", "_rate")

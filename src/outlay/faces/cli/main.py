@@ -29,6 +29,8 @@ ENTRIES: dict[str, Entry] = {
     "budgets": Entry(f"{_HERE}.budgets:budgets", "What may be spent, by whom, in which window, and what is left."),
     "overrides": Entry(f"{_HERE}.overrides:overrides", "Exceptions to budgets: asked for, decided, ended."),
     "alerts": Entry(f"{_HERE}.alerts:alerts", "What is told of budgets: when, in which words, to whom."),
+    "forecast": Entry(f"{_HERE}.forecast:forecast", "What a month will have cost when it is over."),
+    "targets": Entry(f"{_HERE}.targets:targets", "What a completed task of a feature may cost, quarter by quarter."),
     "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, import, check."),
     "reprice": Entry(f"{_HERE}.reprice:reprice", "Value a period again at today's price book."),
     "rebuild": Entry(f"{_HERE}.rebuild:rebuild", "Make the books again from the journal and compare."),
