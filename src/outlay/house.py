@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -18,8 +19,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from outlay.control.place import open_control
-from outlay.core.errors import FormatError, InputError, Problem, StoreBusyError
-from outlay.core.period import NS_PER_US, moment_of
+from outlay.core.errors import FormatError, InputError, Problem, StoreBusyError, StoreFullError
+from outlay.core.period import NS_PER_US, moment_of, ns_of
+from outlay.govern.tags import CauseFinding, Finding, findings, judged
 from outlay.ledger.checks import Check, check_books, last_seq
 from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.intake import Intake
@@ -28,14 +30,18 @@ from outlay.ledger.lock import OwnerLock
 from outlay.ledger.posting import COUNTERS, Clerk, PostReport
 from outlay.ledger.rebuild import RebuildReport, rebuild
 from outlay.ledger.reprice import RepriceReport, reprice
+from outlay.ledger.retag import RetagReport, retag
 from outlay.ledger.spool import Spool
 from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.query import Query
 from outlay.metrics.sessions import SessionDetail, Together, session_detail, sessions_together
+from outlay.metrics.tags import tag_causes, tag_conflicts, tag_values
 from outlay.metrics.task_list import TaskDetail, TaskRow, list_tasks, task_detail
 from outlay.metrics.tasks import ask_outcomes, asks_how_tasks_ended
 from outlay.normalize.outcome_rules import FILE as RULES_FILE
 from outlay.normalize.outcome_rules import read_rules
+from outlay.normalize.policy.reading import digest_of
+from outlay.normalize.policy.shelf import PolicyShelf
 from outlay.pricing.book import PriceBook
 from outlay.sources.facts import Batch
 from outlay.sources.registry import ReadOptions, discover, read
@@ -51,6 +57,7 @@ ABANDON_EVERY_S = 60
 """How often a server looks for tasks that were not completed in time."""
 
 _FRESH_BOOKS = "books.rebuild.duckdb"
+_TRIAL_BOOKS = "books.trial.duckdb"
 
 _log = logging.getLogger("outlay.house")
 
@@ -125,10 +132,13 @@ class House:
             self.rules = read_rules(home / RULES_FILE)
             self._rules_read = _changed_at(home / RULES_FILE)
             self.journal = Journal(home / "journal")
-            (home / _FRESH_BOOKS).unlink(missing_ok=True)  # of a rebuild that never ended
+            for unfinished in (_FRESH_BOOKS, _TRIAL_BOOKS):  # of a rebuild or a trial that never ended
+                (home / unfinished).unlink(missing_ok=True)
             self.books = DuckBooks(home / "books.duckdb")
-            self.clerk = Clerk(self.books, self.prices, self.rules)
+            self.policies = PolicyShelf(home)
+            self.clerk = Clerk(self.books, self.prices, self.rules, self.policies.timeline)
             self.intake = Intake(self.journal, self.clerk)
+            self._catch_up_tags()
             self.spool = Spool(home / "spool", self.intake)
             if self.spool.take():
                 self.intake.settle()
@@ -245,6 +255,21 @@ class House:
         with self.books.reading() as reader:
             return session_detail(reader, session_id)
 
+    def tag_causes(self, query: Query, key: str, limit: int) -> list[CauseFinding]:
+        """Why cost in the part and period of a question has no valid value under a key, the dearest first."""
+        with self.books.reading() as reader:
+            return judged(tag_causes(reader, query, key, limit=limit))
+
+    def tag_findings(self, query: Query) -> list[Finding]:
+        """What is odd about the tags in the part and period of a question, as a whole."""
+        with self.books.reading() as reader:
+            conflicting, conflicts = tag_conflicts(reader, query)
+            values = tag_values(reader, query)
+        policies = self.policies
+        return findings(
+            policies.timeline.current, values, conflicting, conflicts, self._refused_by_policy(), policies.trouble
+        )
+
     def counters(self) -> dict[str, int | str]:
         """What came in since the books began, what waits, and when the latest usage began (ISO, UTC; empty if none)."""
         held = self.books.metas()
@@ -259,7 +284,11 @@ class House:
         """Check the books, the journal and the prices."""
         through, settled = self.journal.last_number, last_seq(self.books)
         self.intake.settle()
-        return check_books(self.books, self.journal, self.home, through, settled)
+        checks = check_books(self.books, self.journal, self.home, through, settled)
+        return [*checks, _policy_check(self.policies, self._refused_by_policy())]
+
+    def _refused_by_policy(self) -> int:
+        return sum(facts for _, _, facts in self.books.refused_entries())
 
     # ---- from time to time -----------------------------------------------------------------------------------------
 
@@ -334,6 +363,72 @@ class House:
         self.intake.settle()
         return report
 
+    def adopt_policy(
+        self,
+        content: bytes,
+        start: datetime | None,
+        end: datetime | None,
+        actor: str,
+        action: str = "tags.policy",
+        *,
+        trial: bool = False,
+    ) -> RetagReport:
+        """Let a tag policy hold for the usages from `start` up to, not including, `end`, those in the books included.
+
+        The adoption and its line in the audit log are one; the books follow, after a crash too. With `trial` nothing is
+        changed: the report tells what would be. Raises InputError for a policy with problems.
+        """
+        from outlay.control import audit
+
+        start_us, end_us = (None if moment is None else ns_of(moment) // NS_PER_US for moment in (start, end))
+        self.intake.settle()
+        with self.intake.paused():
+            if trial:
+                return self._try_policy(content, start_us, end_us)
+            before = {"policy": self.policies.timeline.current.digest}
+            after = {"policy": digest_of(content), "from_us": start_us, "to_us": end_us}
+            with self.control.writing() as connection:
+                audit.append(connection, actor, action, self.policies.path.name, before=before, after=after)
+                timeline = self.policies.adopt(content, time.time_ns(), start_us, end_us, actor)
+            self.clerk.policies = timeline
+            report = retag(self.books, self.clerk, self.journal, start_us, end_us)
+        self.intake.settle()
+        return report
+
+    def _try_policy(self, content: bytes, start_us: int | None, end_us: int | None) -> RetagReport:
+        """Adopt a policy in a copy of the books, which is thrown away."""
+        timeline = self.policies.planned(content, time.time_ns(), start_us, end_us, "trial")
+        self.books.checkpoint()
+        path, copy = self.home / "books.duckdb", self.home / _TRIAL_BOOKS
+        free, needed = shutil.disk_usage(self.home).free, path.stat().st_size
+        if free < 2 * needed:
+            raise StoreFullError(
+                f"a trial works on a copy of the books and needs {2 * needed // 1024**2:,} MiB of room",
+                hint="free some space",
+            )
+        try:
+            shutil.copyfile(path, copy)
+            books = DuckBooks(copy)
+            try:
+                clerk = Clerk(books, self.prices, self.rules, timeline)
+                return retag(books, clerk, self.journal, start_us, end_us)
+            finally:
+                books.close()
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def _catch_up_tags(self) -> None:
+        """Finish what a crash cut off, and adopt a policy file that was edited while nobody was here.
+
+        The first policy of empty books holds for all time, a later one from now on.
+        """
+        for entry in self.policies.timeline.adopted[self.books.meta("policy_applied") :]:
+            retag(self.books, self.clerk, self.journal, entry.from_us, entry.to_us)
+        content = self.policies.edited()
+        if content is not None and not self.policies.trouble:
+            fresh = not self.policies.timeline.adopted and not self.books.meta("received")
+            self.adopt_policy(content, None if fresh else datetime.now(UTC), None, "server")
+
     def rebuild(self, progress: Callable[[Progress], None] | None = None) -> RebuildReport:
         """Compute the books once more from the journal, compare, and put the new file in place."""
         self.intake.settle()
@@ -343,7 +438,8 @@ class House:
             fresh.unlink(missing_ok=True)
             new = DuckBooks(fresh)
             try:
-                report = rebuild(self.journal, self.books, new, self.prices, step, self.rules)
+                policies = self.clerk.policies
+                report = rebuild(self.journal, self.books, new, self.prices, step, self.rules, policies)
             finally:
                 new.close()
             self.books.close()
@@ -358,6 +454,22 @@ def _changed_at(path: Path) -> int:
         return path.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def _policy_check(policies: PolicyShelf, refused: int) -> Check:
+    """One line about the tag policy: is its file usable, and does it keep facts out of the books."""
+    if policies.trouble:
+        what = f"{policies.path.name} is not in force: {policies.trouble[0]}"
+        return Check("tag policy", ok=False, text=what, hint=f"outlay tags policy check {policies.path}")
+    if refused:
+        what = f"{refused:,} facts are not in the books because the policy rejects their tags"
+        return Check(
+            "tag policy", ok=False, text=what, hint="outlay tags; they come back under a policy that lets them in"
+        )
+    adopted = policies.timeline.adopted
+    return Check(
+        "tag policy", ok=True, text=f"adoption {len(adopted)} is in force" if adopted else "none, a team is asked for"
+    )
 
 
 def is_owned(home: Path) -> bool:

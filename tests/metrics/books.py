@@ -37,7 +37,9 @@ LEDGER: dict[str, pa.DataType] = {
     "seq": _COUNT,
     "counted": pa.bool_(),
     "why_not_counted": _TEXT,
+    "stated": pa.int32(),
     "inherited": pa.int32(),
+    "tag_gaps": pa.int32(),
     "posted_at": _TIME,
 }
 USAGE_TABLE = pa.schema([*USAGES, *AMOUNTS.items(), *LEDGER.items()])
@@ -90,6 +92,7 @@ def usage(cost: int | None = None, **stated: Any) -> Row:
     row |= {"time": DAY, "duration_ms": None, "operation": "chat", "centre": "inference", "session_id": "s1"}
     row |= {"attempt": 0, "failed": False, "bears": True, "aggregate": False, "zone_assumed": False, "currency": "USD"}
     row |= {"parent_key": None, "tree_key": None, "units": None, "cost_nano": None, "counted": True, "inherited": 0}
+    row |= {"stated": 0, "tag_source": 0, "tag_gaps": 0}
     row |= {"provenance": "priced", "in_uncached": 100, "out_text": 10, "list_nano": cost, "posted_at": DAY}
     row |= {"band_low_nano": None, "band_high_nano": None} | stated
     tokens = sum(row[meter] for meter in TOKEN_METERS)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from outlay.sources.registry import ReadOptions
 
 _JSON = "application/json"
+_TOML = "application/toml"
 _TIMEOUT_S = 3600.0
 """A rebuild of large books takes minutes; a server that died closes the connection at once."""
 
@@ -98,6 +99,42 @@ class ServerDesk:
         """See Desk."""
         return self._get("prices/check", {})
 
+    def tags(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._get("tags", params)
+
+    def tag_causes(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._get("tags/causes", params)
+
+    def tag_policy(self) -> Reply:
+        """See Desk."""
+        return self._get("tags/policy", {})
+
+    def check_tag_policy(self, content: bytes) -> Reply:
+        """See Desk."""
+        return self._send("POST", "tags/policy/check", content, _TOML)
+
+    def set_tag_policy(self, content: bytes, params: Params) -> Reply:
+        """See Desk."""
+        return self._send("PUT", f"tags/policy?{_query(params)}", content, _TOML)
+
+    def apply_tags(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._post("tags/apply", {name: texts[0] for name, texts in params.items()})
+
+    def tag_rules(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._get("tags/rules", params)
+
+    def add_tag_rule(self, said: Mapping[str, Any]) -> Reply:
+        """See Desk."""
+        return self._post("tags/rules", said)
+
+    def remove_tag_rule(self, name: str) -> Reply:
+        """See Desk."""
+        return self._send("DELETE", f"tags/rules/{quote(name, safe='')}", None, "")
+
     def post_batch(self, batch: Batch) -> Reply:
         """See Desk."""
         from outlay.faces.wire import CONTENT_TYPE, pack
@@ -155,7 +192,7 @@ class ServerDesk:
         return self._get("counters", {})
 
     def _get(self, path: str, params: Params) -> Reply:
-        query = urlencode([(name, text) for name, texts in params.items() for text in texts])
+        query = _query(params)
         return self._send("GET", f"{path}?{query}" if query else path, None, "")
 
     def _post(self, path: str, said: object) -> Reply:
@@ -183,6 +220,10 @@ class ServerDesk:
             raise _refusal(answer.status, content)
         reply: Reply = json.loads(content)
         return reply
+
+
+def _query(params: Params) -> str:
+    return urlencode([(name, text) for name, texts in params.items() for text in texts])
 
 
 def _add(report: dict[str, Any], posted: Reply) -> None:

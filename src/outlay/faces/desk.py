@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from outlay.core.errors import InputError, QueryError
 from outlay.core.money import decimal_text
 from outlay.core.period import NS_PER_US, parse_moment
-from outlay.faces import price_orders
+from outlay.faces import price_orders, tag_orders
 from outlay.faces.actors import LOOPBACK
 from outlay.faces.plain import Reply, plain, reply
 
@@ -115,6 +115,42 @@ class Desk(Protocol):
 
     def check_prices(self) -> Reply:
         """What in the books has no price, and where two sources disagree."""
+        ...
+
+    def tags(self, params: Params) -> Reply:
+        """How much of the cost is tagged as the policy asks, by any dimension, and why not all of it."""
+        ...
+
+    def tag_causes(self, params: Params) -> Reply:
+        """Why cost has no valid tag, by code path."""
+        ...
+
+    def tag_policy(self) -> Reply:
+        """The tag policy and its adoptions."""
+        ...
+
+    def check_tag_policy(self, content: bytes) -> Reply:
+        """What is wrong with a policy file."""
+        ...
+
+    def set_tag_policy(self, content: bytes, params: Params) -> Reply:
+        """Adopts a policy for a stretch of time."""
+        ...
+
+    def apply_tags(self, params: Params) -> Reply:
+        """Lets the policy hold for a period that has passed."""
+        ...
+
+    def tag_rules(self, params: Params) -> Reply:
+        """The rules in force, with the cost each has spoken for."""
+        ...
+
+    def add_tag_rule(self, said: Mapping[str, Any]) -> Reply:
+        """Appends a rule to the policy."""
+        ...
+
+    def remove_tag_rule(self, name: str) -> Reply:
+        """Takes a rule out of the policy."""
         ...
 
     def post_batch(self, batch: Batch) -> Reply:
@@ -286,6 +322,42 @@ class HouseDesk:
     def check_prices(self) -> Reply:
         """See Desk."""
         return price_orders.check_prices(self._house)
+
+    def tags(self, params: Params) -> Reply:
+        """See Desk."""
+        return tag_orders.score(self._house, params)
+
+    def tag_causes(self, params: Params) -> Reply:
+        """See Desk."""
+        return tag_orders.causes(self._house, params)
+
+    def tag_policy(self) -> Reply:
+        """See Desk."""
+        return tag_orders.policy(self._house)
+
+    def check_tag_policy(self, content: bytes) -> Reply:
+        """See Desk."""
+        return tag_orders.check_policy(content)
+
+    def set_tag_policy(self, content: bytes, params: Params) -> Reply:
+        """See Desk."""
+        return tag_orders.set_policy(self._house, self._actor, content, params)
+
+    def apply_tags(self, params: Params) -> Reply:
+        """See Desk."""
+        return tag_orders.apply(self._house, self._actor, params)
+
+    def tag_rules(self, params: Params) -> Reply:
+        """See Desk."""
+        return tag_orders.rules(self._house, params)
+
+    def add_tag_rule(self, said: Mapping[str, Any]) -> Reply:
+        """See Desk."""
+        return tag_orders.add_rule(self._house, self._actor, said)
+
+    def remove_tag_rule(self, name: str) -> Reply:
+        """See Desk."""
+        return tag_orders.remove_rule(self._house, self._actor, name)
 
     def reprice(self, since: str, until: str, progress: Told | None) -> Reply:
         """See Desk."""

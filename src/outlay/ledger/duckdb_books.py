@@ -17,17 +17,19 @@ from outlay.core.outcome import Timeouts
 from outlay.core.session import NO_SESSION
 from outlay.ledger import duckdb_rollups as rollups
 from outlay.ledger.duckdb_outcomes import settle_outcomes
-from outlay.ledger.duckdb_readings import READING_COLUMNS, TOTAL_COLUMNS, merge_readings
-from outlay.ledger.duckdb_store import DuckStore, store_error, with_binary_keys, with_uuid_keys
+from outlay.ledger.duckdb_readings import READING_COLUMNS, TOTAL_COLUMNS, merge_readings, totals_of
+from outlay.ledger.duckdb_store import store_error, with_binary_keys, with_uuid_keys
+from outlay.ledger.duckdb_tags import DuckTags
 from outlay.ledger.duckdb_timeouts import settle_timeouts
 from outlay.ledger.labels import LABELS
 from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.store import Work
-from outlay.ledger.tables import RESOLVED, STATED, Column, Kind
+from outlay.ledger.tables import RESOLVED, RULE_BIT, STATED, Column, Kind
 from outlay.normalize.relations import METRIC_SLACK_US
 
 _SESSION_BIT = 1 << STATED.index("session_id")
 _REASON_BIT = 1 << STATED.index("reason")
+_INHERITED_BITS = (1 << RULE_BIT) - 1  # what rules filled in does not depend on relatives
 _TAG_BITS = _REASON_BIT - 1  # every bit that relatives may fill; the reason is the last one
 
 _TOUCHED = "(seq > $after OR seq IN (SELECT seq FROM unsettled))"
@@ -42,7 +44,8 @@ mine AS MATERIALIZED (
 uneven AS (
     SELECT tree_key FROM mine GROUP BY tree_key
     HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(aggregate) OR bool_or(NOT counted)
-        OR bool_or(inherited <> 0) OR (bool_or(labels IN (FROM logs)) AND bool_or(labels NOT IN (FROM logs)))),
+        OR bool_or((inherited & {_INHERITED_BITS}) <> 0)
+        OR (bool_or(labels IN (FROM logs)) AND bool_or(labels NOT IN (FROM logs)))),
 nested AS (
     SELECT DISTINCT c.tree_key FROM mine c JOIN mine p ON c.parent_key = p.fact_key JOIN labels l ON l.number = p.labels
     WHERE p.bears AND l.operation IN ('chat', 'embedding', 'retrieval', 'rerank', 'guardrail', 'evaluation')),
@@ -63,7 +66,8 @@ logs AS (SELECT number FROM labels WHERE signal IN ('log', 'event')),
 files AS (SELECT number FROM labels WHERE signal = 'file')
 SELECT session_id FROM usage_rows u SEMI JOIN touched USING (session_id)
 GROUP BY session_id
-HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS}) OR bool_or(inherited <> 0)
+HAVING bit_or(stated & {_TAG_BITS}) <> bit_and(stated & {_TAG_BITS})
+    OR bool_or((inherited & {_INHERITED_BITS}) <> 0)
     OR (bool_or(labels IN (FROM metrics)) AND bool_or(labels NOT IN (FROM metrics)))
     OR (bool_or(labels IN (FROM logs)) AND bool_or(labels NOT IN (FROM logs)))
     OR (bool_or(labels IN (FROM files)) AND bool_or(labels NOT IN (FROM files)))
@@ -132,23 +136,24 @@ def _own(name: str) -> str:
 
 _PLAIN = (
     *("time", "duration_ms", "operation", "signal", "origin", "bears", "aggregate", "attempt", "failed", "provider"),
-    *("model", "cost_nano", "basis"),
+    *("model", "cost_nano", "basis", "tag_source", "tag_rule"),
 )
 _KEYS = tuple(Column(name, Kind.KEY) for name in ("usage_key", "fact_key", "parent_key", "tree_key"))
 _RELATIVES = f"""
-SELECT {", ".join(f"{c.name}::BLOB AS {c.name}" for c in _KEYS)}, {", ".join(_PLAIN)}, task_id, seq,
+SELECT {", ".join(f"{c.name}::BLOB AS {c.name}" for c in _KEYS)}, {", ".join(_PLAIN)}, task_id, seq, $read
        {" + ".join(OUTPUT_METERS)} AS output_tokens, {" + ".join(INPUT_METERS)} AS input_tokens,
        {", ".join(_own(name) for name in STATED)},
        {", ".join(f'"{name}" AS "now_{name}"' for name in RESOLVED)}
 FROM usages WHERE seq IN (SELECT seq FROM settling) ORDER BY seq
 """
+_RELATIVE_NAMES = frozenset((*_PLAIN, *STATED, "task_id", "seq"))
 
 
-class DuckBooks(DuckStore):
+class DuckBooks(DuckTags):
     """The embedded books: the tables, and the statements that settle them."""
 
-    def find_work(self, after: int) -> Work:
-        """Every usage whose state may depend on a relative, given what came after seq `after`."""
+    def find_work(self, after: int, read: frozenset[str] = frozenset()) -> Work:
+        """See Books."""
         cursor = self.cursor()
         try:
             through = self.scalar("SELECT greatest((SELECT max(seq) FROM usages), (SELECT max(seq) FROM outcomes))")
@@ -163,7 +168,8 @@ class DuckBooks(DuckStore):
             for _ in range(WIDEN_ROUNDS_MAX):
                 if not _changed(cursor, _WIDEN):
                     break
-            relatives = cursor.sql(_RELATIVES).to_arrow_table()
+            beside = "".join(f'"{name}", ' for name in sorted(read - _RELATIVE_NAMES))
+            relatives = cursor.sql(_RELATIVES.replace("$read", beside)).to_arrow_table()
         except duckdb.Error as error:
             raise store_error(error, "the books could not be settled") from error
         finally:
@@ -175,6 +181,12 @@ class DuckBooks(DuckStore):
         """Add readings of metrics; returns the totals of the usages they change."""
         columns = (*READING_COLUMNS, Column("place", Kind.COUNT))
         return with_binary_keys(merge_readings(transaction, with_uuid_keys(readings, columns)), TOTAL_COLUMNS)
+
+    @staticmethod
+    def totals_of(transaction: duckdb.DuckDBPyConnection, readings: pa.Table) -> pa.Table:
+        """The totals of the usages that these readings are part of."""
+        columns = (*READING_COLUMNS, Column("place", Kind.COUNT))
+        return with_binary_keys(totals_of(transaction, with_uuid_keys(readings, columns)), TOTAL_COLUMNS)
 
     def write_back(self, transaction: duckdb.DuckDBPyConnection, changed: pa.Table) -> None:
         """Give usages what relations decided; `changed` has seq and the columns of RESOLVED."""

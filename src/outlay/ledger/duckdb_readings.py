@@ -55,6 +55,10 @@ SELECT fact_key, min(place) AS place FROM (
 GROUP BY fact_key
 """
 
+_PARTS_OF = """
+CREATE OR REPLACE TEMP TABLE affected AS SELECT fact_key, min(place) AS place FROM held GROUP BY fact_key
+"""
+
 _TOTALS = """
 WITH parts AS (
     SELECT fact_key, quantity, place_of_name, at_ns,
@@ -87,3 +91,16 @@ def merge_readings(transaction: duckdb.DuckDBPyConnection, incoming: pa.Table) -
         return transaction.sql(_TOTALS).to_arrow_table()
     finally:
         transaction.unregister("incoming")
+
+
+def totals_of(transaction: duckdb.DuckDBPyConnection, held: pa.Table) -> pa.Table:
+    """The totals of the usages that readings are part of, as `merge_readings` gives them; the books hold the readings.
+
+    `held` has the columns of the table (keys as UUID) and `place`.
+    """
+    transaction.register("held", held)
+    try:
+        transaction.execute(_PARTS_OF)
+        return transaction.sql(_TOTALS).to_arrow_table()
+    finally:
+        transaction.unregister("held")

@@ -26,8 +26,9 @@ import pyarrow.compute as pc
 from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.ledger import duckdb_rollups as rollups
+from outlay.ledger.duckdb_labels import open_label_book
 from outlay.ledger.duckdb_readings import READING_COLUMNS
-from outlay.ledger.duckdb_upgrades import add_outcome_work
+from outlay.ledger.duckdb_upgrades import upgrade
 from outlay.ledger.labels import LABELS, LabelBook
 from outlay.ledger.rollups import ROLLUP_VERSION
 from outlay.ledger.tables import (
@@ -291,8 +292,7 @@ class DuckStore:
     def label(self, transaction: duckdb.DuckDBPyConnection, rows: pa.Table) -> pa.Array:
         """The number of each row's combination of texts; new combinations are written."""
         if self._labels is None:
-            known = transaction.execute("SELECT key, number FROM labels").fetchall()
-            self._labels = LabelBook(dict(known))
+            self._labels = open_label_book(transaction)
         numbers, fresh = self._labels.number(rows)
         if fresh is not None:
             transaction.register("fresh_labels", fresh)
@@ -382,12 +382,14 @@ class DuckStore:
                 connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({body})")
             texts = ", ".join(f'"{name}" VARCHAR' for name in LABELS)
             connection.execute(f"CREATE TABLE IF NOT EXISTS labels (number INTEGER, key UBIGINT, {texts})")
-            shown = ", ".join(f'{"l" if c.name in LABELS else "r"}."{c.name}"' for c in USAGE_COLUMNS)
-            joined = f"SELECT {shown} FROM usage_rows r JOIN labels l ON r.labels = l.number"
-            connection.execute(f"CREATE VIEW IF NOT EXISTS usages AS {joined}")
             connection.execute("CREATE TABLE IF NOT EXISTS unsettled (seq BIGINT)")
             connection.execute("CREATE TABLE IF NOT EXISTS parked (number BIGINT)")
-            add_outcome_work(connection, _NAME, _TYPES)
+            connection.execute("CREATE TABLE IF NOT EXISTS refused (first BIGINT, last BIGINT, facts BIGINT)")
+            if known and known[0][0] < SCHEMA_VERSION:
+                upgrade(connection, {**_TABLES, "labels": [Column(name, Kind.TEXT) for name in LABELS]}, _TYPES)
+            shown = ", ".join(f'{"l" if c.name in LABELS else "r"}."{c.name}"' for c in USAGE_COLUMNS)
+            joined = f"SELECT {shown} FROM usage_rows r JOIN labels l ON r.labels = l.number"
+            connection.execute(f"CREATE OR REPLACE VIEW usages AS {joined}")
             rolled = connection.execute("SELECT value FROM meta WHERE name = 'rollup_version'").fetchall()
             if not rolled or rolled[0][0] != ROLLUP_VERSION:
                 rollups.prepare(connection)

@@ -103,7 +103,8 @@ WHERE t.seconds > {_NEVER_S} AND due <= $as_of
 _TAGS = ", ".join(f'coalesce(t."{key}", \'{UNTAGGED}\') AS "{key}"' for key in ENVELOPE_KEYS)
 _COLUMNS = (
     *("outcome_key", "task_id", "session_id", "session_ids", "task_sessions", "found", "status", "time", "reported_at"),
-    *("task_type", "currency", "source", "origin", "zone_assumed", *ENVELOPE_KEYS, "tags", "stated", "current", "seq"),
+    *("task_type", "currency", "source", "origin", "zone_assumed", *ENVELOPE_KEYS, "tags", "said", "stated"),
+    *("current", "seq"),
 )
 
 _WANTED = f"""
@@ -113,7 +114,8 @@ WITH tags AS (
 SELECT md5('timeout/' || task_id)::UUID AS outcome_key, task_id, session_id, sessions AS session_ids,
        sessions AS task_sessions, true AS found, '{OutcomeStatus.ABANDONED}' AS status, time, time AS reported_at,
        task_type, 'USD' AS currency, '{DERIVED}' AS source, 'no sign for ' || seconds || ' s' AS origin,
-       false AS zone_assumed, {_TAGS}, '' AS tags, {SESSION_STATED | TASK_STATED}::INTEGER AS stated, true AS current,
+       false AS zone_assumed, {_TAGS}, '' AS tags, '' AS said,
+       {SESSION_STATED | TASK_STATED}::INTEGER AS stated, true AS current,
        0 AS seq
 FROM silent LEFT JOIN tags t USING (session_id)
 """

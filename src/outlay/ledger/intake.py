@@ -210,7 +210,7 @@ class Intake:
             entries += 1
             self._unwritten_rows += entry.table.num_rows
         if entries:
-            settle(self.clerk.books)
+            settle(self.clerk.books, self.clerk.policies)
             if through is None:
                 self._checkpoint()
         return entries
@@ -341,11 +341,17 @@ class Intake:
             if following is None:
                 self._postings.put(None)
                 return group, None
-            if following.answer is not None or following.kind is not first.kind:
+            apart = following.kind is not first.kind or self._policy_between(first, following)
+            if following.answer is not None or apart:
                 return group, following
             group.append(following)
             rows += _rows(following)
         return group, None
+
+    def _policy_between(self, first: _Posting, following: _Posting) -> bool:
+        """Whether a tag policy was adopted between two acceptances: what it rejects is judged by its own moment."""
+        adopted = self.clerk.policies.adopted
+        return bool(adopted) and first.accepted_ns < adopted[-1].at_ns <= following.accepted_ns
 
     def _post_one(self, posting: _Posting) -> None:
         """Post a batch somebody waits for; what was journalled is posted in its turn even if its caller was told no."""
@@ -475,7 +481,7 @@ class Intake:
     def _settle_now(self) -> None:
         began = time.monotonic()
         try:
-            settle(self.clerk.books)
+            settle(self.clerk.books, self.clerk.policies)
             self._unsettled = False
         except Exception as error:  # noqa: BLE001 - posting must go on whatever relatives there are
             self._state.trouble = error.message if isinstance(error, OutlayError) else f"settling failed: {error!r}"

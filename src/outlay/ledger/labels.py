@@ -8,6 +8,7 @@ cost of writing it; whoever reads sees the texts again through the view `usages`
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -42,6 +43,9 @@ LABELS: tuple[str, ...] = (
     "cost_source",
     "model_id",
     "model_tier",
+    "scope",
+    "api_key",
+    "tag_rule",
 )
 """Columns of a usage that are kept in `labels`. Texts with a value for nearly every usage do not belong here."""
 
@@ -50,11 +54,21 @@ _MIX = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT = np.uint64(29)
 
 
+REMEMBERED_MAX = 200_000
+"""Combinations kept in memory; a company has some hundreds. Of a million made-up names the older ones are looked up."""
+
+
 @dataclass(slots=True)
 class LabelBook:
-    """The numbers of the combinations known so far, by their 64-bit key."""
+    """The numbers of the combinations met lately, by their 64-bit key; `last` is the highest number given.
 
+    Where not every combination is remembered (`whole` is false), `look_up` finds the numbers of keys in the books.
+    """
+
+    look_up: Callable[[list[int]], dict[int, int]]
     numbers: dict[int, int] = field(default_factory=dict[int, int])
+    last: int = 0
+    whole: bool = True
 
     def number(self, rows: pa.Table) -> tuple[pa.Array, pa.Table | None]:
         """The number of each row's combination, and the combinations that are new (`number`, `key` and the texts)."""
@@ -62,13 +76,23 @@ class LabelBook:
         distinct, first, places = np.unique(keys, return_index=True, return_inverse=True)
         numbers = np.empty(len(distinct), dtype=np.int32)
         fresh: list[int] = []
+        self._recall(distinct.tolist())
         for place, key in enumerate(distinct.tolist()):
             known = self.numbers.get(key)
             if known is None:
-                known = self.numbers[key] = len(self.numbers) + 1
+                known = self.numbers[key] = self.last = self.last + 1
                 fresh.append(place)
             numbers[place] = known
         return pa.array(numbers[places]), self._new(rows, distinct, first, numbers, fresh)
+
+    def _recall(self, keys: list[int]) -> None:
+        """Bring the numbers of these keys to mind, and forget all others where they are too many."""
+        if len(self.numbers) > REMEMBERED_MAX:
+            self.numbers = {key: self.numbers[key] for key in keys if key in self.numbers}
+            self.whole = False
+        if not self.whole:
+            missing = [key for key in keys if key not in self.numbers]
+            self.numbers |= self.look_up(missing) if missing else {}
 
     @staticmethod
     def _new(

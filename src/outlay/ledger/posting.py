@@ -21,10 +21,12 @@ from outlay.core.errors import Problem
 from outlay.ledger.reports import best_reports, stated_mask
 from outlay.ledger.store import Books, Transaction
 from outlay.ledger.tables import SESSION_STATED, TASK_STATED, USAGE_FACTS
+from outlay.ledger.tagging import attributed, own_words, translated_outcomes
 from outlay.normalize.clean import normalise
 from outlay.normalize.evaluations import judged
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.points import facts_of_totals
+from outlay.normalize.policy.timeline import NO_POLICY, Timeline
 from outlay.pricing.charges import Charged
 from outlay.sources.facts import OUTCOMES, conform
 
@@ -48,6 +50,7 @@ class PostReport:
     refused: int = 0
     revised: int = 0
     usages: int = 0  # of those posted; the others are outcomes
+    by_policy: int = 0  # of those refused: by the tag policy, and they may come back under another one
     problems: list[Problem] = field(default_factory=list[Problem])
 
     def add(self, other: PostReport) -> None:
@@ -58,6 +61,7 @@ class PostReport:
         self.refused += other.refused
         self.revised += other.revised
         self.usages += other.usages
+        self.by_policy += other.by_policy
         self.problems.extend(other.problems[: max(0, PROBLEMS_MAX - len(self.problems))])
 
 
@@ -72,9 +76,12 @@ class Charger(Protocol):
 class Clerk:
     """Posts batches into the books; used by one thread at a time. `through` is the last entry it posted or parked."""
 
-    def __init__(self, books: Books, prices: Charger, rules: OutcomeRules = DEFAULT_RULES) -> None:
+    def __init__(
+        self, books: Books, prices: Charger, rules: OutcomeRules = DEFAULT_RULES, policies: Timeline = NO_POLICY
+    ) -> None:
         self.prices = prices
         self.rules = rules
+        self.policies = policies
         self.take_books(books)
 
     def take_books(self, books: Books) -> None:
@@ -113,8 +120,42 @@ class Clerk:
             if outcomes is not None and outcomes.num_rows:
                 self._append_outcomes(transaction, outcomes, report)
             self._count(transaction, report, through)
+            if report.by_policy:
+                self.books.note_refused(transaction, self.through + 1, through, report.by_policy)
         self.through = through
         return report
+
+    def take_back(
+        self, facts: pa.Table | None, readings: pa.Table | None, entries: range, refused: int, accepted_ns: int
+    ) -> int:
+        """Post what the tag policy refused of these entries of the journal and no longer does.
+
+        `refused` of these facts were refused by a policy before; the books hold the readings. Returns how many facts
+        are in the books now.
+        """
+        report = PostReport()
+        with self.books.writing() as transaction:
+            if readings is not None:
+                facts = facts_of_totals(readings, self.books.totals_of(transaction, _placed(readings)))
+            are_totals = readings is not None
+            fresh, revised, seqs = self._sort_out(facts, report, accepted_ns, are_totals=are_totals)
+            back = refused - report.by_policy
+            if back <= 0:
+                return 0
+            self._append_usages(transaction, fresh, None)
+            if seqs is not None and revised is not None:
+                self._reverse(transaction, seqs)
+                self._append_usages(transaction, revised, seqs)
+            held, posted = self.books.metas(), report.usages
+            self.books.set_meta(
+                transaction,
+                posted=held["posted"] + posted,
+                usages_posted=held["usages_posted"] + posted,
+                duplicates=held["duplicates"] + back - posted,
+                refused=held["refused"] - back,
+            )
+            self.books.note_refused(transaction, entries.start, entries.stop - 1, report.by_policy)
+        return back
 
     def park(self, number: int, before: PostReport) -> None:
         """Step over a journal entry that cannot be posted; it stays in the journal and `outlay doctor` names it."""
@@ -138,8 +179,7 @@ class Clerk:
         self, transaction: Transaction, readings: pa.Table, report: PostReport, accepted_ns: int
     ) -> tuple[pa.Table | None, pa.Table | None, pa.Array | None]:
         """The usages that readings change, as their totals are now: a total takes the place of the one before it."""
-        places = pa.array(np.arange(readings.num_rows))
-        totals = self.books.merge_readings(transaction, readings.append_column("place", places))
+        totals = self.books.merge_readings(transaction, _placed(readings))
         facts = facts_of_totals(readings, totals)
         report.duplicates += readings.num_rows - facts.num_rows
         return self._sort_out(facts, report, accepted_ns, are_totals=True)
@@ -150,8 +190,9 @@ class Clerk:
         """Refuse, drop what is known, and split the rest into fresh usages and larger reports of known ones."""
         if facts is None or not facts.num_rows:
             return None, None, None
-        cleaned = normalise(facts, accepted_ns)
+        cleaned = normalise(facts, accepted_ns, self.policies)
         report.refused += cleaned.refused
+        report.by_policy += cleaned.by_policy
         report.problems.extend(cleaned.problems[: PROBLEMS_MAX - len(report.problems)])
         usages, repeats = best_reports(cleaned.usages)
         report.duplicates += repeats
@@ -183,7 +224,7 @@ class Clerk:
         """The state of each revised fact: the larger report, at the earliest time either of them states."""
         winning = usages.take(changing.column("place"))
         winning = winning.append_column("stated", stated_mask(winning))
-        held = self.books.usages_of(changing.column("seq"), (*USAGE_FACTS,), with_stated=True)
+        held = own_words(self.books.usages_of(changing.column("seq"), (*USAGE_FACTS,), with_stated=True))
         both = pa.concat_tables([_plain(winning), _plain(held)])
         count = changing.num_rows
         wins = changing.column("wins").to_numpy()
@@ -202,13 +243,11 @@ class Clerk:
             stated = stated_mask(usages)
         else:
             stated, usages = usages.column("stated"), usages.drop_columns(["stated"])
-        charged = self.prices.charge(usages)
+        charged = self.prices.charge(attributed(usages, self.policies))
         rows = charged.usages.append_column("stated", stated)
-        count = rows.num_rows
         waiting = rows.column("aggregate")
         text = pc.if_else(waiting, "waits for what happened below it", "")
         rows = rows.append_column("counted", pc.invert(waiting)).append_column("why_not_counted", text)
-        rows = rows.append_column("inherited", pa.array(np.zeros(count, dtype=np.int32)))
         self._insert(transaction, rows, charged.charges, seqs)
 
     def _insert(self, transaction: Transaction, rows: pa.Table, charges: pa.Table, seqs: pa.Array) -> None:
@@ -233,7 +272,7 @@ class Clerk:
     def _append_outcomes(self, transaction: Transaction, outcomes: pa.Table, report: PostReport) -> None:
         outcomes, silent = judged(outcomes, self.rules)
         report.received -= silent
-        rows = outcome_rows(outcomes)
+        rows = translated_outcomes(outcome_rows(outcomes), self.policies)
         rows, repeats = self.books.unknown_outcomes(rows)
         report.duplicates += repeats
         report.posted += rows.num_rows
@@ -286,7 +325,12 @@ def outcome_rows(outcomes: pa.Table) -> pa.Table:
     stated |= np.where(pc.not_equal(task, "").to_numpy(), TASK_STATED, 0).astype(np.int32)
     for bit, key in enumerate(ENVELOPE_KEYS):
         stated |= pc.not_equal(envelope[key], UNTAGGED).to_numpy().astype(np.int32) << bit
-    return pa.table({**columns, "stated": pa.array(stated)})
+    said = pa.repeat("", table.num_rows)
+    return pa.table({**columns, "stated": pa.array(stated), "said": said})
+
+
+def _placed(readings: pa.Table) -> pa.Table:
+    return readings.append_column("place", pa.array(np.arange(readings.num_rows)))
 
 
 def _tags_texts(tags: pa.ChunkedArray) -> pa.Array:

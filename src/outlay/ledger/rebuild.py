@@ -19,13 +19,14 @@ from outlay.ledger.settling import roll_up, settle
 from outlay.ledger.signals import post_entry
 from outlay.ledger.store import Books
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
+from outlay.normalize.policy.timeline import NO_POLICY, Timeline
 
 DIFFERENCES_MAX = 20
 
 _log = logging.getLogger("outlay.rebuild")
 
 _FIGURES = """
-SELECT strftime(time, '%Y-%m-%d') AS day, centre, team, model, counted, count(*) AS usages,
+SELECT strftime(time, '%Y-%m-%d') AS day, centre, team, feature, tag_rule, tag_gaps, model, counted, count(*) AS usages,
        sum(amount_nano)::VARCHAR AS amount_nano, sum(recorded_nano)::VARCHAR AS recorded_nano,
        sum(in_uncached + in_cache_read + out_text + out_reasoning)::VARCHAR AS tokens, sum(unpriced_meters) AS unpriced
 FROM usages GROUP BY ALL ORDER BY ALL
@@ -58,12 +59,13 @@ def rebuild(
     prices: Charger,
     progress: Callable[[int, int], None] | None,
     rules: OutcomeRules = DEFAULT_RULES,
+    policies: Timeline = NO_POLICY,
 ) -> RebuildReport:
     """Fill empty books from the journal and compare them with the old ones; `progress` gets (entry, last entry).
 
     Only what the old books hold is read: what is accepted meanwhile is posted afterwards, into the new ones.
     """
-    clerk, report = Clerk(new, prices, rules), RebuildReport()
+    clerk, report = Clerk(new, prices, rules, policies), RebuildReport()
     last = old.meta("posted_through")
     parked = set(old.rows("SELECT number FROM parked").column("number").to_pylist())
     tried_again = 0
@@ -83,20 +85,20 @@ def rebuild(
         report.entries += 1
         if progress:
             progress(entry.number, last)
-    settle(new)
+    settle(new, policies)
     roll_up(new)
     now = datetime.now(UTC)
     for books in (old, new):  # what nobody completed in time is compared as of one moment
         with books.writing() as transaction:
             books.settle_timeouts(transaction, rules.timeouts, now)
-    _carry_over(old, new, tried_again)
+    _carry_over(old, new, tried_again, len(policies.adopted))
     report.usages = new.scalar("SELECT count(*) FROM usages")
     report.outcomes = new.scalar(f"SELECT count(*) FROM outcomes WHERE source <> '{DERIVED}'")
     report.differences = differences(old, new)
     return report
 
 
-def _carry_over(old: Books, new: Books, tried_again: int) -> None:
+def _carry_over(old: Books, new: Books, tried_again: int, policy_applied: int) -> None:
     """Go on counting what was refused or repeated at the door and so never reached the journal.
 
     `tried_again` reports were refused before, because their entries were parked, and are not any more.
@@ -106,6 +108,7 @@ def _carry_over(old: Books, new: Books, tried_again: int) -> None:
     with new.writing() as transaction:
         new.set_meta(
             transaction,
+            policy_applied=policy_applied,
             refused=new.meta("refused") + refused,
             duplicates=new.meta("duplicates") + repeated,
             received=new.meta("received") + refused + repeated,

@@ -18,17 +18,17 @@ from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.meters import TOKEN_METERS
 from outlay.ledger.labels import LABELS
 
-ROLLUP_VERSION = 2
+ROLLUP_VERSION = 3
 """Raised with every change of what a rollup holds; older ones are added up again."""
 
-TOO_FINE = frozenset(("origin", "error_type", "reason", "basis"))
+TOO_FINE = frozenset(("origin", "scope", "error_type", "reason", "basis"))
 """Labels with too many values to keep apart: questions about them read the rows."""
 
 ROLLUP_LABELS: tuple[str, ...] = tuple(name for name in LABELS if name not in TOO_FINE)
 """The texts every row of a group shares; its `labels` is the number of one combination that has them."""
 
 FLAGS: tuple[str, ...] = ("counted", "failed", "bears")
-SIGNED: tuple[str, ...] = ("amount_nano", "recorded_nano", "unpriced_meters")
+SIGNED: tuple[str, ...] = ("amount_nano", "recorded_nano", "unpriced_meters", "tag_gaps")
 """Sums of which it is also kept apart whether each part was below, at or above zero."""
 NULLABLE: tuple[str, ...] = ("list_nano",)
 """Sums of which it is kept apart whether the parts were known."""
@@ -45,6 +45,7 @@ SUMS: tuple[str, ...] = (
     "band_low_nano",
     "band_high_nano",
     "duration_ms",
+    "tag_gaps",
 )
 USAGE_DAY_COLUMNS = frozenset((*ROLLUP_LABELS, "labels", "time", "n", "first", "last", *FLAGS, *SUMS))
 CHARGE_DAY_COLUMNS = frozenset(("time", "n", "counted", "meter", "provenance", "currency", "quantity", "amount_nano"))

@@ -12,16 +12,20 @@ import pyarrow.compute as pc
 
 from outlay.ledger.store import Books
 from outlay.ledger.tables import RESOLVED
+from outlay.ledger.tagging import filled_bits, with_columns
+from outlay.normalize.policy.attribution import attribute
+from outlay.normalize.policy.own import own_rules
+from outlay.normalize.policy.timeline import NO_POLICY, Timeline
 from outlay.normalize.relations import resolve
 
 
-def settle(books: Books) -> int:
+def settle(books: Books, policies: Timeline = NO_POLICY) -> int:
     """Bring the books up to everything posted; returns how many usages changed."""
     after = books.meta("settled_through")
-    work = books.find_work(after)
+    work = books.find_work(after, policies.reads)
     if work.through <= after and not books.scalar("SELECT count(*) FROM unsettled"):
         return 0
-    changed = _differences(work.relatives) if work.relatives.num_rows else None
+    changed = _differences(work.relatives, policies) if work.relatives.num_rows else None
     with books.writing() as transaction:
         if changed is not None and changed.num_rows:
             books.write_back(transaction, changed)
@@ -40,9 +44,9 @@ def _seqs(changed: pa.Table | None) -> pa.ChunkedArray | pa.Array:
     return changed.column("seq") if changed is not None else pa.array([], pa.int64())
 
 
-def _differences(relatives: pa.Table) -> pa.Table:
+def _differences(relatives: pa.Table, policies: Timeline) -> pa.Table:
     """The usages whose resolved columns differ from what the books show now."""
-    resolved = resolve(relatives)
+    resolved = _attributed(resolve(relatives), relatives, policies)
     different = np.zeros(relatives.num_rows, dtype=bool)
     for name in RESOLVED:
         now, then = resolved.column(name), relatives.column(f"now_{name}")
@@ -50,3 +54,16 @@ def _differences(relatives: pa.Table) -> pa.Table:
     keep = pa.array(different)
     columns = {name: resolved.column(name).filter(keep) for name in RESOLVED}
     return pa.table({"seq": relatives.column("seq").filter(keep), **columns})
+
+
+def _attributed(resolved: pa.Table, relatives: pa.Table, policies: Timeline) -> pa.Table:
+    """What relatives say, with what rules fill in where they say nothing."""
+    rules = own_rules(relatives.column("tag_rule").combine_chunks(), relatives.column("tag_source").to_numpy()).array()
+    resolved = resolved.append_column("tag_rule", rules)
+    beside = {name: relatives.column(name) for name in policies.reads if name not in resolved.column_names}
+    columns = {**beside, **dict(zip(resolved.column_names, resolved.columns, strict=True))}
+    decided = attribute(columns, relatives.column("time").cast(pa.int64()).to_numpy(), policies)
+    if "tag_source" in decided:
+        inherited = resolved.column("inherited").to_numpy() | filled_bits(decided["tag_source"])
+        decided["inherited"] = pa.array(inherited, pa.int32())
+    return with_columns(resolved, decided)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -113,6 +113,10 @@ class Books(Reader, Protocol):
         """Add readings of metrics (with `place`, their row); returns the totals of the usages they change."""
         ...
 
+    def totals_of(self, transaction: Transaction, readings: pa.Table) -> pa.Table:
+        """The totals of the usages that readings in the books (with `place`, their row here) are part of."""
+        ...
+
     def unknown_outcomes(self, outcomes: pa.Table) -> tuple[pa.Table, int]:
         """The outcomes whose report is new, each once, and how many were dropped."""
         ...
@@ -143,8 +147,38 @@ class Books(Reader, Protocol):
         """Remember a journal entry that could not be posted."""
         ...
 
-    def find_work(self, after: int) -> Work:
-        """Every usage whose state may depend on a relative, given what came after seq `after`."""
+    def note_refused(self, transaction: Transaction, first: int, last: int, facts: int) -> None:
+        """Remember that the tag policy refuses so many facts of these entries of the journal; 0 forgets them."""
+        ...
+
+    def refused_entries(self) -> list[tuple[int, int, int]]:
+        """First and last entry of the journal and the facts in them that the tag policy refuses."""
+        ...
+
+    def usages_between(
+        self, start_us: int | None, end_us: int | None, after: int, limit: int, columns: Sequence[Column]
+    ) -> pa.Table:
+        """Up to `limit` usages of a stretch of time (UTC microseconds), in posting order above seq `after`."""
+        ...
+
+    def outcomes_between(self, start_us: int | None, end_us: int | None) -> pa.Table:
+        """The envelope, `tags`, `said`, `stated`, `seq` and time in microseconds of the outcomes of a stretch."""
+        ...
+
+    def write_tags(self, transaction: Transaction, usages: pa.Table) -> None:
+        """Give usages other tags, and let relatives and outcomes look at them again."""
+        ...
+
+    def write_outcome_tags(self, transaction: Transaction, outcomes: pa.Table) -> None:
+        """Give outcomes other words of their own; what they do not say is taken from their sessions again."""
+        ...
+
+    def tags_moved(self, start_us: int | None, end_us: int | None) -> AbstractContextManager[Callable[[], pa.Table]]:
+        """While open, remembers the tags of a stretch; asked, tells key, before, after, usages and amount_nano."""
+        ...
+
+    def find_work(self, after: int, read: frozenset[str] = frozenset()) -> Work:
+        """Every usage whose state may depend on a relative, given what came after seq `after`; `read` names columns."""
         ...
 
     def write_back(self, transaction: Transaction, changed: pa.Table) -> None:

@@ -15,7 +15,7 @@ from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.normalize.usages import USAGES
 from outlay.sources.facts import KEY, OUTCOMES, UNITS
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Raised with every change of a table; books of a higher version are not opened."""
 
 
@@ -73,7 +73,8 @@ LEDGER_COLUMNS: tuple[Column, ...] = (
     Column("counted", Kind.FLAG),  # false where the same money stands on another usage
     Column("why_not_counted", Kind.TEXT),
     Column("stated", Kind.SMALL),  # bit mask: which of STATED the fact itself said
-    Column("inherited", Kind.SMALL),  # bit mask as in normalize.relations: which were taken from relatives
+    Column("inherited", Kind.SMALL),  # bit mask as in normalize.relations, and from RULE_BIT on: filled by a rule
+    Column("tag_gaps", Kind.SMALL),  # bit mask as in core.tagging: what is wrong with the tags
     Column("posted_at", Kind.TIME),
 )
 
@@ -90,8 +91,14 @@ RESOLVED: tuple[str, ...] = (
     *ENVELOPE_KEYS,
     "user",
     "inherited",
+    "tag_source",
+    "tag_rule",
+    "tag_gaps",
 )
-"""Columns that relations decide; everything else on a usage is as stated."""
+"""Columns that relations and the tag policy decide; everything else on a usage is as stated."""
+
+RULE_BIT = 16
+"""From this bit of `inherited` on, one for each key of the envelope: a rule of the tag policy filled it."""
 
 USAGE_FACTS: tuple[Column, ...] = tuple(Column(item.name, _kind(item.type)) for item in USAGES)
 USAGE_COLUMNS: tuple[Column, ...] = (*USAGE_FACTS, *AMOUNT_COLUMNS, *LEDGER_COLUMNS)
@@ -132,6 +139,7 @@ OUTCOME_COLUMNS: tuple[Column, ...] = (
     Column("zone_assumed", Kind.FLAG),
     *(Column(key, Kind.TEXT) for key in ENVELOPE_KEYS),
     Column("tags", Kind.TEXT),
+    Column("said", Kind.TEXT),  # as on usages: the words before the tag policy
     Column("stated", Kind.SMALL),  # bit mask: the envelope keys, then SESSION_STATED and TASK_STATED
     Column("current", Kind.FLAG),  # the latest report on its task
     Column("seq", Kind.COUNT),  # ascending in posting order, from the same counter as usages

@@ -74,6 +74,14 @@ class Dialect(Protocol):
         """Whether a list of texts holds a text."""
         ...
 
+    def has_bits(self, number: str, bits: int) -> str:
+        """Whether a whole number has any of these bits."""
+        ...
+
+    def digit(self, number: str, shift: int) -> str:
+        """Four bits of a whole number, from bit `shift` on."""
+        ...
+
     def elements(self, texts: str) -> str:
         """One row an element of a list of texts, in a SELECT list."""
         ...
@@ -144,6 +152,14 @@ class DuckDB:
     def contains(self, texts: str, text: str) -> str:
         """`list_contains`."""
         return f"list_contains({texts}, {text})"
+
+    def has_bits(self, number: str, bits: int) -> str:
+        """Bit operators bind less than comparisons."""
+        return f"({number} & {bits}) <> 0"
+
+    def digit(self, number: str, shift: int) -> str:
+        """See `core.tagging`."""
+        return f"(({number} >> {shift}) & 15)"
 
     def elements(self, texts: str) -> str:
         """`unnest`."""

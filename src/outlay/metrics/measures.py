@@ -143,6 +143,8 @@ _RETRIES = _cost(_centre(CostCentre.RETRIES))
 _VALUE = Sum(
     Facts.OUTCOMES, ("value_nano",), OneOf("status", (OutcomeStatus.DONE.value,)), Known("value_nano", value=False)
 )
+_UNATTRIBUTED = OneOf("team", (UNTAGGED,))
+_TAG_GAPS = Positive("tag_gaps")
 _NOT_DONE = OneOf(OUTCOME_OF_WORK, (OutcomeStatus.FAILED.value, OutcomeStatus.ABANDONED.value))
 _NO_TASK = OneOf(OUTCOME_OF_WORK, (NO_OUTCOME,))
 
@@ -179,6 +181,12 @@ MEASURES: tuple[Measure, ...] = (
     _money("retry_cost", "cost of retries and failure recovery", _RETRIES),
     _money("failed_task_cost", "cost of work on tasks that failed or were abandoned", _cost(_NOT_DONE)),
     _money("cost_without_task", "cost of work that belongs to no task whose end is known", _cost(_NO_TASK)),
+    _money("unattributed_cost", "cost without a team: nobody said whose it is", _cost(_UNATTRIBUTED)),
+    _money(
+        "noncompliant_cost",
+        "cost that lacks a tag the policy requires, or has one it does not know; see docs/tags.md",
+        _cost(_TAG_GAPS),
+    ),
     _money("outcome_value", "stated value of the tasks that were completed", _VALUE),
     _money("outcome_margin", "stated value of the completed tasks less the full cost", Subtract(_VALUE, COST)),
     _money("value_per_completed_task", "stated value divided by completed tasks", Divide(_VALUE, TASKS_DONE)),
@@ -205,6 +213,7 @@ MEASURES: tuple[Measure, ...] = (
     _count("failed_usages", "operations that failed", Count(Facts.USAGES, _FAILED)),
     _count("unpriced_usages", "usages with a quantity whose price is not known", Count(Facts.USAGES, UNPRICED_USAGE)),
     _count("superseded_usages", "reports that are kept but not counted: their money stands elsewhere", SUPERSEDED),
+    _count("noncompliant_usages", "usages that break the tag policy", Count(Facts.USAGES, AllOf((BEARS, _TAG_GAPS)))),
     _count("tasks", "tasks that came to an end, by their latest report", TASKS),
     _count("tasks_completed", "tasks that were done", TASKS_DONE),
     _count("tasks_failed", "tasks that failed", _tasks(OutcomeStatus.FAILED)),
@@ -258,6 +267,18 @@ MEASURES: tuple[Measure, ...] = (
     _share("guardrail_share", "cost of guardrails and judges divided by cost", _centre(CostCentre.GUARDRAILS)),
     _share("tool_share", "cost of tools divided by cost", _centre(CostCentre.TOOLS)),
     _share("attributed_share", "cost with a known team divided by cost", OneOf("team", (UNTAGGED,), exclude=True)),
+    _ratio(
+        "tag_compliance",
+        "cost with every required tag, each of them valid, divided by cost",
+        Subtract(COST, _cost(_TAG_GAPS)),
+        COST,
+    ),
+    _ratio(
+        "calls_tag_compliance",
+        "usages with every required tag, each of them valid, divided by usages",
+        Subtract(Count(Facts.USAGES, BEARS), Count(Facts.USAGES, AllOf((BEARS, _TAG_GAPS)))),
+        Count(Facts.USAGES, BEARS),
+    ),
     _ratio(
         "error_rate",
         "failed operations divided by operations",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,11 +12,13 @@ import numpy as np
 
 from outlay.core.centre import STRUCTURE, CostCentre, Operation
 from outlay.core.charge import PROVENANCES
+from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.errors import QueryError
 from outlay.core.meters import INPUT_METERS, METER_NAMES, OUTPUT_METERS
 from outlay.core.money import DEFAULT_CURRENCY, decimal_text
 from outlay.core.period import ns_of
 from outlay.core.session import NO_SESSION, SessionState
+from outlay.core.tagging import gaps_of
 from outlay.ledger.store import Reader, Snapshot
 from outlay.metrics.dialect import Dialect, dialect_named
 from outlay.metrics.groups import usage_conditions, usage_source, work_tables
@@ -24,6 +26,7 @@ from outlay.metrics.outcomes import OutcomeRow, outcomes_of_session
 from outlay.metrics.parts import USAGE, Statement
 from outlay.metrics.plan import plan_of_usages
 from outlay.metrics.query import Query
+from outlay.metrics.tags import TagNote, source_words, tag_notes
 from outlay.metrics.why import Reason, reasons_of, usual_cost_nano
 
 USAGES_MAX = 10_000
@@ -49,7 +52,8 @@ class ChargeRow:
 class UsageRow:
     """One step of a session, in order of time; `depth` counts the steps around it, 0 is the outermost.
 
-    A step `bears` where quantities or cost are its own; the others only hold steps together.
+    A step `bears` where quantities or cost are its own; the others only hold steps together. `tag_source` says for each
+    tag that has a value where it came from, `tag_gaps` what the tag policy finds wrong.
     """
 
     id: str
@@ -73,6 +77,8 @@ class UsageRow:
     cost_nano: int | None
     list_nano: int | None
     charges: tuple[ChargeRow, ...]
+    tag_source: Mapping[str, str] = field(default_factory=dict[str, str])
+    tag_gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,8 @@ class SessionDetail:
 
     Amounts of several currencies are never added: the costs are then None and `cost_by_centre` is empty.
     `tree_cost_nano` adds the known cost of the sessions it started, and of those they started. `usual_cost_nano` is
-    what a session of this feature cost on average in the thirty days before it began; `reasons` say where it went.
+    what a session of this feature cost on average in the thirty days before it began; `reasons` say where it went;
+    `tags` say which values its steps carry, and where each came from.
     """
 
     session: str
@@ -102,6 +109,7 @@ class SessionDetail:
     usages_left_out: int
     usual_cost_nano: int | None
     reasons: tuple[Reason, ...]
+    tags: tuple[TagNote, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +226,7 @@ def session_detail(reader: Snapshot, session: str) -> SessionDetail:
         usages_left_out=len(usages) - len(listed),
         usual_cost_nano=usual_cost_nano(reader, envelope["feature"], first_seen_ns),
         reasons=reasons_of(steps, own, under or 0),
+        tags=tuple(tag_notes(counted or usages)),
     )
 
 
@@ -320,6 +329,10 @@ _DETAIL = (
     "amount_nano",
     "list_nano",
     "unpriced_meters",
+    *(key for key in ENVELOPE_KEYS if key not in {"team", "feature", "agent", "environment"}),
+    "tag_source",
+    "tag_rule",
+    "tag_gaps",
 )
 
 
@@ -366,6 +379,8 @@ def _steps(usages: Sequence[Mapping[str, Any]], charges: Mapping[int, Sequence[C
             model=row["model_id"],
             cost_nano=_cost([row]),
             charges=tuple(charges.get(row["seq"], ())),
+            tag_source=source_words(row["tag_source"], row["tag_rule"]),
+            tag_gaps=tuple(gaps_of(row["tag_gaps"])),
             **{name: row[name] for name in _SAME},
         )
         for row in usages

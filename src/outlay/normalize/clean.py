@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 
 from outlay.core.centre import Operation
 from outlay.core.charge import CostSource
-from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.errors import Problem, nearest
 from outlay.core.meters import TOKEN_METERS
 from outlay.core.money import DEFAULT_CURRENCY
@@ -37,8 +36,10 @@ from outlay.normalize.columns import (
     words,
 )
 from outlay.normalize.identity import usage_keys
-from outlay.normalize.labels import envelope_array, label, tags_of
+from outlay.normalize.labels import label
 from outlay.normalize.meters import Metered, metered
+from outlay.normalize.policy.spoken import spoken_columns
+from outlay.normalize.policy.timeline import NO_POLICY, Timeline
 from outlay.normalize.refusals import Refusals
 from outlay.normalize.units import units_of
 from outlay.normalize.usages import USAGES
@@ -63,25 +64,30 @@ _COST_SOURCES = tuple(item.value for item in CostSource)
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
-    """The usages of a batch of facts. `refused` rows are not among them; each of those has one of the problems."""
+    """The usages of a batch of facts. `refused` rows are not among them; each of those has one of the problems.
+
+    `by_policy` of them were refused by the tag policy: they may come back under another one.
+    """
 
     usages: pa.Table
     problems: list[Problem]
     refused: int
+    by_policy: int = 0
 
 
-def normalise(facts: pa.Table, now_ns: int | None = None) -> Normalised:
+def normalise(facts: pa.Table, now_ns: int | None = None, policies: Timeline = NO_POLICY) -> Normalised:
     """Clean a batch of facts (FACTS) into usages (USAGES), in the order of the facts, without the refused ones.
 
     `now_ns` is when the facts were received (UTC epoch nanoseconds, default: now): a rebuild passes the moment of the
-    first receipt, so that the clock check gives the same answer then as now.
+    first receipt, so that the clock check gives the same answer then as now. `policies` say how tags are spelled.
     """
     if not facts.num_rows:
         return Normalised(USAGES.empty_table(), [], 0)
     facts = conform(facts, FACTS)
     refusals = Refusals(facts)
     operations = _operations(facts, refusals)
-    start_ns, duration_ms, timed = _times(facts, refusals, time.time_ns() if now_ns is None else now_ns)
+    received_ns = time.time_ns() if now_ns is None else now_ns
+    start_ns, duration_ms, timed = _times(facts, refusals, received_ns)
     attempt = _attempts(facts, refusals)
     tokens = metered(facts, refusals)
     cost = _cost(facts, operations, tokens.tokens, refusals)
@@ -123,19 +129,20 @@ def normalise(facts: pa.Table, now_ns: int | None = None) -> Normalised:
         "basis": _basis(tokens),
         "zone_assumed": pa.array(flags_of(whole(facts, "zone_assumed"))),
         "user": label(facts, "user", refusals).array(),
-        "tags": tags_of(facts, refusals),
+        "api_key": label(facts, "api_key", refusals).array(),
+        **spoken_columns(facts, policies, start_ns // NS_PER_US, received_ns, refusals),
+        "scope": _text(facts, "scope_name"),
         "units": units,
         "cost_nano": nullable(cost.nano, cost.known),
         "currency": cost.currency,
         "cost_source": cost.source,
         **{name: _text(facts, name) for name in (*_PLAIN_TEXT, "parent_session_id", "task_id", "response_id")},
-        **{name: envelope_array(facts, name, refusals) for name in ENVELOPE_KEYS},
         **{name: pa.array(tokens.meters[name]) for name in TOKEN_METERS},
     }
     usages = pa.table([columns[name] for name in USAGES.names], names=USAGES.names)
     if refusals.rows.any():
         usages = usages.filter(pa.array(~refusals.rows))
-    return Normalised(usages, refusals.problems(), int(refusals.rows.sum()))
+    return Normalised(usages, refusals.problems(), int(refusals.rows.sum()), int(refusals.by_policy.sum()))
 
 
 def _operations(facts: pa.Table, refusals: Refusals) -> Codes:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.session import NO_SESSION
+from outlay.core.tagging import TagSource, digit_at
 from outlay.normalize.clean import TRACE_PREFIX
 from outlay.normalize.columns import Codes, Ints, Text, text_of, whole
 from outlay.normalize.forest import Forest, earliest
@@ -37,18 +38,23 @@ class Kin:
 
 @dataclass(frozen=True, slots=True)
 class Inherited:
-    """The resolved text columns, the session group of every row (-1: none was named) and the bits of `inherited`."""
+    """The resolved text columns, the session group of every row (-1: none was named) and the bits of `inherited`.
+
+    `sources` holds the digits of `tag_source` for the values that are not the usage's own word.
+    """
 
     columns: dict[str, pa.Array]
     session: Ints
     bits: Codes
+    sources: Ints
 
 
 def inherit(rows: pa.Table, kin: Kin) -> Inherited:
     """Session, envelope and user of every row."""
-    bits = np.zeros(rows.num_rows, np.int32)
+    bits, sources = np.zeros(rows.num_rows, np.int32), np.zeros(rows.num_rows, np.int64)
     session = _stated(rows, "session_id")
-    groups = _from_kin(session.codes.astype(np.int64), kin, kin.tree)
+    groups, source = _from_kin(session.codes.astype(np.int64), kin, (TagSource.TRACE, kin.tree))
+    sources |= source << digit_at("session_id")
     columns = {"session_id": _session_array(rows, session, groups)}
     bits |= _bit("session_id", session, groups)
 
@@ -58,6 +64,7 @@ def inherit(rows: pa.Table, kin: Kin) -> Inherited:
     parents = np.where(_same(parent, parents, session, groups), -1, parents)
     columns["parent_session_id"] = Text(parent.values, parents.astype(np.int32)).array()
     bits |= _bit("parent_session_id", parent, parents)
+    sources |= np.where((parent_own < 0) & (parents >= 0), int(TagSource.SESSION), 0) << digit_at("parent_session_id")
 
     # A trace may serve several sessions: the words of one are asked before those of its neighbours.
     sessions = int(groups.max(initial=-1)) + 1
@@ -65,10 +72,17 @@ def inherit(rows: pa.Table, kin: Kin) -> Inherited:
     within = np.asarray(pairs.indices.fill_null(-1)).astype(np.int64)
     for name in (*ENVELOPE_KEYS, "user"):
         text = _stated(rows, name)
-        values = _from_kin(text.codes.astype(np.int64), kin, within, kin.tree, groups)
+        values, source = _from_kin(
+            text.codes.astype(np.int64),
+            kin,
+            (TagSource.SESSION, within),
+            (TagSource.TRACE, kin.tree),
+            (TagSource.OTHER_TRACE, groups),
+        )
         bits |= _bit(name, text, values)
+        sources |= source << digit_at(name)
         columns[name] = Text(text.values, values.astype(np.int32)).array("" if name == "user" else UNTAGGED)
-    return Inherited(columns, groups, bits)
+    return Inherited(columns, groups, bits, sources)
 
 
 def _stated(rows: pa.Table, name: str) -> Text:
@@ -85,15 +99,22 @@ def _stated(rows: pa.Table, name: str) -> Text:
     return Text(merged.dictionary, np.append(places, np.int32(-1))[text.codes])
 
 
-def _from_kin(own: Ints, kin: Kin, *circles: Ints) -> Ints:
-    """Own value, else the nearest ancestor's, else one of the same answer, else the earliest of the first circle."""
+def _from_kin(own: Ints, kin: Kin, *circles: tuple[TagSource, Ints]) -> tuple[Ints, Ints]:
+    """Own value, else the nearest ancestor's, else one of the same answer, else the earliest of the first circle.
+
+    And beside it where each value came from that is not the row's own.
+    """
+    source = np.zeros(len(own), np.int64)
     if not (own < 0).any() or not (own >= 0).any():
-        return own
+        return own, source
     found = kin.forest.nearest(own)
-    found = np.where(found >= 0, found, earliest(kin.answer, found, kin.by_time))
-    for circle in circles:
-        found = np.where(found >= 0, found, earliest(circle, own, kin.by_time))
-    return found
+    source[(own < 0) & (found >= 0)] = TagSource.PARENT
+    wider = [(TagSource.ANSWER, earliest(kin.answer, found, kin.by_time))]
+    wider += [(kind, earliest(circle, own, kin.by_time)) for kind, circle in circles]
+    for kind, values in wider:
+        source[(found < 0) & (values >= 0)] = kind
+        found = np.where(found >= 0, found, values)
+    return found, source
 
 
 def _session_array(rows: pa.Table, session: Text, groups: Ints) -> pa.DictionaryArray:

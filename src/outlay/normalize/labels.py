@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from outlay.core.envelope import UNTAGGED, VALUE_CHARACTERS_MAX
+from outlay.core.envelope import VALUE_CHARACTERS_MAX
 from outlay.normalize.columns import Mask, Text, constant, silent, text_of, whole
 from outlay.normalize.refusals import Refusals
 
@@ -34,11 +34,6 @@ def label(facts: pa.Table, name: str, refusals: Refusals) -> Text:
     merged = values.dictionary_encode()
     places = np.where(empty, -1, np.asarray(merged.indices)).astype(np.int32)
     return Text(merged.dictionary, np.append(places, np.int32(-1))[text.codes])
-
-
-def envelope_array(facts: pa.Table, name: str, refusals: Refusals) -> pa.DictionaryArray:
-    """An envelope column without gaps: what is missing or refused is `(untagged)`."""
-    return label(facts, name, refusals).array(UNTAGGED)
 
 
 def tags_of(facts: pa.Table, refusals: Refusals) -> pa.DictionaryArray:

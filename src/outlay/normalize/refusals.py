@@ -16,6 +16,7 @@ class Refusals:
 
     def __init__(self, facts: pa.Table) -> None:
         self.rows: Mask = np.zeros(facts.num_rows, np.bool_)
+        self.by_policy: Mask = np.zeros(facts.num_rows, np.bool_)
         self._facts = facts
         self._places: tuple[Text, Text] | None = None
         self._problems: list[tuple[int, Problem]] = []
@@ -27,10 +28,11 @@ class Refusals:
         origin, source = self._places
         return f"{origin.at(row) or source.at(row) or 'batch'} row {row}"
 
-    def refuse(self, wrong: Mask, what: Callable[[int], str], hint: str) -> None:
-        """Refuse the rows that are `wrong` and were not refused before."""
+    def refuse(self, wrong: Mask, what: Callable[[int], str], hint: str, *, policy: bool = False) -> None:
+        """Refuse the rows that are `wrong` and were not refused before; `policy` says that the tag policy does."""
         fresh = wrong & ~self.rows
         if fresh.any():
+            self.by_policy |= fresh if policy else False
             for row in np.flatnonzero(fresh).tolist():
                 self._problems.append((row, Problem(self.where(row), what(row), hint)))
             self.rows |= fresh

@@ -25,6 +25,7 @@ from outlay.normalize.columns import Ints, Mask, Text, counts_of, key_bytes, tex
 from outlay.normalize.forest import Forest, adopt_orphans, forest_of, links
 from outlay.normalize.inheritance import INHERITED_BIT, INHERITED_KEYS, Kin, inherit
 from outlay.normalize.one_signal import ELSEWHERE, METRIC_SLACK_US, told_elsewhere
+from outlay.normalize.policy.own import own_digits
 from outlay.normalize.reported import EVENT, METRIC, MODEL_CALLS, ROWS, SIGNALS, Rows, groups, ranks, read
 
 __all__ = ["INHERITED_BIT", "INHERITED_KEYS", "METRIC_SLACK_US", "RESOLVED", "ROWS", "SIGNALS", "resolve"]
@@ -37,6 +38,7 @@ _NESTING = (*MODEL_CALLS, OPERATIONS.index(Operation.GUARDRAIL))
 """Operations of which one inside another is the same call seen twice: a framework's span around the SDK's."""
 
 _TEXT = pa.string()
+_COUNT = pa.int64()
 
 RESOLVED = pa.schema(
     [
@@ -49,6 +51,7 @@ RESOLVED = pa.schema(
         *((key, _TEXT) for key in ENVELOPE_KEYS),
         ("user", _TEXT),
         ("inherited", pa.int32()),  # bits of INHERITED_BIT
+        ("tag_source", _COUNT),  # digits as in core.tagging
     ]
 )
 """What `resolve` answers, row by row in the order of its question; text is dictionary-encoded."""
@@ -77,6 +80,7 @@ def resolve(rows: pa.Table) -> pa.Table:
         "centre": centre_array(centre_codes(known.operation, wasted, known.aggregate)),
         "reason": reason.array(),
         "inherited": pa.array(inherited.bits, pa.int32()),
+        "tag_source": pa.array(own_digits(counts_of(whole(known.table, "tag_source"))[0]) | inherited.sources),
         **inherited.columns,
     }
     back = np.empty_like(order)

@@ -53,6 +53,7 @@ ROWS = pa.schema(
         ("task_id", _TEXT),
         ("user", _TEXT),
         *((key, _TEXT) for key in ENVELOPE_KEYS),
+        ("tag_source", _COUNT),  # digits of the usage's own words; what it inherited before is left aside
     ]
 )
 """What `resolve` reads: every usage with its own words, not with what it inherited before."""

@@ -7,7 +7,9 @@ import re
 import numpy as np
 import pyarrow as pa
 
-from outlay.normalize.aliases import load
+from outlay.core.envelope import ENVELOPE_KEYS
+from outlay.core.tagging import TagSource, digit_at
+from outlay.normalize.aliases import RESOURCE, load
 from outlay.normalize.columns import Ints, words
 from outlay.normalize.span_columns import SpanColumns, first, known_counts, list_items, mapped
 from outlay.sources.facts import TAGS, UNITS
@@ -113,3 +115,22 @@ def _by_row(rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.n
     counts = np.bincount(rows, minlength=length)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
     return np.argsort(rows, kind="stable"), offsets, counts == 0
+
+
+def sources_of(read: SpanColumns) -> pa.Array | None:
+    """Packed digits (`core.tagging`) of the tags that only the resource states; None where no resource states any."""
+    packed = np.zeros(read.length, np.int64)
+    for key in ENVELOPE_KEYS:
+        names = read.present(key)
+        if not names or not names[-1].startswith(RESOURCE):
+            continue
+        of_resource = np.zeros(read.length, np.bool_)
+        own = np.zeros(read.length, np.bool_)
+        for name in names:
+            said = np.asarray(read.text_of(name).is_valid())
+            if name.startswith(RESOURCE):
+                of_resource |= said
+            else:
+                own |= said
+        packed |= np.where(of_resource & ~own, int(TagSource.RESOURCE) << digit_at(key), 0)
+    return pa.array(packed) if packed.any() else None

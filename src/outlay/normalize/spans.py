@@ -21,7 +21,7 @@ from outlay.normalize.basis import ESTIMATES
 from outlay.normalize.columns import Ints, Mask, constant, key_bytes, words
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.span_columns import NO_TEXT, SpanColumns, first, known_counts, list_items, mapped
-from outlay.normalize.span_details import places_of, tags_of, units_of
+from outlay.normalize.span_details import places_of, sources_of, tags_of, units_of
 from outlay.normalize.span_kinds import OPERATIONS, Kinds, kinds_of
 from outlay.normalize.span_outcomes import outcomes_of_spans
 from outlay.sources.facts import FACTS, KEY, OUTCOMES, Batch
@@ -75,6 +75,7 @@ def facts_of_columns(
         "region": region,
         "units": units_of(read),
         "tags": tags_of(read),
+        "tag_source": sources_of(read),
     }
     if not kinds.usage.all():
         counts = pa.array(kinds.usage)

@@ -49,6 +49,11 @@ USAGES = pa.schema(
         ("zone_assumed", pa.bool_()),
         *((key, _TEXT) for key in ENVELOPE_KEYS),
         ("tags", _TEXT),  # a JSON object with sorted keys, or empty
+        ("tag_source", pa.int64()),  # where each value came from: digits as in core.tagging
+        ("tag_rule", _TEXT),  # `key=rule` for each value that a rule of the tag policy gave
+        ("said", _TEXT),  # JSON of key → [word, source] as before the tag policy, empty where it changed nothing
+        ("scope", _TEXT),  # instrumentation scope
+        ("api_key", _TEXT),  # name of the key it was sent with
         *((meter, pa.int64()) for meter in TOKEN_METERS),  # 0 where absent
         ("units", UNITS),  # may be null
         ("cost_nano", pa.int64()),  # recorded; null where none was stated

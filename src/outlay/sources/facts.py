@@ -82,6 +82,8 @@ FACTS = pa.schema(
         *((key, _TEXT) for key in ENVELOPE_KEYS),
         ("user", _TEXT),
         ("tags", TAGS),
+        ("tag_source", _COUNT),  # digits as in core.tagging, where a value is not the fact's own word; null: all are
+        ("api_key", _TEXT),  # name of the key it was sent with
     ]
 )
 """Schema of a batch of facts."""

@@ -29,6 +29,7 @@ from outlay.faces.api import (
     outcomes,
     overrides,
     prices,
+    tags,
     targets,
 )
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
@@ -48,6 +49,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *answers.ENDPOINTS,
     *outcomes.ENDPOINTS,
     *prices.ENDPOINTS,
+    *tags.ENDPOINTS,
     *books.ENDPOINTS,
     *budgets.ENDPOINTS,
     *overrides.ENDPOINTS,

@@ -29,6 +29,17 @@ def session_line(reply: Reply) -> str:
     return " · ".join(parts)
 
 
+def tag_lines(reply: Reply) -> Iterator[str]:
+    """One line a tag of a session: each value with where it came from and on how many steps."""
+    by_key: dict[str, dict[str, list[str]]] = {}
+    for note in reply["total"].get("tags", ()):
+        said = f"{note['source'] or 'unknown'} {formats.count(note['usages'])}"
+        by_key.setdefault(note["key"], {}).setdefault(note["value"], []).append(said)
+    for key, values in by_key.items():
+        told = "; ".join(f"{value} ({', '.join(sources)})" for value, sources in values.items())
+        yield f"{key}: {told}"
+
+
 def _obtained(coverage: dict[str, Any]) -> Iterator[str]:
     """The parts of the cost by provenance; those that are nothing are left out."""
     for name in ("recorded", "priced", "estimated"):

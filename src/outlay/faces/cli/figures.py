@@ -17,7 +17,7 @@ _FORECAST = frozenset({"forecast", "low_80", "high_80", "beyond"})
 _WORTH = _BALANCE | _FORECAST | {"value", "margin", "interval_low", "interval_high", "each"}
 """Columns of money that are no cost: where nobody said, they are unknown, not unpriced."""
 
-_SHARES = ("_share", "_rate")
+_SHARES = ("_share", "_rate", "_compliance")
 _SHARE_COLUMNS = frozenset({"share", "usual_share"})
 """Columns of shares that are no measure."""
 

@@ -32,6 +32,7 @@ ENTRIES: dict[str, Entry] = {
     "forecast": Entry(f"{_HERE}.forecast:forecast", "What a month will have cost when it is over."),
     "targets": Entry(f"{_HERE}.targets:targets", "What a completed task of a feature may cost, quarter by quarter."),
     "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, import, check."),
+    "tags": Entry(f"{_HERE}.tags:tags", "How much of the cost is tagged as the policy asks, and why not all of it."),
     "reprice": Entry(f"{_HERE}.reprice:reprice", "Value a period again at today's price book."),
     "rebuild": Entry(f"{_HERE}.rebuild:rebuild", "Make the books again from the journal and compare."),
     "doctor": Entry(f"{_HERE}.doctor:doctor", "Check the books, the prices and the coverage, one line each."),

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from outlay.faces.cli.books import open_desk
-from outlay.faces.cli.coverage import coverage_line, session_line
+from outlay.faces.cli.coverage import coverage_line, session_line, tag_lines
 from outlay.faces.cli.options import Context, asked, current, question, shared
 from outlay.faces.cli.output import show
+from outlay.faces.formats import safe
 from outlay.faces.reasons import why_dear
 
 _COLUMNS = ("time", "operation", "centre", "name", "model", "input_tokens", "output_tokens", "cost", "remark")
@@ -56,11 +57,14 @@ def _show_session(context: Context, session_id: str) -> None:
     rows = [_step(row) for row in reply["rows"]]
     footer = " ".join([*why_dear(reply["total"]), coverage_line(reply)])
     show(context, {**reply, "rows": rows}, columns=_COLUMNS, title=session_line(reply), footer=footer)
+    for line in tag_lines(reply):
+        click.echo(safe(line))
 
 
 def _step(row: dict[str, Any]) -> dict[str, Any]:
     """A usage as a line of the table: indented under what it was part of, with a word on what is odd about it."""
     remarks = [row["error_type"] or "failed"] if row["failed"] else []
+    remarks += row["tag_gaps"]
     remarks += [word for word in (row["reason"], row["why_not_counted"]) if word]
     return {
         **row,
