@@ -13,7 +13,10 @@ TYPE_CHECKING = False  # what `typing` calls so, without the milliseconds of imp
 if TYPE_CHECKING:
     from outlay.core.envelope import Envelope
     from outlay.sdk.context import Context, attached, carrier, current, current_envelope
+    from outlay.sdk.exceeded import BudgetExceeded
+    from outlay.sdk.guard import guard, guard_status, wrap_up
     from outlay.sdk.headers import asgi, attached_headers, headers, wsgi
+    from outlay.sdk.lease import Lease
     from outlay.sdk.outcome import complete
     from outlay.sdk.processes import environment
     from outlay.sdk.recorder import Status, record
@@ -25,8 +28,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "BudgetExceeded",
     "Context",
     "Envelope",
+    "Lease",
     "Session",
     "Status",
     "Step",
@@ -41,6 +46,8 @@ __all__ = [
     "current_envelope",
     "environment",
     "flush",
+    "guard",
+    "guard_status",
     "headers",
     "init",
     "record",
@@ -50,12 +57,15 @@ __all__ = [
     "status",
     "step",
     "usage",
+    "wrap_up",
     "wsgi",
 ]
 
 _PLACES = {
+    "BudgetExceeded": "outlay.sdk.exceeded",
     "Context": "outlay.sdk.context",
     "Envelope": "outlay.core.envelope",
+    "Lease": "outlay.sdk.lease",
     "Session": "outlay.sdk.session",
     "Status": "outlay.sdk.recorder",
     "Step": "outlay.sdk.step",
@@ -69,6 +79,8 @@ _PLACES = {
     "current_envelope": "outlay.sdk.context",
     "environment": "outlay.sdk.processes",
     "flush": "outlay.sdk.setup",
+    "guard": "outlay.sdk.guard",
+    "guard_status": "outlay.sdk.guard",
     "headers": "outlay.sdk.headers",
     "init": "outlay.sdk.setup",
     "record": "outlay.sdk.recorder",
@@ -78,6 +90,7 @@ _PLACES = {
     "status": "outlay.sdk.setup",
     "step": "outlay.sdk.steps",
     "usage": "outlay.sdk.steps",
+    "wrap_up": "outlay.sdk.guard",
     "wsgi": "outlay.sdk.headers",
 }
 """Where each name lives; its module is loaded when the name is first asked for."""

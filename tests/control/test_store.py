@@ -13,10 +13,11 @@ from sqlalchemy import select, text, update
 
 import outlay.control
 from outlay.control import audit
-from outlay.control.place import URL_VARIABLE, control_url, open_control
+from outlay.control.place import control_url, open_control
 from outlay.control.store import ControlStore
 from outlay.control.tables import HEAD, METADATA, audit_head
 from outlay.core.errors import InputError, StoreError, StoreVersionError
+from outlay.core.place import URL_VARIABLE
 
 
 def test_the_migrations_give_exactly_the_tables(control: ControlStore) -> None:

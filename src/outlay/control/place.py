@@ -1,29 +1,22 @@
-"""Where a home's control store is: the environment says it, else `outlay.toml`, else it is a file beside the books."""
+"""Place: a home's control store as SQLAlchemy finds it; where it is says `core.place`."""
 
 from __future__ import annotations
 
-import os
-import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from outlay.core.errors import InputError
+from outlay.core.place import CONTROL_FILE, URL_VARIABLE, said_url
 
 if TYPE_CHECKING:
     from outlay.control.store import ControlStore
-
-URL_VARIABLE = "OUTLAY_CONTROL_URL"
-"""The environment variable that names a PostgreSQL database, or another SQLite file."""
-
-SETTINGS_FILE = "outlay.toml"
-CONTROL_FILE = "control.sqlite"
 
 _SCHEMES = ("postgresql", "postgres", "sqlite")
 
 
 def control_url(home: Path) -> str:
     """The address of a home's control store, as SQLAlchemy spells it. Raises InputError for one that cannot be."""
-    said = os.environ.get(URL_VARIABLE, "") or _setting(home)
+    said = said_url(home)
     if not said:
         return f"sqlite:///{home / CONTROL_FILE}"
     scheme, separator, rest = said.partition("://")
@@ -40,18 +33,3 @@ def open_control(home: Path) -> ControlStore:
     from outlay.control.store import ControlStore
 
     return ControlStore(control_url(home))
-
-
-def _setting(home: Path) -> str:
-    path = home / SETTINGS_FILE
-    try:
-        said: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ""
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not TOML: {error}", hint='[control]\n  url = "postgresql://…"') from error
-    section = said.get("control", {})
-    url = section.get("url", "") if isinstance(section, dict) else None
-    if not isinstance(url, str):
-        raise InputError(f"{path}: control.url must be a text", hint='url = "postgresql://user@host/database"')
-    return url

@@ -142,7 +142,8 @@ class Deciding:
         if stop.level == "stop":
             return True
         session = ask.envelope.get("session", "")
-        if stop.level == "no_sessions" and session and not self._leases.began_before(session, stop.set_ns):
+        was_there = 0 < ask.began_ns <= stop.set_ns or self._leases.began_before(session, stop.set_ns)
+        if stop.level == "no_sessions" and session and not was_there:
             return True
         return stop.holds("no_agents") and ask.counts.get("width", 0) > 0
 

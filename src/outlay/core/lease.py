@@ -34,7 +34,8 @@ class Ask:
     is a price nobody knows. `least_nano` is what would do at a pinch. `envelope` has the envelope's keys and `session`,
     the root of the session tree. `parent` is the lease to draw from. `counts` are what else is used: steps, tool_calls,
     width; `depth` is how deep the asker is. `final` may use the reserve, to end cleanly. `chunk` asks for money for
-    several such calls. The same `id` asked again is answered with the same lease.
+    several such calls. The same `id` asked again is answered with the same lease. `began_ns` is when the session began,
+    where the asker knows: a stop for new sessions lets those pass that were there before.
     """
 
     envelope: Mapping[str, str]
@@ -49,6 +50,7 @@ class Ask:
     call: Call | None = None
     chunk: bool = False
     id: str = ""
+    began_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

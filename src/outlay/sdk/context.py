@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
+from typing import Any
 
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED, Envelope
 from outlay.sdk import attachment
@@ -14,7 +15,8 @@ from outlay.sdk import attachment
 class Run:
     """One agent run as the SDK sees it; every step inside shares it, and it is written once a batch.
 
-    `encoded` is the recorder's own: the run as it goes over the wire.
+    `encoded` is the recorder's own: the run as it goes over the wire. `lease` is the money set aside around it (see
+    `guard.py`), `account` the till's own: what binds it. `began_ns` is when the outermost session here began.
     """
 
     envelope: Envelope = field(default_factory=Envelope)
@@ -25,6 +27,9 @@ class Run:
     user: str = ""
     ended: bool = False
     encoded: bytes = b""
+    lease: Any = None
+    account: Any = None
+    began_ns: int = 0
 
 
 @dataclass(slots=True, eq=False)

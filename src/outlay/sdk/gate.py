@@ -104,6 +104,7 @@ class Gate(Protocol):
 
 
 _standing: list[tuple[Gate, ...]] = [()]
+_glances: list[Callable[[], None]] = []
 
 
 def register(gate: Gate) -> Callable[[], None]:
@@ -116,6 +117,18 @@ def register(gate: Gate) -> Callable[[], None]:
     return unregister
 
 
+def glance(at: Callable[[], None] | None) -> None:
+    """Calls this whenever it is asked which gates stand, so that one may be registered just before it is needed."""
+    _glances[:] = [] if at is None else [at]
+
+
 def gates() -> tuple[Gate, ...]:
     """The gates that stand now."""
+    for look in _glances:
+        look()
     return _standing[0]
+
+
+def watched() -> bool:
+    """Whether anybody watches what begins; a session and a tool step ask this first."""
+    return bool(_glances) and bool(gates())

@@ -20,6 +20,7 @@ from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED, VALUE_CHARACTERS_MAX, 
 from outlay.sdk import attachment, runtime
 from outlay.sdk.block import Block
 from outlay.sdk.context import Context, Run, current
+from outlay.sdk.gate import watched
 from outlay.sdk.otel import look
 from outlay.sdk.outcome import complete
 from outlay.sdk.recorder import record
@@ -116,6 +117,10 @@ class SessionBlock(Block[Session]):
         step.parent_span_id = outer.span_id
         context = Context(run, step.trace_id, step.span_id, outer.purpose, outer.otel_span_id)
         step.context = context
+        if watched():
+            from outlay.sdk import caps
+
+            caps.begin_session(run, outer)
         outermost = attachment.active() is None
         self._made = attachment.attach(context, caller)
         self._step, self._process = step, os.getpid()
@@ -197,7 +202,8 @@ def _run_of(said: Mapping[str, object], outer: Run) -> Run:
     task, user = _identity(said.get("task")) or outer.task_id, clean("user", said.get("user")) or outer.user
     if named and named == outer.session_id:
         _compare(named, own, outer.envelope)
-        return Run(envelope, named, outer.parent_session_id, outer.root_session_id, task, user)
+        ids = (outer.parent_session_id, outer.root_session_id, task, user)
+        return Run(envelope, named, *ids, lease=outer.lease, began_ns=outer.began_ns)
     if named:
         _compare(named, own, _remembered.get(named))
         _remembered[named] = envelope
@@ -205,7 +211,8 @@ def _run_of(said: Mapping[str, object], outer: Run) -> Run:
             _remembered.popitem(last=False)
     session_id = named or new_session_id()
     root = outer.root_session_id or outer.session_id or session_id
-    return Run(envelope, session_id, outer.session_id, root, task, user)
+    ids = (session_id, outer.session_id, root, task, user)
+    return Run(envelope, *ids, lease=outer.lease, began_ns=outer.began_ns or time.time_ns())
 
 
 def _compare(session_id: str, own: Envelope, before: Envelope | None) -> None:

@@ -64,16 +64,17 @@ def init(
         if tags:
             context = outside()
             envelope = envelope_of({}, tags).inherit(context.run.envelope)
-            context.run = replace(context.run, envelope=envelope, encoded=b"")
+            context.run = replace(context.run, envelope=envelope, encoded=b"", account=None)
         _done = True
         if settings.disabled:
             return
-        from outlay.sdk import headers, otel, processes, threads
+        from outlay.sdk import headers, office, otel, processes, threads
 
         threads.fit()
         headers.allow(destinations)
         if subprocesses:
             processes.fit()
+        office.open_office(settings)
         _measure(runtime)
         otel.look()
         if instrument:

@@ -15,9 +15,10 @@ from outlay.sdk import attachment
 from outlay.sdk.block import Block
 from outlay.sdk.context import Context, current
 from outlay.sdk.encode import TOKEN_KEYS
+from outlay.sdk.gate import watched
 from outlay.sdk.recorder import record
 from outlay.sdk.setup import ensure
-from outlay.sdk.step import CHECKS, KINDS, STEP, Step, begin, new_span_id, new_trace_id, operation_of
+from outlay.sdk.step import CHECKS, KINDS, STEP, TOOL, Step, begin, new_span_id, new_trace_id, operation_of
 from outlay.sdk.tags import clean, say_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -44,6 +45,10 @@ class StepBlock(Block[Step]):
 
     def _open(self, caller: FrameType) -> Step:
         outer = current()
+        if self._operation == TOOL and watched():
+            from outlay.sdk import caps
+
+            caps.begin_tool(outer.run, outer)
         made = begin(self._operation, self._name, time_ns())
         if self._provider:
             made.provider = self._provider

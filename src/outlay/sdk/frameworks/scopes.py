@@ -11,6 +11,7 @@ from outlay.core.envelope import UNTAGGED
 from outlay.sdk import attachment, context, recorder
 from outlay.sdk.context import Context, Run
 from outlay.sdk.frameworks.families import families
+from outlay.sdk.gate import watched
 from outlay.sdk.session import new_session_id
 from outlay.sdk.step import Step, new_span_id, new_trace_id
 from outlay.sdk.steps import failure_of
@@ -72,6 +73,10 @@ class _Timed(_Carried):
 
     def _inner(self, outer: Context, trace_id: bytes, span_id: bytes) -> _Inside:
         kind = _InTool if self._operation is Operation.TOOL else _Inside
+        if kind is _InTool and watched():
+            from outlay.sdk import caps
+
+            caps.mark_tool(outer.run, outer)
         purpose = self._operation.value if self._operation is Operation.GUARDRAIL else outer.purpose
         return kind(outer.run, trace_id, span_id, purpose, outer.otel_span_id, outer)
 
@@ -103,6 +108,10 @@ class _Agent(_Timed):
     def _inner(self, outer: Context, trace_id: bytes, span_id: bytes) -> _Inside:
         span_id = span_id if self._is_recorded else outer.span_id
         run = _run_of(self._name, outer)
+        if watched():
+            from outlay.sdk import caps
+
+            caps.mark_session(run, outer)
         around = (outer.purpose, outer.otel_span_id, outer)
         return _InAgent(run, trace_id, span_id, *around, self._name, self._is_group)
 
@@ -120,7 +129,7 @@ def _run_of(name: str, outer: Context) -> Run:
     own = families.session_of(session_id, name, call)
     if own == session_id:
         envelope = run.envelope if run.envelope.agent != UNTAGGED else replace(run.envelope, agent=name)
-        return replace(run, envelope=envelope, session_id=session_id, encoded=b"")
+        return replace(run, envelope=envelope, session_id=session_id, encoded=b"", account=None)
     return Run(
         replace(run.envelope, agent=name),
         session_id=own,
@@ -128,6 +137,8 @@ def _run_of(name: str, outer: Context) -> Run:
         root_session_id=run.root_session_id or session_id,
         task_id=run.task_id,
         user=run.user,
+        lease=run.lease,
+        began_ns=run.began_ns or time.time_ns(),
     )
 
 

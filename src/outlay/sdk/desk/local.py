@@ -1,0 +1,201 @@
+"""The local desk: the control store's SQLite file, shared by all processes of a machine, asked without any server.
+
+The statements are those of `core.leasing`; here is how they are run by the standard library: one connection a process,
+one writing transaction a question, taken at its beginning so that nobody has to give up half-way. A child process opens
+a connection of its own and never touches its parent's.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from outlay.core.errors import LeaseError
+from outlay.core.estimate import Estimate
+from outlay.core.in_force import InForce
+from outlay.core.lease import TTL_NS, Ask, Grant
+from outlay.core.leasing import SWEPT_MAX, Book
+from outlay.core.rate import Rate
+from outlay.sdk.desk import RENEWED, SETTLED, Report, Samples, UnreachableError
+
+T = TypeVar("T")
+
+BUSY_S = 1.0
+"""How long a question waits for others that write; an agent waits no longer for its budget."""
+
+_abandoned: list[object] = []
+"""Connections of a parent process: closing one in the child would take its parent's locks."""
+
+
+class LocalDesk:
+    """Asks the file. Safe to share between threads: they take turns."""
+
+    def __init__(self, path: Path, ttl_ns: int = TTL_NS) -> None:
+        self.place = str(path)
+        self._path = path
+        self._ttl_ns = ttl_ns
+        self._force: InForce | None = None
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        self._inode: tuple[int, int] | None = None
+
+    def in_force(self, known: InForce | None) -> InForce | None:
+        """See Desk. A file that is not there yet, or has no tables yet, holds no budgets."""
+        try:
+            stat = os.stat(self._path)  # noqa: PTH116 - asked each second
+        except OSError:
+            stat = None
+        with self._lock:
+            if stat is None or (stat.st_dev, stat.st_ino) != self._inode:  # gone, or another one in its place
+                self._drop()
+                self._force = known = None
+            if stat is None:
+                return None
+            self._inode = (stat.st_dev, stat.st_ino)
+            try:
+                run = self._run()
+                if known is None and not run("SELECT 1 FROM sqlite_master WHERE name = 'samples'", ()):
+                    self._drop()
+                    return None
+                self._force = Book(run).in_force(known or self._force)
+            except sqlite3.Error as error:
+                self._drop()
+                raise self._unreachable(error) from error
+            return self._force
+
+    def decide(self, ask: Ask, reports: Sequence[Report] = ()) -> Grant:
+        """See Desk. Leases whose owners died are brought home first: it is their money that may be missing."""
+
+        def work(book: Book, now_ns: int) -> Grant:
+            for _ in range(SWEPT_MAX):
+                if not book.sweep(now_ns):
+                    break
+            for each in reports:
+                self._one(book, each, now_ns)
+            self._force = book.in_force(self._force)
+            return book.decide(self._force, ask, now_ns)
+
+        return self._within(work)
+
+    def draw(self, lease: str, amount_nano: int) -> Grant:
+        """See Desk."""
+
+        def work(book: Book, now_ns: int) -> Grant:
+            self._force = book.in_force(self._force)
+            return book.draw(self._force, lease, amount_nano, now_ns)
+
+        return self._within(work)
+
+    def report(self, reports: Sequence[Report], samples: Samples) -> Sequence[str]:
+        """See Desk."""
+
+        def work(book: Book, now_ns: int) -> list[str]:
+            for kind, amounts in samples.items():
+                book.learn(kind, amounts, now_ns)
+            return [each.lease for each in reports if not self._one(book, each, now_ns)]
+
+        return self._within(work)
+
+    def rate(self, provider: str, model: str) -> Rate | None:
+        """See Desk."""
+        return self._reading(lambda book: book.rate(provider, model))
+
+    def usual(self, kind: str) -> Estimate | None:
+        """See Desk."""
+        return self._reading(lambda book: book.estimate(kind))
+
+    def close(self) -> None:
+        """See Desk."""
+        with self._lock:
+            self._drop()
+
+    # ---- how it is asked -------------------------------------------------------------------------------------------
+
+    def _one(self, book: Book, report: Report, now_ns: int) -> bool:
+        """Writes one report down; False where the lease is over."""
+        try:
+            if report.what == SETTLED:
+                book.settle(report.lease, report.amount_nano, now_ns)
+            elif report.what == RENEWED:
+                book.renew(report.lease, now_ns, self._ttl_ns)
+            else:
+                book.spend(report.lease, report.amount_nano, now_ns, self._ttl_ns)
+        except LeaseError:
+            return False
+        return True
+
+    def _within(self, work: Callable[[Book, int], T]) -> T:
+        with self._lock:
+            try:
+                with self._writing() as run:
+                    return work(Book(run), time.time_ns())
+            except sqlite3.Error as error:
+                self._drop()
+                raise self._unreachable(error) from error
+
+    def _reading(self, work: Callable[[Book], T]) -> T:
+        with self._lock:
+            try:
+                return work(Book(self._run()))
+            except sqlite3.Error as error:
+                self._drop()
+                raise self._unreachable(error) from error
+
+    @contextmanager
+    def _writing(self) -> Generator[Callable[[str, Sequence[Any]], list[Any]]]:
+        run = self._run()
+        run("BEGIN IMMEDIATE", ())
+        try:
+            yield run
+        except BaseException:
+            with suppress(sqlite3.Error):
+                run("ROLLBACK", ())
+            raise
+        run("COMMIT", ())
+
+    def _run(self) -> Callable[[str, Sequence[Any]], list[Any]]:
+        if self._process != os.getpid():
+            if self._connection is not None:
+                _abandoned.append(self._connection)
+            self._connection, self._process = None, os.getpid()
+        if self._connection is None:
+            self._connection = self._open()
+        connection = self._connection
+
+        def run(statement: str, parameters: Sequence[Any]) -> list[Any]:
+            return connection.execute(statement, parameters).fetchall()
+
+        return run
+
+    def _open(self) -> sqlite3.Connection:
+        # Never makes the file: who sets a budget does, with the rights it must have.
+        connection = sqlite3.connect(
+            f"{self._path.absolute().as_uri()}?mode=rw",
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    def _drop(self) -> None:
+        """Opens anew next time: the file may be another one by then."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._process == os.getpid():
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _unreachable(self, error: sqlite3.Error) -> UnreachableError:
+        return UnreachableError(f"the control store {self._path} cannot be asked: {error}", hint="outlay doctor")
+
+    def after_fork(self) -> None:
+        """A lock that another thread held in the parent is held by nobody here."""
+        self._lock = threading.Lock()
