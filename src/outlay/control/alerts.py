@@ -7,7 +7,7 @@ that of its alert and its channel, and unique.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,11 @@ from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from outlay.control.leases import book_of
 from outlay.control.store import ControlStore
 from outlay.control.tables import alerts, api_keys, balances, counters, grants, leases, outbox
 from outlay.core.balance import key_of
-from outlay.core.budget import Budget, Standing
+from outlay.core.budget import EACH, Budget, Standing
 
 _THROUGH = "alerts"
 
@@ -168,31 +169,64 @@ class Refused:
     what: str
 
 
-def grant_version(store: ControlStore, budget: Budget, part: str, window: tuple[int, int], now_ns: int) -> int:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A balance that was looked at, with its newest grant."""
+
+    standing: Standing
+    version: int
+
+
+def look_at(
+    store: ControlStore, budget: Budget, now_ns: int, *, before: tuple[int, int] | None, parts: Collection[str] | None
+) -> tuple[Looked, ...]:
+    """How a budget stands in its present window, and how it stood at last in the one `before`; one transaction.
+
+    With `parts` only those balances of the present window are looked at, as they were decided about last.
+    """
+    window = budget.calendar.window(now_ns)
+    with store.writing() as connection:
+        if parts is not None:
+            keys = [key_of(budget.id, window[0], part) for part in parts]
+            found = _stood(connection, budget, balances.c.key.in_(keys))
+        else:
+            book = book_of(connection)
+            version = book.version()
+            here = (balances.c.budget_id == budget.id, balances.c.start_ns == window[0])
+            held = sorted(connection.execute(select(balances.c.part).where(*here)).scalars())
+            if not held and EACH not in budget.scope.values():
+                held = [""]
+            found = [book.standing(budget, part, version, now_ns) for part in held]
+        if before is not None:
+            then = (balances.c.budget_id == budget.id, balances.c.start_ns == before[0])
+            found = [*_stood(connection, budget, *then), *found]
+        given = _grants(connection, budget, now_ns)
+    return tuple(Looked(standing, _version(given, standing)) for standing in found)
+
+
+def _stood(connection: Connection, budget: Budget, *where: Any) -> list[Standing]:
+    rows = connection.execute(select(balances).where(*where).order_by(balances.c.part))
+    return [
+        Standing(
+            budget, row.part, row.start_ns, row.end_ns, row.limit_nano, row.spent_nano, row.held_nano, row.presumed_nano
+        )
+        for row in rows
+    ]
+
+
+def _grants(connection: Connection, budget: Budget, now_ns: int) -> list[Any]:
+    wanted = select(grants.c.id, grants.c.part, grants.c.starts_ns, grants.c.ends_ns)
+    return list(connection.execute(wanted.where(grants.c.budget_id == budget.id, grants.c.starts_ns <= now_ns)))
+
+
+def _version(given: Iterable[Any], standing: Standing) -> int:
     """The newest grant that counts in a window: more or less money makes a new one, and thresholds count anew."""
-    wanted = select(func.max(grants.c.id)).where(
-        grants.c.budget_id == budget.id,
-        grants.c.part.in_(["", part]),
-        grants.c.starts_ns <= now_ns,
-        grants.c.starts_ns < window[1],
-        grants.c.ends_ns > window[0],
+    counted = (
+        row.id
+        for row in given
+        if row.part in {"", standing.part} and row.starts_ns < standing.end_ns and row.ends_ns > standing.start_ns
     )
-    with store.reading() as connection:
-        return connection.execute(wanted).scalar() or 0
-
-
-def past_standings(store: ControlStore, budget: Budget, window: tuple[int, int]) -> tuple[Standing, ...]:
-    """How the balances of a window that is over stood at last."""
-    wanted = select(balances).where(balances.c.budget_id == budget.id, balances.c.start_ns == window[0])
-    with store.reading() as connection:
-        return tuple(_standing(budget, row) for row in connection.execute(wanted.order_by(balances.c.part)))
-
-
-def standings_of(store: ControlStore, budget: Budget, start_ns: int, parts: Sequence[str]) -> tuple[Standing, ...]:
-    """How some balances of a window stand, as they were decided about last."""
-    wanted = select(balances).where(balances.c.key.in_([key_of(budget.id, start_ns, part) for part in parts]))
-    with store.reading() as connection:
-        return tuple(_standing(budget, row) for row in connection.execute(wanted.order_by(balances.c.part)))
+    return max(counted, default=0)
 
 
 def seen_through(store: ControlStore) -> int:
@@ -213,12 +247,6 @@ def revoked_keys(store: ControlStore) -> set[str]:
     with store.reading() as connection:
         rows = connection.execute(select(api_keys.c.name, api_keys.c.revoked_ns)).all()
     return {row.name for row in rows} - {row.name for row in rows if row.revoked_ns is None}
-
-
-def _standing(budget: Budget, row: Any) -> Standing:
-    return Standing(
-        budget, row.part, row.start_ns, row.end_ns, row.limit_nano, row.spent_nano, row.held_nano, row.presumed_nano
-    )
 
 
 def refused_since(store: ControlStore, since_ns: int) -> list[Refused]:

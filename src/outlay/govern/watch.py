@@ -10,18 +10,17 @@ from dataclasses import dataclass, replace
 
 from outlay.control.alerts import (
     Alert,
+    Looked,
     active_parts,
     fire,
-    grant_version,
-    past_standings,
+    look_at,
     refused_since,
     revoked_keys,
     see_through,
     seen_through,
-    standings_of,
     told_levels,
 )
-from outlay.control.budgets import list_budgets, standings
+from outlay.control.budgets import list_budgets
 from outlay.control.channels import Channel, list_channels
 from outlay.control.store import ControlStore
 from outlay.core.budget import EACH, Budget, Standing
@@ -71,10 +70,9 @@ def look(store: ControlStore, rules: Rules, ask: Asks | None, now_ns: int, since
     for budget in budgets:
         rule = rules.of(budget)
         parts = {part for number, _, part in refused if number == budget.id}
-        for standing in _standings(store, budget, rule, now_ns, since_ns, parts):
-            window = standing.start_ns, standing.end_ns
-            version = grant_version(store, budget, standing.part, window, now_ns) if budget.id else 0
-            reading = Reading(standing, version)
+        for looked in _looked(store, budget, rule, now_ns, since_ns, parts):
+            standing = looked.standing
+            reading = Reading(standing, looked.version)
             no = refused.get((budget.id, standing.start_ns, standing.part))
             if no is not None:
                 reading = replace(reading, refused=no.refused, refused_what=no.what)
@@ -102,19 +100,21 @@ def _due(channels: dict[str, Channel], severity: str, now_ns: int) -> Callable[[
     return lambda name: quiet_until(channels[name].settings.get("quiet"), now_ns, severity)
 
 
-def _standings(
+def _looked(
     store: ControlStore, budget: Budget, rule: Rule, now_ns: int, since_ns: int, refused: set[str]
-) -> tuple[Standing, ...]:
+) -> tuple[Looked, ...]:
     """The balances of the present window, and those of one that ended since the last look or a moment ago."""
     start_ns, end_ns = budget.calendar.window(now_ns)
     if budget is ACCOUNT:
-        return (Standing(ACCOUNT, "", start_ns, end_ns, 0, 0, 0),)
+        return (Looked(Standing(ACCOUNT, "", start_ns, end_ns, 0, 0, 0), 0),)
+    before = budget.calendar.before(start_ns) if since_ns < start_ns + LATE_NS else None
+    parts: set[str] | None = None
     if "session" in budget.scope:  # one balance a session: only those that something happened to
         parts = refused | (active_parts(store, budget, since_ns) if rule.actual or rule.actions else set())
-        return standings_of(store, budget, start_ns, sorted(parts))
-    before = budget.calendar.before(start_ns) if since_ns < start_ns + LATE_NS else None
-    past = past_standings(store, budget, before) if before is not None else ()
-    return (*past, *standings(store, budget, now_ns))
+        if not parts:
+            return ()
+        before = None
+    return look_at(store, budget, now_ns, before=before, parts=parts)
 
 
 def _with_shares(reading: Reading, ask: Asks, now_ns: int) -> Reading:
