@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
@@ -31,6 +32,31 @@ def test_a_key_is_found_by_its_secret_and_nothing_else(control: ControlStore) ->
     assert ring.find(secret + "x") is None
     assert ring.find("") is None
     assert (key.permissions, key.teams, key.created_by) == (("write", "read"), ("search", "billing"), "cli:ann")
+
+
+def test_what_a_key_says_is_kept_and_listed(control: ControlStore) -> None:
+    secret, key = make_key(control, "ci", ["write"], actor="me", tags={"team": " platform ", "environment": "ci"})
+    assert key.tags == {"team": "platform", "environment": "ci"}
+    assert Keyring(control).find(secret) == key
+    assert list_keys(control) == (key,)
+
+
+@pytest.mark.parametrize(
+    ("permissions", "teams", "tags", "what"),
+    [
+        (["write"], [], {"agent": "bot"}, 'a key says nothing about "agent"'),
+        (["write"], [], {"tean": "a"}, 'a key says nothing about "tean"'),
+        (["write"], [], {"team": "x" * 10_000}, "is no team"),
+        (["write"], [], {"team": "(untagged)"}, "is no team"),
+        (["read"], [], {"team": "a"}, "this one writes nothing"),
+        (["write"], ["a"], {"team": "b"}, "may not write it"),
+    ],
+)
+def test_a_key_says_only_what_it_may(
+    control: ControlStore, permissions: list[str], teams: list[str], tags: dict[str, str], what: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(what)):
+        make_key(control, "ci", permissions, teams, actor="me", tags=tags)
 
 
 def test_the_secret_is_nowhere_in_the_store(control: ControlStore) -> None:

@@ -9,12 +9,14 @@ import pytest
 from tests.tagging import POLICY, troubled_facts, troubled_home
 
 from normalizing import NOON_NS, facts
+from otlp_wire import request, span
 from outlay.core.errors import InputError
 from outlay.core.tagging import TagSource, sources_of
 from outlay.house import House
 from outlay.ledger import labels
 from outlay.metrics.query import parse_query
 from outlay.normalize.policy.shelf import PolicyShelf
+from outlay.normalize.writers import Sender
 from outlay.sources.facts import OUTCOMES, Batch
 
 
@@ -127,4 +129,22 @@ def test_the_history_is_whole_without_the_file(tmp_path: Path) -> None:
     with House(tmp_path) as house:
         said = json.loads((tmp_path / "tags.history.jsonl").read_text(encoding="utf-8").splitlines()[0])
         assert said["policy"] == POLICY
+        assert house.rebuild().matches
+
+
+def test_what_a_key_says_is_in_the_books_with_its_name_and_wins_over_relatives(tmp_path: Path) -> None:
+    spans = [span(1, {"outlay.team": "search", "gen_ai.operation.name": "chat"}), span(2, parent=1), span(3)]
+    body = request(spans, {"service.name": "bot"}).SerializeToString()
+    with House(tmp_path) as house:
+        sender = Sender("ci-nightly", tags={"team": "platform", "feature": "build"})
+        assert house.intake.submit(body, "protobuf", sender=sender).result().refused == 0
+        house.intake.settle()
+        rows = house.books.rows("SELECT team, feature, api_key, tag_source FROM usages ORDER BY time").to_pylist()
+        assert [(row["team"], row["feature"], row["api_key"]) for row in rows] == [
+            ("search", "build", "ci-nightly"),
+            ("platform", "build", "ci-nightly"),
+            ("platform", "build", "ci-nightly"),
+        ]
+        assert sources_of(rows[0]["tag_source"])["team"] is TagSource.OWN
+        assert sources_of(rows[1]["tag_source"])["team"] is TagSource.API_KEY
         assert house.rebuild().matches

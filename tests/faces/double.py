@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from outlay.faces.plain import Reply
 from outlay.metrics.answer import Answer
 from outlay.metrics.query import Query
 from outlay.metrics.sessions import Together
+from outlay.normalize.writers import Sender
 
 COVERAGE = {
     "usages": 3,
@@ -45,19 +46,19 @@ class FakeIntake:
     at_once: bool = True
     bodies: list[tuple[bytes, str]] = field(default_factory=list)
     signals: list[str] = field(default_factory=list)
-    teams: list[Sequence[str] | None] = field(default_factory=list)
+    senders: list[Sender | None] = field(default_factory=list)
 
     def problems(self) -> list[Any]:
         return []
 
     def submit(
-        self, body: bytes, encoding: str, signal: str = "traces", *, teams: Sequence[str] | None = None
+        self, body: bytes, encoding: str, signal: str = "traces", *, sender: Sender | None = None
     ) -> Future[Receipt]:
         self.signals.append(signal)
         if self.error is not None and self.at_once:
             raise self.error
         self.bodies.append((body, encoding))
-        self.teams.append(teams)
+        self.senders.append(sender)
         answer: Future[Receipt] = Future()
         if self.error is not None:
             answer.set_exception(self.error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any
 
@@ -24,6 +24,7 @@ from outlay.control.keyring import Keyring
 from outlay.control.keys import ApiKey, digest_of, new_secret
 from outlay.core.errors import FormatError, Problem, ServerError, StoreBusyError, StoreFullError
 from outlay.faces import otlp_grpc
+from outlay.normalize.writers import Sender
 
 RESPONSES: dict[str, Any] = {
     "traces": trace_service_pb2.ExportTraceServiceResponse,
@@ -119,7 +120,7 @@ def test_ok_only_when_durable() -> None:
         arrived: asyncio.Event
 
         def submit(
-            self, body: bytes, encoding: str, signal: str = "traces", *, teams: Sequence[str] | None = None
+            self, body: bytes, encoding: str, signal: str = "traces", *, sender: Sender | None = None
         ) -> Future[Receipt]:
             self.waiting: Future[Receipt] = Future()
             self.arrived.set()
@@ -148,7 +149,7 @@ def test_a_key_is_asked_for_where_keys_are() -> None:
         assert "outlay keys add" in (answer.details() or "")
     assert not intake.bodies
     assert send(intake, keys=keys, metadata=(("authorization", f"Bearer {secret}"),)) == b""
-    assert intake.teams == [("search",)]
+    assert [sender and sender.teams for sender in intake.senders] == [("search",)]
 
 
 def test_a_key_that_may_not_write_is_refused() -> None:

@@ -11,7 +11,7 @@ import json
 import secrets
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 from outlay.control import audit
 from outlay.control.store import ControlStore
 from outlay.control.tables import api_keys
-from outlay.core.envelope import VALUE_CHARACTERS_MAX
+from outlay.core.envelope import KEY_TAGS, UNTAGGED, VALUE_CHARACTERS_MAX
 from outlay.core.errors import InputError, nearest
 
 _PREFIX = "outlay_"
@@ -39,6 +39,10 @@ class Permission(StrEnum):
     ADMIN = "admin"  # all of it, and alone: keys, the audit log, rebuilding the books
 
 
+def _no_tags() -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """One stored key without its secret. No teams means every team; None never expires, was not revoked, not used."""
@@ -51,6 +55,7 @@ class ApiKey:
     expires_ns: int | None = None
     revoked_ns: int | None = None
     used_ns: int | None = None
+    tags: Mapping[str, str] = field(default_factory=_no_tags)  # of facts sent with it that name none
 
     def may(self, permission: str) -> bool:
         """Whether the key carries this permission."""
@@ -96,16 +101,24 @@ def make_key(
     *,
     actor: str,
     expires_ns: int | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> tuple[str, ApiKey]:
     """Makes a key; the secret that is returned cannot be read again. Raises InputError."""
     now_ns = time.time_ns()
-    key = ApiKey(_name(name), _permissions(permissions), _teams(teams), now_ns, actor, expires_ns)
+    key = ApiKey(
+        _name(name), _permissions(permissions), _teams(teams), now_ns, actor, expires_ns, tags=_tags(tags or {})
+    )
     if expires_ns is not None and expires_ns <= now_ns:
         raise InputError("the key would have expired before it was made", hint="a moment to come, like 2027-01-01")
     if key.teams and not ({Permission.WRITE, Permission.DECIDE} & set(key.permissions)):
         raise InputError("teams bound what a key writes or decides, and this one does neither", hint="--may write")
     if key.teams and (key.may(Permission.ADMIN) or key.may(Permission.GOVERN)):
         raise InputError("a key that may govern every team is bound to no team", hint="--role lead")
+    if key.tags and not key.may(Permission.WRITE):
+        raise InputError("tags are of what a key writes, and this one writes nothing", hint="--may write")
+    team = key.tags.get("team", "")
+    if team and key.teams and team not in key.teams:
+        raise InputError(f'the key says team "{team}" and may not write it', hint=", ".join(key.teams))
     secret = new_secret()
     with store.writing() as connection:
         if _live(connection, key.name) is not None:
@@ -181,6 +194,7 @@ def _insert(connection: Connection, key: ApiKey, sha256: str) -> None:
         "sha256": sha256,
         "scopes": ",".join(key.permissions),
         "teams": json.dumps(key.teams, ensure_ascii=False),
+        "tags": json.dumps(dict(key.tags), ensure_ascii=False),
         "created_ns": key.created_ns,
         "created_by": key.created_by,
         "expires_ns": key.expires_ns,
@@ -199,14 +213,14 @@ def _live(connection: Connection, name: str) -> Any:
 def _key(row: Any) -> ApiKey:
     teams = tuple(json.loads(row.teams))
     permissions = tuple(row.scopes.split(","))
-    return ApiKey(
-        row.name, permissions, teams, row.created_ns, row.created_by, row.expires_ns, row.revoked_ns, row.used_ns
-    )
+    moments = row.created_ns, row.created_by, row.expires_ns, row.revoked_ns, row.used_ns
+    return ApiKey(row.name, permissions, teams, *moments, json.loads(row.tags))
 
 
 def _told(key: ApiKey) -> dict[str, object]:
     """What the audit log says of a key; never the secret, nor its hash."""
-    return {"permissions": key.permissions, "teams": key.teams, "expires_ns": key.expires_ns}
+    told: dict[str, object] = {"permissions": key.permissions, "teams": key.teams, "expires_ns": key.expires_ns}
+    return {**told, "tags": dict(key.tags)} if key.tags else told
 
 
 def _name(name: str) -> str:
@@ -233,3 +247,12 @@ def _teams(said: Iterable[str]) -> tuple[str, ...]:
         if not team or len(team) > VALUE_CHARACTERS_MAX or not team.isprintable():
             raise InputError(f'"{team}" is no team', hint=f"1 to {VALUE_CHARACTERS_MAX} printable characters")
     return teams
+
+
+def _tags(said: Mapping[str, str]) -> dict[str, str]:
+    for name, value in said.items():
+        if name not in KEY_TAGS:
+            raise InputError(f'a key says nothing about "{name}"', hint=nearest(name, KEY_TAGS))
+        if not value.strip() or value == UNTAGGED or len(value) > VALUE_CHARACTERS_MAX or not value.isprintable():
+            raise InputError(f'"{value}" is no {name}', hint=f"1 to {VALUE_CHARACTERS_MAX} printable characters")
+    return {name: said[name].strip() for name in KEY_TAGS if name in said}

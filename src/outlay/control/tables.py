@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -23,6 +23,7 @@ api_keys = Table(
     Column("sha256", Text, nullable=False, unique=True),
     Column("scopes", Text, nullable=False),  # words with commas: write,read,decide,admin
     Column("teams", Text, nullable=False),  # a JSON list; an empty one means every team
+    Column("tags", Text, nullable=False, server_default=text("'{}'")),  # a JSON object: tags of what names none
     Column("created_ns", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
     Column("expires_ns", BigInteger),

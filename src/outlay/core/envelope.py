@@ -36,3 +36,6 @@ class Envelope:
 
 
 ENVELOPE_KEYS: tuple[str, ...] = tuple(item.name for item in fields(Envelope) if item.name != "tags")
+
+KEY_TAGS: tuple[str, ...] = tuple(key for key in ENVELOPE_KEYS if key != "agent")
+"""What the key that facts are sent with may say of those that do not say it: all but the agent, who names itself."""

@@ -15,6 +15,7 @@ _ACTOR = ACTOR_HEADER.encode()
 
 if TYPE_CHECKING:
     from outlay.faces.control_desk import ControlDesk
+    from outlay.normalize.writers import Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,15 @@ class Caller:
     def teams(self) -> tuple[str, ...] | None:
         """The teams it may write and decide for; None is all."""
         return self.key.teams or None if self.key is not None else None
+
+    @property
+    def sender(self) -> Sender | None:
+        """As whom it sends facts; None without a key."""
+        if self.key is None:
+            return None
+        from outlay.normalize.writers import Sender
+
+        return Sender(self.key.name, self.key.teams, self.key.tags)
 
     def may(self, permission: str) -> bool:
         """Whether it may do this."""

@@ -21,6 +21,7 @@ from outlay.faces.plain import Reply, plain, reply
 
 if TYPE_CHECKING:
     from outlay.house import House
+    from outlay.normalize.writers import Sender
     from outlay.sources.facts import Batch
     from outlay.sources.registry import ReadOptions
 
@@ -191,12 +192,12 @@ class Desk(Protocol):
 
 
 class HouseDesk:
-    """A desk before open books, in the name of `actor`, who may write these teams only, None for all."""
+    """A desk before open books, in the name of `actor`, who sends facts with a key, if at all."""
 
-    def __init__(self, house: House, actor: str = LOOPBACK, teams: Sequence[str] | None = None) -> None:
+    def __init__(self, house: House, actor: str = LOOPBACK, sender: Sender | None = None) -> None:
         self._house = house
         self._actor = actor
-        self._teams = teams
+        self._sender = sender
 
     def spend(self, params: Params) -> Reply:
         """See Desk."""
@@ -272,10 +273,10 @@ class HouseDesk:
 
     def post_batch(self, batch: Batch) -> Reply:
         """See Desk."""
-        if self._teams is not None:
+        if self._sender is not None:
             from outlay.normalize.writers import permitted
 
-            batch = permitted(batch, self._teams)
+            batch = permitted(batch, self._sender)
         report = plain(self._house.post_facts(batch))
         problems = report.pop("problems")
         return reply({}, (), report, _told(problems))

@@ -29,7 +29,7 @@ KEYS_FILE = "keys.jsonl"
 DEFAULT_PERMISSIONS = (Permission.WRITE.value, Permission.READ.value, Permission.DECIDE.value)
 """What a key may do when nothing is said: everything but administer."""
 
-_FIELDS = ("name", "may", "role", "teams", "expires")
+_FIELDS = ("name", "may", "role", "teams", "tags", "expires")
 _MOVED = ".moved"
 
 
@@ -40,7 +40,7 @@ def keys_reply(store: ControlStore, *, revoked: bool = False) -> Reply:
 
 
 def add_key(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
-    """Makes a key from `name`, `may`, `teams` and `expires`; its secret is in the reply and nowhere else."""
+    """Makes a key from _FIELDS; its secret is in the reply and nowhere else."""
     known_fields(said, _FIELDS, "a key")
     name = said.get("name")
     if not isinstance(name, str):
@@ -49,9 +49,8 @@ def add_key(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
     expires = said.get("expires") or ""
     if not isinstance(expires, str):
         raise InputError("expires must be a text", hint="90d, or a day like 2027-01-01")
-    secret, key = make_key(
-        store, name, permissions, _texts(said, "teams"), actor=actor, expires_ns=end_ns(expires, datetime.now(UTC))
-    )
+    ends_ns, tags = end_ns(expires, datetime.now(UTC)), _tags(said)
+    secret, key = make_key(store, name, permissions, _texts(said, "teams"), actor=actor, expires_ns=ends_ns, tags=tags)
     return reply({"name": key.name}, [{**_row(key), "key": secret}], {"keys": 1})
 
 
@@ -113,6 +112,13 @@ def _texts(said: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return tuple(given)
 
 
+def _tags(said: Mapping[str, Any]) -> dict[str, str]:
+    given = said.get("tags") or {}
+    if not isinstance(given, Mapping) or not all(isinstance(item, str) for pair in given.items() for item in pair):
+        raise InputError("tags must be texts by name", hint='like {"team": "search"}')
+    return dict(given)
+
+
 def _row(key: ApiKey) -> dict[str, Any]:
     now_ns = ns_of(datetime.now(UTC))
     state = "revoked" if key.revoked_ns else "expired" if key.expired(now_ns) else "live"
@@ -121,6 +127,7 @@ def _row(key: ApiKey) -> dict[str, Any]:
         "may": ", ".join(key.permissions),
         "role": key.role,
         "teams": ", ".join(key.teams) or "(all)",
+        "tags": ", ".join(f"{name}={value}" for name, value in key.tags.items()),
         "state": state,
         "created_ns": key.created_ns,
         "created_by": key.created_by,

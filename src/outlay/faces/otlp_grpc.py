@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from outlay.control.keyring import Keyring
     from outlay.ledger.intake import Intake
     from outlay.ledger.signals import Signal
+    from outlay.normalize.writers import Sender
 
 METHODS: dict[str, Signal] = {
     "/opentelemetry.proto.collector.trace.v1.TraceService/Export": "traces",
@@ -99,7 +100,7 @@ class _Door:
 
     async def export(self, body: bytes, metadata: Sequence[tuple[str, str | bytes]], signal: Signal) -> bytes:
         """The response to one request."""
-        teams = self._teams(next((value for name, value in metadata if name == "authorization"), ""))
+        sender = self._sender(next((value for name, value in metadata if name == "authorization"), ""))
         if len(body) > BODY_BYTES_MAX:
             limit = BODY_BYTES_MAX // (1024 * 1024)
             raise _RefusedCallError(
@@ -108,13 +109,13 @@ class _Door:
         if not body:
             return answer_of(signal, "protobuf", 0, ())
         try:
-            receipt = await asyncio.wrap_future(self._intake.submit(body, "protobuf", signal, teams=teams))
+            receipt = await asyncio.wrap_future(self._intake.submit(body, "protobuf", signal, sender=sender))
         except OutlayError as error:
             raise _refusal(error) from error
         return answer_of(signal, "protobuf", receipt.refused, receipt.problems)
 
-    def _teams(self, authorization: str | bytes) -> Sequence[str] | None:
-        """The teams the caller may write, None for all. Raises _RefusedCallError."""
+    def _sender(self, authorization: str | bytes) -> Sender | None:
+        """Who sends, None without a key. Raises _RefusedCallError."""
         key = key_in(authorization, self._keys) if isinstance(authorization, str) else None
         if key is None and self._key_needed:
             hint = "metadata authorization: Bearer KEY; outlay keys add NAME makes one"
@@ -123,7 +124,7 @@ class _Door:
         refusal = caller.refusal("write")
         if refusal is not None:
             raise _RefusedCallError("PERMISSION_DENIED", f"{refusal.message}; try: {refusal.hint}")
-        return caller.teams
+        return caller.sender
 
 
 def _refusal(error: OutlayError) -> _RefusedCallError:

@@ -26,7 +26,7 @@ from outlay.ledger.posting import PROBLEMS_MAX, Clerk, PostReport
 from outlay.ledger.rolling import ROLL_UP_IDLE_S, Roller
 from outlay.ledger.settling import settle
 from outlay.ledger.signals import RAW, WAYS, Encoding, Signal, post_entry, post_told, told_by
-from outlay.normalize.writers import keep_permitted
+from outlay.normalize.writers import Sender, keep_permitted
 from outlay.sources.facts import Batch
 
 WAITING_BYTES_MAX = 256 * 1024 * 1024
@@ -74,7 +74,7 @@ class _Body:
     encoding: Encoding
     signal: Signal
     answer: Future[Receipt]
-    teams: Sequence[str] | None = None
+    sender: Sender | None = None
 
 
 @dataclass(slots=True)
@@ -130,12 +130,11 @@ class Intake:
         return self._state.trouble
 
     def submit(
-        self, body: bytes, encoding: Encoding, signal: Signal = "traces", *, teams: Sequence[str] | None = None
+        self, body: bytes, encoding: Encoding, signal: Signal = "traces", *, sender: Sender | None = None
     ) -> Future[Receipt]:
         """Accept one OTLP body; the future resolves when what it tells is durable.
 
-
-        `teams` are those the sender may write, None for all: spans of others are refused, counted and named.
+        `sender` is whose key came with it, None without one: rows of teams it may not write are refused and named.
         Raises StoreBusyError when too much waits already. The future fails with FormatError for a malformed body and
         with StoreFullError when the disk is full.
         """
@@ -147,7 +146,7 @@ class Intake:
                 )
             self._state.waiting_bytes += len(body)
         answer: Future[Receipt] = Future()
-        self._bodies.put(_Body(body, encoding, signal, answer, teams))
+        self._bodies.put(_Body(body, encoding, signal, answer, sender))
         return answer
 
     def take(self, batch: Batch) -> Future[PostReport]:
@@ -265,7 +264,7 @@ class Intake:
         way = WAYS[signal]
         try:
             decoded = way.decode([one.data for one in group], encoding)
-            decoded.rows = keep_permitted(decoded.rows, decoded.bodies, [one.teams for one in group])
+            decoded.rows = keep_permitted(decoded.rows, decoded.bodies, [one.sender for one in group])
             before = PostReport(
                 received=sum(body.received for body in decoded.bodies),
                 refused=sum(body.refused for body in decoded.bodies),

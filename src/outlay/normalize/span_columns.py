@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from outlay.normalize.aliases import RESOURCE, Concept, load
 from outlay.normalize.columns import Ints, Mask, whole
-from outlay.sources.otlp_records import column_of
+from outlay.sources.otlp_records import OF_KEY, column_of
 
 _EXACT_INTEGERS = 2**53
 _QUOTED = ("mlflow.", "langfuse.trace.metadata.", "langfuse.observation.metadata.")
@@ -151,7 +151,8 @@ class _Plan:
 
     def _present(self, concept: Concept) -> tuple[str, ...]:
         own = [column for key in concept.keys if (column := column_of(key)) in self.names]
-        return (*own, *(RESOURCE + key for key in concept.keys if concept.resource and RESOURCE + key in self.names))
+        resource = (RESOURCE + key for key in concept.keys if concept.resource and RESOURCE + key in self.names)
+        return (*own, *resource, *([OF_KEY + concept.name] if OF_KEY + concept.name in self.names else []))
 
 
 @lru_cache(maxsize=256)

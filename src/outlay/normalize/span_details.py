@@ -13,6 +13,7 @@ from outlay.normalize.aliases import RESOURCE, load
 from outlay.normalize.columns import Ints, words
 from outlay.normalize.span_columns import SpanColumns, first, known_counts, list_items, mapped
 from outlay.sources.facts import TAGS, UNITS
+from outlay.sources.otlp_records import OF_KEY
 
 _BEDROCK_REGION = re.compile(r"(?:^|\.)bedrock[a-z-]*\.([a-z]{2}-[a-z-]+-\d)\.amazonaws\.com(?:\.cn)?$")
 _VERTEX_REGION = re.compile(r"^([a-z]+-[a-z]+\d+)-aiplatform\.googleapis\.com$")
@@ -118,19 +119,23 @@ def _by_row(rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def sources_of(read: SpanColumns) -> pa.Array | None:
-    """Packed digits (`core.tagging`) of the tags that only the resource states; None where no resource states any."""
+    """Packed digits (`core.tagging`) of tags that only the resource or the key states; None where none are."""
     packed = np.zeros(read.length, np.int64)
     for key in ENVELOPE_KEYS:
         names = read.present(key)
-        if not names or not names[-1].startswith(RESOURCE):
+        if not names or not names[-1].startswith((RESOURCE, OF_KEY)):
             continue
-        of_resource = np.zeros(read.length, np.bool_)
-        own = np.zeros(read.length, np.bool_)
+        said = np.zeros(read.length, np.bool_)
         for name in names:
-            said = np.asarray(read.text_of(name).is_valid())
-            if name.startswith(RESOURCE):
-                of_resource |= said
-            else:
-                own |= said
-        packed |= np.where(of_resource & ~own, int(TagSource.RESOURCE) << digit_at(key), 0)
+            fresh = np.asarray(read.text_of(name).is_valid()) & ~said
+            said |= fresh
+            if source := _source_of(name):
+                packed |= np.where(fresh, int(source) << digit_at(key), 0)
     return pa.array(packed) if packed.any() else None
+
+
+def _source_of(name: str) -> TagSource:
+    """Where the values of a column come from, NONE for the span itself."""
+    if name.startswith(OF_KEY):
+        return TagSource.API_KEY
+    return TagSource.RESOURCE if name.startswith(RESOURCE) else TagSource.NONE

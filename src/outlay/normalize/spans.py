@@ -25,6 +25,7 @@ from outlay.normalize.span_details import places_of, sources_of, tags_of, units_
 from outlay.normalize.span_kinds import OPERATIONS, Kinds, kinds_of
 from outlay.normalize.span_outcomes import outcomes_of_spans
 from outlay.sources.facts import FACTS, KEY, OUTCOMES, Batch
+from outlay.sources.otlp_records import SENT_BY
 
 SOURCE = "otlp"
 SIGNAL = "span"
@@ -76,6 +77,7 @@ def facts_of_columns(
         "units": units_of(read),
         "tags": tags_of(read),
         "tag_source": sources_of(read),
+        "api_key": read.text_of(SENT_BY) if read.has(SENT_BY) else None,
     }
     if not kinds.usage.all():
         counts = pa.array(kinds.usage)

@@ -1,59 +1,78 @@
 """Whose facts a sender may write: facts of other teams are refused, counted and named; the rest goes through.
 
 A sender that may write one team only is that team: what it sends without a team is of that team. Of a sender of several
-teams, what names none goes through and takes the team of its session, as everything untagged does.
+teams, what names none goes through and takes the team of its session, as everything untagged does. What else the key
+says (`tags`) holds for what does not say it; the books keep that the key said so, and with which key it came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from outlay.core.envelope import UNTAGGED
+from outlay.core.envelope import KEY_TAGS, UNTAGGED
 from outlay.core.errors import Problem
-from outlay.normalize.columns import Mask
+from outlay.core.tagging import TagSource, digit_at
+from outlay.normalize.columns import Mask, whole
 from outlay.normalize.span_columns import SpanColumns
 from outlay.sources.facts import Batch
-from outlay.sources.otlp_records import BodyReport
-
-_TEAM_ATTRIBUTE = "outlay.team"
-"""The spelling that wins over every other."""
+from outlay.sources.otlp_records import OF_KEY, SENT_BY, BodyReport
 
 _HINT_CHARACTERS_MAX = 200
 
 
-def keep_permitted(rows: pa.Table, reports: Sequence[BodyReport], writers: Sequence[Sequence[str] | None]) -> pa.Table:
-    """Decoded rows of OTLP without those that their body's sender may not write.
+def _no_tags() -> Mapping[str, str]:
+    return {}
 
-    `writers` holds a body's teams, None where its sender may write all. What was refused is added to the body's report.
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sends: the name of its key, the teams it may write (none is all), and the tags of what names none."""
+
+    name: str
+    teams: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=_no_tags)
+
+    def tag(self, key: str) -> str:
+        """What it says of facts without a value under this key, empty for nothing."""
+        if key == "team" and len(self.teams) == 1:
+            return self.teams[0]
+        return self.tags.get(key, "")
+
+
+def keep_permitted(rows: pa.Table, reports: Sequence[BodyReport], senders: Sequence[Sender | None]) -> pa.Table:
+    """Decoded rows of OTLP without those that their body's sender may not write, the others with what its key says.
+
+    `senders` holds a body's sender, None for one that needs no key and may write all. What was refused is added to the
+    body's report.
     """
-    if not rows.num_rows or all(teams is None for teams in writers):
+    if not rows.num_rows or all(sender is None for sender in senders):
         return rows
-    team = _words(SpanColumns(rows).text("team"), rows.num_rows)
-    body = np.asarray(rows.column("body").combine_chunks())
-    kept, own = np.ones(rows.num_rows, np.bool_), np.full(rows.num_rows, "", object)
-    for number, teams in enumerate(writers):
-        if teams is None:
+    read = SpanColumns(rows)
+    team = _words(read.text("team"), rows.num_rows)
+    body = np.asarray(whole(rows, "body"))
+    kept = np.ones(rows.num_rows, np.bool_)
+    for number, sender in enumerate(senders):
+        if sender is None or not sender.teams:
             continue
         mine = body == number
-        good, problems = _judged(team, mine, teams, "rows")
+        good, problems = _judged(team, mine, sender.teams, "rows")
         kept &= good | ~mine
         reports[number].refused += int((mine & ~good).sum())
         reports[number].problems.extend(problems)
-        if len(teams) == 1:
-            own[mine] = teams[0]
-    rows = _stamped(rows, team, own)
+    rows = _with_words(rows, read, body, senders)
     return rows if kept.all() else rows.filter(pa.array(kept))
 
 
-def permitted(batch: Batch, teams: Sequence[str]) -> Batch:
-    """A batch without the facts, outcomes and rows of OTLP of other teams than these."""
+def permitted(batch: Batch, sender: Sender) -> Batch:
+    """A batch without the facts, outcomes and rows of OTLP of teams its sender may not write; see `keep_permitted`."""
     problems = list(batch.problems)
-    facts = _permitted_rows(batch.facts, teams, "facts", problems)
-    outcomes = _permitted_rows(batch.outcomes, teams, "outcomes", problems)
+    facts = _permitted_rows(batch.facts, sender, "facts", problems)
+    outcomes = _permitted_rows(batch.outcomes, sender, "outcomes", problems)
     raw = (batch.spans, batch.logs, batch.points)
     return Batch(
         facts,
@@ -61,32 +80,40 @@ def permitted(batch: Batch, teams: Sequence[str]) -> Batch:
         batch.received,
         batch.repeats,
         problems,
-        *(_permitted_raw(rows, teams, problems) for rows in raw),
+        *(_permitted_raw(rows, sender, problems) for rows in raw),
     )
 
 
-def _permitted_raw(rows: pa.Table | None, teams: Sequence[str], problems: list[Problem]) -> pa.Table | None:
+def _permitted_raw(rows: pa.Table | None, sender: Sender, problems: list[Problem]) -> pa.Table | None:
     if rows is None:
         return None
     report = BodyReport()
     bare = rows.drop_columns(["body"]) if "body" in rows.column_names else rows
     one_body = bare.append_column("body", pa.array(np.zeros(rows.num_rows, np.int32)))
-    kept = keep_permitted(one_body, [report], [teams])
+    kept = keep_permitted(one_body, [report], [sender])
     problems += report.problems
     return kept
 
 
-def _permitted_rows(table: pa.Table, teams: Sequence[str], what: str, problems: list[Problem]) -> pa.Table:
+def _permitted_rows(table: pa.Table, sender: Sender, what: str, problems: list[Problem]) -> pa.Table:
     if not table.num_rows:
         return table
-    place = table.schema.get_field_index("team")
-    team = _words(table.column(place).combine_chunks(), table.num_rows)
-    good, found = _judged(team, np.ones(table.num_rows, np.bool_), teams, what)
-    problems += found
-    if len(teams) == 1:
-        named = pa.array(np.where(team == "", teams[0], team), pa.string())
-        table = table.set_column(place, table.schema.field(place).with_type(pa.string()), named)
-    return table if good.all() else table.filter(pa.array(good))
+    if sender.teams:
+        team = _words(whole(table, "team"), table.num_rows)
+        good, found = _judged(team, np.ones(table.num_rows, np.bool_), sender.teams, what)
+        problems += found
+        table = table if good.all() else table.filter(pa.array(good))
+    filled = np.zeros(table.num_rows, np.int64)
+    for key in KEY_TAGS:
+        if value := sender.tag(key):
+            said = _words(whole(table, key), table.num_rows)
+            filled |= np.where(said == "", np.int64(int(TagSource.API_KEY) << digit_at(key)), 0)
+            table = _put(table, key, pa.array(np.where(said == "", value, said), pa.string()))
+    if "api_key" not in table.column_names:  # outcomes keep no source
+        return table
+    source = whole(table, "tag_source").fill_null(0)
+    table = _put(table, "tag_source", pa.array(np.asarray(source) | filled, pa.int64()))
+    return _put(table, "api_key", pa.repeat(sender.name, table.num_rows))
 
 
 def _judged(team: np.ndarray, mine: Mask, teams: Sequence[str], what: str) -> tuple[Mask, list[Problem]]:
@@ -101,23 +128,38 @@ def _judged(team: np.ndarray, mine: Mask, teams: Sequence[str], what: str) -> tu
     return good, problems
 
 
-def _words(team: pa.Array | None, length: int) -> np.ndarray:
-    """The teams as they will be written: trimmed, and empty where none is named."""
-    if team is None:
+def _words(column: pa.Array | None, length: int) -> np.ndarray:
+    """The values as they will be written: trimmed, and empty where none is named."""
+    if column is None:
         return np.full(length, "", object)
-    text = team.cast(pa.string()) if not pa.types.is_string(team.type) else team
+    text = column.cast(pa.string()) if not pa.types.is_string(column.type) else column
     words = np.asarray(pc.utf8_trim_whitespace(pc.fill_null(text, "")).to_numpy(zero_copy_only=False), object)
     words[words == UNTAGGED] = ""
     return words
 
 
-def _stamped(rows: pa.Table, team: np.ndarray, own: np.ndarray) -> pa.Table:
-    """The rows with the sender's own team where they name none."""
-    silent = (team == "") & (own != "")
-    if not silent.any():
-        return rows
-    place = rows.schema.get_field_index(_TEAM_ATTRIBUTE)
-    said = _words(None if place < 0 else rows.column(place).combine_chunks(), rows.num_rows)
-    words = np.where(silent, own, said)
-    named = pa.array(words, pa.string(), mask=words == "")
-    return rows.append_column(_TEAM_ATTRIBUTE, named) if place < 0 else rows.set_column(place, _TEAM_ATTRIBUTE, named)
+def _with_words(rows: pa.Table, read: SpanColumns, body: np.ndarray, senders: Sequence[Sender | None]) -> pa.Table:
+    """The rows with the names of their senders, and what each says of rows that do not say it, as columns beside."""
+    rows = _put(rows, SENT_BY, _by_body(body, [sender.name if sender else "" for sender in senders]))
+    for key in KEY_TAGS:
+        said = [sender.tag(key) if sender else "" for sender in senders]
+        if not any(said):
+            continue
+        # A blank is no value: it must not stand before what the key says.
+        blank = pa.array(_words(read.text(key), rows.num_rows) == "")
+        for name in read.present(key):
+            column = whole(rows, name)
+            rows = _put(rows, name, pc.if_else(blank, pa.scalar(None, column.type), column))
+        rows = _put(rows, OF_KEY + key, _by_body(body, said))
+    return rows
+
+
+def _by_body(body: np.ndarray, words: Sequence[str]) -> pa.Array:
+    """The word of each row's body; nothing is null."""
+    texts = pa.array([word or None for word in words], pa.string())
+    return texts.take(pa.array(body))
+
+
+def _put(table: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.append_column(name, column) if place < 0 else table.set_column(place, name, column)

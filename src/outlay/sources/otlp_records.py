@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
+from outlay.core.envelope import KEY_TAGS
 from outlay.core.errors import FormatError, Problem
 from outlay.sources.otlp_columns import Occurrences, admitted
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission
@@ -26,8 +27,15 @@ MESSAGE_CHARACTERS_MAX = 300
 TIME_NS_MIN = 946_684_800 * 10**9  # 2000-01-01
 TIME_NS_MAX = 4_102_444_800 * 10**9  # 2100-01-01
 
+SENT_BY = "sent_by"
+"""The column with the name of the key a row was sent with."""
+
+OF_KEY = "sent_with."
+"""What stands before the column of a tag that the key says of rows that do not say it."""
+
 OWN_COLUMNS = frozenset(
     {
+        *(SENT_BY, *(OF_KEY + key for key in KEY_TAGS)),
         *("trace_id", "span_id", "parent_span_id", "name", "kind", "start_ns", "end_ns", "at_ns", "status_code"),
         *("scope_name", "scope_version", "body", "evaluations", "series"),
     }

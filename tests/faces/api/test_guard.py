@@ -15,6 +15,7 @@ from outlay.control.keys import ApiKey, digest_of, new_secret
 from outlay.control.store import ControlStore
 from outlay.faces.api.app import ENDPOINTS, build_app
 from outlay.faces.wire import CONTENT_TYPE, pack
+from outlay.normalize.writers import Sender
 from outlay.sources.facts import Batch, facts_of, outcomes_of
 
 FAR = "http://books.example"
@@ -92,12 +93,31 @@ def test_loopback_needs_no_key_but_a_key_that_is_sent_counts() -> None:
     assert ask("/api/v1/spend", keys=ring("write"), far=False, headers=bearer()).status_code == 403
 
 
-def test_the_teams_of_a_key_reach_the_intake() -> None:
+def test_a_key_and_its_teams_reach_the_intake() -> None:
     house = FakeHouse()
     headers = bearer(**{"content-type": "application/json"})
     for teams in ((), ("search", "billing")):
         ask("/v1/traces", "POST", ring("write", teams=teams), house, content=b'{"resourceSpans":[]}', headers=headers)
-    assert house.intake.teams == [None, ("search", "billing")]
+    ask("/v1/traces", "POST", None, house, far=False, content=b'{"resourceSpans":[]}', headers=headers)
+    assert house.intake.senders == [Sender("mine"), Sender("mine", ("search", "billing")), None]
+
+
+def test_a_key_with_tags_says_them_of_facts_that_name_none() -> None:
+    house = FakeHouse()
+    key = ApiKey("ci", ("write",), tags={"team": "platform", "environment": "ci"})
+    facts = [
+        {"fact_id": str(number), "source": "x", "start_ns": 10**18, "operation": "chat", "team": team}
+        for number, team in enumerate(["search", None])
+    ]
+    ring_of_one = Keyring(None, {digest_of(SECRET): key})
+    batch = Batch(facts_of(facts), outcomes_of([]), received=2)
+    headers = bearer(**{"content-type": CONTENT_TYPE})
+    assert ask("/api/v1/facts", "POST", ring_of_one, house, content=pack(batch), headers=headers).status_code == 200
+    rows = house.posted[0].facts.select(["team", "environment", "api_key"]).to_pylist()
+    assert rows == [
+        {"team": "search", "environment": "ci", "api_key": "ci"},
+        {"team": "platform", "environment": "ci", "api_key": "ci"},
+    ]
 
 
 def test_facts_of_other_teams_are_refused_and_the_rest_goes_through() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -19,6 +18,7 @@ from faces.double import FakeHouse, FakeIntake, Receipt
 from outlay.core.errors import FormatError, Problem, StoreBusyError, StoreFullError
 from outlay.faces.api import otlp as door
 from outlay.faces.api.app import build_app
+from outlay.normalize.writers import Sender
 
 PROTOBUF = {"content-type": "application/x-protobuf"}
 JSON = {"content-type": "application/json; charset=utf-8"}
@@ -182,7 +182,7 @@ def test_what_the_intake_cannot_take_is_said(error: Exception, status: int, at_o
 def test_200_only_when_durable() -> None:
     class Slow(FakeIntake):
         def submit(
-            self, body: bytes, encoding: str, signal: str = "traces", *, teams: Sequence[str] | None = None
+            self, body: bytes, encoding: str, signal: str = "traces", *, sender: Sender | None = None
         ) -> Future[Receipt]:
             self.waiting: Future[Receipt] = Future()
             return self.waiting

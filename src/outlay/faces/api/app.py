@@ -124,7 +124,7 @@ def _handler(house: House, endpoints: Sequence[Endpoint]) -> Callable[[Request],
         caller.demand(endpoint.permission)
         params = checked(endpoint, request.query_params.multi_items())
         body = await _body(request, endpoint)
-        desk = HouseDesk(house, caller.actor, caller.teams)
+        desk = HouseDesk(house, caller.actor, caller.sender)
         call = Call(desk, request.path_params, params, body, caller, control)
         answer = await run_in_threadpool(endpoint.answer, call)
         return JSONResponse(answer, headers={"cache-control": "no-store"})

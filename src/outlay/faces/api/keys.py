@@ -16,6 +16,11 @@ _KEY = {
         "may": {**_TEXTS, "description": "write, read, decide, approve, govern, admin"},
         "role": {"type": "string", "description": "instead of may: viewer, lead, finops, administrator"},
         "teams": {**_TEXTS, "description": "for whom it writes and decides; all if left out"},
+        "tags": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": 'what it says of facts that name none, like {"team": "search"}',
+        },
         "expires": {"type": "string", "description": "90d, or a day like 2027-01-01; never if left out"},
     },
 }

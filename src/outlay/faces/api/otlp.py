@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from outlay.core.errors import FormatError, OutlayError, StoreBusyError
@@ -22,6 +21,7 @@ from outlay.faces.refused import Message, Receive, RefusedError, Scope, Send
 if TYPE_CHECKING:
     from outlay.ledger.intake import Intake
     from outlay.ledger.signals import Encoding, Signal
+    from outlay.normalize.writers import Sender
 
 try:
     from isal import isal_zlib as gunzip
@@ -60,7 +60,7 @@ class OtlpDoor:
         path = scope["path"]
         try:
             encoding, body = await _read(scope, receive)
-            answer = await self._deliver(body, encoding, PATHS.get(path, "traces"), caller_of(scope).teams)
+            answer = await self._deliver(body, encoding, PATHS.get(path, "traces"), caller_of(scope).sender)
         except _ClientGoneError:
             return
         except OutlayError as error:
@@ -75,10 +75,10 @@ class OtlpDoor:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _deliver(self, body: bytes, encoding: Encoding, signal: Signal, teams: Sequence[str] | None) -> bytes:
+    async def _deliver(self, body: bytes, encoding: Encoding, signal: Signal, sender: Sender | None) -> bytes:
         if not body:
             return answer_of(signal, encoding, 0, ())
-        receipt = await asyncio.wrap_future(self._intake.submit(body, encoding, signal, teams=teams))
+        receipt = await asyncio.wrap_future(self._intake.submit(body, encoding, signal, sender=sender))
         return answer_of(signal, encoding, receipt.refused, receipt.problems)
 
 

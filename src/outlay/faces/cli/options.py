@@ -134,3 +134,11 @@ def _no_colour(context: click.Context, _: click.Parameter, value: bool) -> None:
 def _debug(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's callback
     if value:
         context.ensure_object(Context).debug = True
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """The two sides of NAME=VALUE. Raises UsageError."""
+    name, sign, value = text.partition("=")
+    if not sign or not name or not value:
+        raise click.UsageError(f'not NAME=VALUE: "{text}"', click.get_current_context())
+    return name, value

@@ -9,7 +9,7 @@ import click
 
 from outlay.faces.cli.books import open_desk
 from outlay.faces.cli.lazy import Entry, LazyGroup
-from outlay.faces.cli.options import asked, current, shared
+from outlay.faces.cli.options import asked, current, name_and_value, shared
 from outlay.faces.cli.output import note, show
 from outlay.faces.plain import Reply
 
@@ -189,9 +189,16 @@ def add(
     """  # noqa: D301 - click reads the mark as a character
     context = current()
     match: dict[str, list[str]] = {}
-    for word, glob in map(_pair, matches):
+    for word, glob in map(name_and_value, matches):
         match.setdefault(word, []).append(glob)
-    said = {"name": name, "match": match, "set": dict(map(_pair, sets)), "override": override, "from": from_, "to": to}
+    said = {
+        "name": name,
+        "match": match,
+        "set": dict(map(name_and_value, sets)),
+        "override": override,
+        "from": from_,
+        "to": to,
+    }
     with open_desk(context) as desk:
         reply = desk.add_tag_rule({word: value for word, value in said.items() if value})
     _show_moved(reply)
@@ -209,10 +216,3 @@ def remove(name: str) -> None:
     with open_desk(current()) as desk:
         reply = desk.remove_tag_rule(name)
     _show_moved(reply)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    word, sign, value = text.partition("=")
-    if not sign or not word or not value:
-        raise click.UsageError(f'not NAME=VALUE: "{text}"', click.get_current_context())
-    return word, value
