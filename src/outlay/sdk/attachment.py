@@ -84,7 +84,8 @@ def detach(made: Attachment) -> None:
             _bound.pop(made.frame, None)
         made.frame, made.ended = None, True
     if _current.get() is made:
-        _current.set(_cleared(made.below))
+        below = made.below
+        _current.set(_cleared(below) if below is not None and below.ended else below)
 
 
 def put(held: Attachment | None) -> Attachment | None:

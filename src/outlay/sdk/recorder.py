@@ -71,6 +71,7 @@ class Recorder:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._disabled = settings.disabled
         self.ring: deque[Step] = deque()
         self.dropped = 0
         self.ticking: Callable[[], float | None] | None = None
@@ -88,7 +89,7 @@ class Recorder:
         self._encoder = Encoder({**resource_attributes(), **settings.resource}, settings.version)
 
     def take(self, step: Step) -> None:
-        """Put a step into the ring, complete."""
+        """Complete a step and put it into the ring."""
         context = step.context
         if context is None:
             context = step.context = contexts.current()
@@ -102,7 +103,11 @@ class Recorder:
             step.end_ns = time.time_ns()
         if not step.start_ns:
             step.start_ns = step.end_ns
-        if self.settings.disabled:
+        self.put(step)
+
+    def put(self, step: Step) -> None:
+        """Put a step into the ring that is complete already: context, ids and times."""
+        if self._disabled:
             return
         ring = self.ring
         ring.append(step)
@@ -297,9 +302,16 @@ if hasattr(os, "register_at_fork"):  # not where there is no fork
 def record(step: Step) -> None:
     """Keep a step. Never waits, never raises."""
     try:
-        recorder = _desk.recorder or _desk.open()
-        recorder.take(step)
+        (_desk.recorder or _desk.open()).take(step)
     except Exception as error:  # noqa: BLE001 - metering must never be the reason that an agent fails
+        say_once(f"a step could not be recorded: {error!r}")
+
+
+def keep(step: Step) -> None:
+    """The same for a step that lacks nothing: it saves looking at each of its ids and times."""
+    try:
+        (_desk.recorder or _desk.open()).put(step)
+    except Exception as error:  # noqa: BLE001 - see above
         say_once(f"a step could not be recorded: {error!r}")
 
 

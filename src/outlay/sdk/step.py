@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from outlay.core.centre import Operation
@@ -104,6 +106,9 @@ def new_trace_id() -> bytes:
     return os.urandom(16)
 
 
+_to_bytes = Struct(">Q").pack
+
+
 class _SpanIds:
     """Eight bytes each: counted on from a random place, because a random number a span costs more than all else."""
 
@@ -112,13 +117,15 @@ class _SpanIds:
 
     def restart(self) -> None:
         """Go on from another random place, as a child process must after a fork."""
-        self._numbers = itertools.count(int.from_bytes(os.urandom(8), "big") >> 1 | 1)
-
-    def __call__(self) -> bytes:
-        """The next id."""
-        return next(self._numbers).to_bytes(8, "big")
+        start = int.from_bytes(os.urandom(8), "big") >> 1 | 1
+        self.next: Callable[[], bytes] = map(_to_bytes, itertools.count(start)).__next__
 
 
-new_span_id = _SpanIds()
+_span_ids = _SpanIds()
 if hasattr(os, "register_at_fork"):  # not where there is no fork
-    os.register_at_fork(after_in_child=new_span_id.restart)
+    os.register_at_fork(after_in_child=_span_ids.restart)
+
+
+def new_span_id() -> bytes:
+    """8 bytes that no other span of the process has."""
+    return _span_ids.next()

@@ -16,7 +16,7 @@ from outlay.sdk.block import Block
 from outlay.sdk.context import Context, current
 from outlay.sdk.encode import TOKEN_KEYS
 from outlay.sdk.gate import watched
-from outlay.sdk.recorder import record
+from outlay.sdk.recorder import keep, record
 from outlay.sdk.setup import ensure
 from outlay.sdk.step import CHECKS, KINDS, STEP, TOOL, Step, begin, new_span_id, new_trace_id, operation_of
 from outlay.sdk.tags import clean, say_once
@@ -29,7 +29,7 @@ _NANO_PER_SECOND = 1_000_000_000
 class StepBlock(Block[Step]):
     """A step, not yet begun. The `Step` it gives may be filled in until the block ends."""
 
-    __slots__ = ("_made", "_model", "_name", "_operation", "_provider", "_step", "_tags")
+    __slots__ = ("_held", "_model", "_name", "_operation", "_provider", "_step", "_tags")
 
     def __init__(self, name: str, operation: str, provider: str, model: str, tags: Mapping[str, object]) -> None:
         self._name = name
@@ -37,7 +37,6 @@ class StepBlock(Block[Step]):
         self._provider = provider
         self._model = model
         self._tags = tags
-        self._made: attachment.Attachment | None = None
         self._step: Step | None = None
 
     def _again(self) -> StepBlock:
@@ -56,26 +55,25 @@ class StepBlock(Block[Step]):
             made.model_requested = self._model
         if self._tags:
             made.tags = {key: text for key, value in self._tags.items() if (text := clean(key, value))}
-        span_id = new_span_id()
+        made.span_id = span_id = new_span_id()
         made.trace_id = trace_id = outer.trace_id or new_trace_id()
-        made.span_id = span_id
         made.parent_span_id = outer.span_id
         made.context = outer
-        self._step = made
         purpose = self._operation if self._operation in CHECKS else outer.purpose
-        self._made = attachment.attach(Context(outer.run, trace_id, span_id, purpose, outer.otel_span_id), caller)
+        self._held = attachment.attach(Context(outer.run, trace_id, span_id, purpose, outer.otel_span_id), caller)
+        self._step = made
         return made
 
     def _shut(self, error: BaseException | None) -> None:
-        held, made = self._made, self._step
-        if held is None or made is None:
+        made = self._step
+        if made is None:
             return
-        self._made = self._step = None
-        attachment.detach(held)
+        self._step = None
+        attachment.detach(self._held)
         made.end_ns = time_ns()
         if error is not None and not made.error_type:
             made.error_type = failure_of(error)
-        record(made)
+        keep(made)
 
 
 _names: dict[str, str] = {}
