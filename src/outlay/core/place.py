@@ -27,8 +27,8 @@ def _setting(home: Path) -> str:
     path = home / SETTINGS_FILE
     try:
         text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
+    except (FileNotFoundError, NotADirectoryError):
+        return ""  # and a home that cannot be one is told by whoever writes to it
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not TOML: {error}", hint='[control]\n  url = "postgresql://…"') from error
     import tomllib  # read only where there is such a file: it would cost an agent's start a few milliseconds
