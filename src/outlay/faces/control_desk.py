@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from outlay.faces import audit, budgets, keys, overrides, targets
+from outlay.faces import audit, budgets, keys, overrides, targets, views
 from outlay.faces.alerts import AlertsDesk
 
 if TYPE_CHECKING:
@@ -110,6 +110,14 @@ class ControlDesk:
             from outlay.govern.rates import refresh_if_needed
 
             refresh_if_needed(self.store, self._prices())
+
+    def views(self) -> Reply:
+        """Which page each role is led to first."""
+        return views.views_reply(self.store)
+
+    def set_views(self, said: object) -> Reply:
+        """Changes which page some roles are led to first."""
+        return views.set_views(self.store, said, self.actor)
 
     def targets(self, quarter: str = "") -> Reply:
         """The targets as they were set."""

@@ -18,6 +18,9 @@ _MILL, _CENT, _ONE = Decimal("0.001"), Decimal("0.01"), Decimal(1)
 _DIME, _HUNDRED = Decimal("0.1"), Decimal(100)
 _TENTH = Decimal("0.1")
 _MILLION = Decimal(1_000_000)
+_THOUSAND, _TEN_THOUSAND = Decimal(1_000), Decimal(10_000)
+_ODDS = (2, 3, 4, 5, 6, 8, 10, 20, 50, 100)
+_RARE = 0.01
 
 
 def money(text: str, currency: str = "USD") -> str:
@@ -65,6 +68,29 @@ def share(text: str) -> str:
 def multiple(text: str) -> str:
     """`"1.914"` → `1.91×`."""
     return _signed(Decimal(text).quantize(_CENT, rounding=ROUND_HALF_EVEN)) + "×"
+
+
+def short(text: str, currency: str = "USD") -> str:
+    """Money where only its size matters: `"40100"` → `$40.1 k`, `"640580"` → `$641 k`; below 10,000 as ever."""
+    amount = Decimal(text)
+    size = abs(amount)
+    if size < _TEN_THOUSAND:
+        return money(text, currency)
+    scale, letter = (_MILLION, "M") if size >= _MILLION else (_THOUSAND, "k")
+    scaled = (size / scale).quantize(_TENTH if size / scale < _HUNDRED else _ONE, rounding=ROUND_HALF_EVEN)
+    return ("" if amount >= 0 else MINUS) + _with_sign(f"{scaled:,f}{THIN_SPACE}{letter}", currency)
+
+
+def odds(chance: float) -> str:
+    """A chance in words: `0.17` → `1 in 6`, `0.83` → `5 in 6`, `0.004` → `less than 1 in 100`."""
+    if chance < _RARE:
+        return "less than 1 in 100"
+    if chance > 1 - _RARE:
+        return "more than 99 in 100"
+    over, under = min(
+        ((round(chance * under), under) for under in _ODDS), key=lambda pair: (abs(pair[0] / pair[1] - chance), pair[1])
+    )
+    return f"{over} in {under}" if 0 < over < under else ("1 in 100" if chance < 1 / 2 else "99 in 100")
 
 
 def duration(text: str) -> str:

@@ -40,7 +40,7 @@ def client(books: Miniature) -> TestClient:
 
 
 def text_of(books: Miniature, **parameters: str) -> str:
-    answer = client(books).get("/", params=parameters)
+    answer = client(books).get("/overview", params=parameters)
     assert answer.status_code == 200
     return answer.text
 
@@ -179,7 +179,7 @@ def test_the_dot_says_how_fresh_the_books_are(through: str, tone: str, words: st
 
 
 def test_a_wrong_period_is_a_page_that_says_the_way_out() -> None:
-    answer = client(Miniature()).get("/", params={"period": "30days"})
+    answer = client(Miniature()).get("/overview", params={"period": "30days"})
     assert answer.status_code == 400
     assert "no period is called" in answer.text
     assert "30d" in answer.text
@@ -190,7 +190,7 @@ def test_an_error_of_the_store_says_what_still_works() -> None:
         def ask(self, query: Query) -> Answer:
             raise StoreBusyError("the books are being rebuilt", hint="try again in a minute")
 
-    answer = client(Busy()).get("/")
+    answer = client(Busy()).get("/overview")
     assert answer.status_code == 503
     for words in ("the books are being rebuilt", "try again in a minute", "Asked at 14:52:00 UTC", "/v1/traces"):
         assert words in answer.text
@@ -223,7 +223,7 @@ def test_tables_have_captions_and_scopes_and_charts_have_words() -> None:
 
 
 def test_nothing_foreign_is_loaded_and_nothing_runs_inline() -> None:
-    answer = client(Miniature()).get("/")
+    answer = client(Miniature()).get("/overview")
     told = outline(answer.text)
     sources = [tag.get("src") or tag.get("href") for kind in ("script", "link", "img") for tag in told.all(kind)]
     assert all(source and source.startswith("/static/") for source in sources)

@@ -98,16 +98,16 @@ def test_nobody_is_led_to_another_site(client: TestClient, secrets: dict[str, st
 def test_a_forged_form_changes_nothing(client: TestClient, secrets: dict[str, str]) -> None:
     """Complaint of every form: another site makes a signed-in browser send one."""
     signed_in(client, secrets["administrator"])
-    token = token_in(client.get("/").text)
+    token = token_in(client.get("/overview").text)
     assert client.post("/signout", data={"a": "b"}).status_code == 403
     assert client.post("/signout", data={"form_token": "x" * 43}).status_code == 403
     foreign = {"origin": "http://evil.test"}
     assert client.post("/signout", data={"form_token": token}, headers=foreign).status_code == 403
     elsewhere = {"sec-fetch-site": "cross-site"}
     assert client.post("/signout", data={"form_token": token}, headers=elsewhere).status_code == 403
-    assert client.get("/").status_code == 200
+    assert client.get("/overview").status_code == 200
     assert client.post("/signout", data={"form_token": token}).status_code == 303
-    assert client.get("/").status_code == 401
+    assert client.get("/overview").status_code == 401
 
 
 def test_a_cookie_gives_no_orders_to_the_api(client: TestClient, secrets: dict[str, str]) -> None:

@@ -31,6 +31,7 @@ from outlay.faces.api import (
     prices,
     tags,
     targets,
+    views,
 )
 from outlay.faces.api.endpoints import JSON_TYPE, Call, Endpoint, checked
 from outlay.faces.api.guard import Guard
@@ -56,6 +57,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *alerts.ENDPOINTS,
     *forecast.ENDPOINTS,
     *targets.ENDPOINTS,
+    *views.ENDPOINTS,
     *keys.ENDPOINTS,
     *audit.ENDPOINTS,
 )

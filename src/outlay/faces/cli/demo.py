@@ -34,6 +34,7 @@ def demo(seed: int, port: int, *, no_open: bool) -> None:
     Thirteen months of agents of six teams go through the OTLP door into books of their own (next to the home, or in
     --home). Started again, it serves what is there; an interrupted one goes on where it was.
     """
+    from outlay.demo.finance import settle
     from outlay.demo.run import prepare
     from outlay.faces.serve import serve
     from outlay.house import House
@@ -44,6 +45,7 @@ def demo(seed: int, port: int, *, no_open: bool) -> None:
     prepare(context.home)
     with House.open(context.home) as house:
         story = _story(context.home, seed)
+        settle(house.control, datetime.fromisoformat(story["now"]))
         stopped = threading.Event()
 
         def ready(url: str) -> None:

@@ -12,14 +12,23 @@ _ROOM = Decimal("1.1")  # of the limit: the tick at 100 % does not stand on the 
 
 
 def bullet(
-    spent: Decimal, more: Decimal, limit: Decimal, words: str, ticks_percent: Sequence[int] = ALERTS_PERCENT
+    spent: Decimal,
+    more: Decimal,
+    limit: Decimal,
+    words: str,
+    ticks_percent: Sequence[int] = ALERTS_PERCENT,
+    tone: str | None = None,
 ) -> Markup:
-    """`spent` solid, `more` (held, or forecast) hatched behind it; `words` say it to who cannot see it."""
+    """`spent` solid, `more` (held, or forecast) hatched behind it; `words` say it to who cannot see it.
+
+    `tone` (bad, warn or empty) is the caller's verdict; without one what is used decides.
+    """
     if limit <= 0:
         return Markup('<span class="bullet none" role="img" aria-label="{}"></span>').format(words)
     whole = max(limit * _ROOM, spent + more)
     scale = Decimal(100) / whole
-    tone = "bad" if spent > limit else "warn" if spent + more > limit or spent * 100 >= limit * 90 else ""
+    if tone is None:
+        tone = "bad" if spent > limit else "warn" if spent + more > limit or spent * 100 >= limit * 90 else ""
     marks = [_mark("spent", Decimal(0), spent * scale), _mark("more", spent * scale, more * scale)]
     marks += [_tick("tick", limit * share / 100 * scale) for share in ticks_percent]
     marks.append(_tick("full", limit * scale))

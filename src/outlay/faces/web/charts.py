@@ -83,8 +83,8 @@ def stacked_bars(
         Markup(
             '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
         ).format(Markup("").join(marks)),
-        Markup("").join([_hit(bar, place * slot, slot) for place, bar in enumerate(bars)]),
-        _end_labels(labels),
+        Markup("").join([hit(bar, place * slot, slot) for place, bar in enumerate(bars)]),
+        end_labels(labels),
         below([(place * slot + slot / 2, bar.label) for place, bar in enumerate(bars)]),
     )
 
@@ -117,7 +117,7 @@ def lines(series: Sequence[Line], labels: Sequence[str], ticks: Sequence[tuple[D
                 for kind, y, _, _ in ends
             ]
         ),
-        _end_labels(ends, SMALL_LABEL_GAP),
+        end_labels(ends, SMALL_LABEL_GAP),
         below([(place / (count - 1) * 100, label) for place, label in enumerate(labels)]),
     )
 
@@ -132,21 +132,33 @@ def scaled_stack(parts: Sequence[Part], whole: Decimal, name: str) -> Markup:
     return _stack(parts, whole, name, "micro scaled")
 
 
-def sparkline(values: Sequence[Decimal | None], tone: str, words: str) -> Markup:
-    """A line without axes in one table cell; gaps stay gaps. `tone` is good, bad or plain."""
+def sparkline(values: Sequence[Decimal | None], tone: str, words: str, target: Decimal | None = None) -> Markup:
+    """A line without axes in one table cell; gaps stay gaps. `tone` is good, bad or plain; `target` is a hairline."""
     known = [value for value in values if value is not None]
     if not known:
         return Markup('<span class="word">{}</span>').format("no task completed")
-    low, high = min(known), max(known)
+    bounds = known if target is None else [*known, target]
+    low, high = min(bounds), max(bounds)
     level = max(abs(high), abs(low))
     span = max(high - low, level * SPARK_RANGE_MIN) or Decimal(1)
     base = (high + low - span) / 2
     count = max(len(values), 2)
-    scaled = [None if value is None else (value - base) * Decimal("0.8") + span / 10 for value in values]
+
+    def placed(value: Decimal) -> Decimal:
+        return (value - base) * Decimal("0.8") + span / 10
+
+    scaled = [None if value is None else placed(value) for value in values]
     drawn = [
         Markup('<polyline points="{}" fill="none" vector-effect="non-scaling-stroke"/>').format(points)
         for points in _runs(scaled, count, span)
     ]
+    if target is not None:
+        y = place_text(100 - float(placed(target) / span * 100))
+        drawn.append(
+            Markup(
+                '<line class="target" x1="0" x2="100" y1="{0}" y2="{0}" vector-effect="non-scaling-stroke"/>'
+            ).format(y)
+        )
     last = max(place for place, value in enumerate(values) if value is not None)
     point = scaled[last]
     assert point is not None
@@ -190,7 +202,7 @@ def _rect(kind: str, place: tuple[float, float, float, float], title: str) -> Ma
     )
 
 
-def _hit(bar: Bar, x: float, width: float) -> Markup:
+def hit(bar: Bar, x: float, width: float) -> Markup:
     """What can be pointed at and focused: the whole column, with the figures as its text."""
     place = Markup('style="left:{}%;width:{}%"').format(place_text(x), place_text(width))
     rows = Markup("").join(
@@ -216,7 +228,7 @@ def _middles(parts: Sequence[Part], top: Decimal) -> dict[str, float]:
     return middles
 
 
-def _end_labels(labels: Sequence[tuple[str, float, str, str]], gap: float = LABEL_GAP) -> Markup:
+def end_labels(labels: Sequence[tuple[str, float, str, str]], gap: float = LABEL_GAP) -> Markup:
     """Labels right of the plot, pushed apart where they would touch."""
     ordered = sorted(labels, key=lambda label: label[1])
     places: list[float] = []
@@ -233,11 +245,16 @@ def _end_labels(labels: Sequence[tuple[str, float, str, str]], gap: float = LABE
     return Markup('<div class="ends">{}</div>').format(Markup("").join(told))
 
 
+def height(value: Decimal, ticks: Sequence[tuple[Decimal, str]]) -> float:
+    """Where a value stands on an axis, in per cent from the top; the first tick is at the foot."""
+    foot, top = ticks[0][0], ticks[-1][0]
+    return 100 - float((value - foot) / (top - foot) * 100)
+
+
 def axis_labels(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
     """The texts of an axis, placed in per cent of its height."""
-    top = ticks[-1][0]
     told = [
-        Markup('<span style="top:{}%">{}</span>').format(place_text(100 - float(value / top * 100)), text)
+        Markup('<span style="top:{}%">{}</span>').format(place_text(height(value, ticks)), text)
         for value, text in ticks
     ]
     return Markup('<div class="axis" aria-hidden="true">{}</div>').format(Markup("").join(told))
@@ -245,8 +262,7 @@ def axis_labels(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
 
 def grid(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
     """A line for each tick."""
-    top = ticks[-1][0]
-    drawn = [Markup('<i style="top:{}%"></i>').format(place_text(100 - float(value / top * 100))) for value, _ in ticks]
+    drawn = [Markup('<i style="top:{}%"></i>').format(place_text(height(value, ticks))) for value, _ in ticks]
     return Markup('<div class="grid" aria-hidden="true">{}</div>').format(Markup("").join(drawn))
 
 

@@ -42,9 +42,13 @@ def feature_page(books: Books, feature: str, choice: Choice) -> dict[str, Any]:
         "why": why_each(found),
         "parts": [_part(title, name, found) for name, title in _TITLES.items()],
         "sessions": tables.sessions(session_figures(asking, SESSIONS_SHOWN, Order("cost")), CENTRES),
-        "sessions_href": "/sessions?" + urlencode({"period": choice.window.name, "feature": feature}),
-        "lost_href": "/sessions?" + urlencode({"period": choice.window.name, "feature": feature, "outcome": "failed"}),
+        "sessions_href": "/sessions?" + _sessions(choice),
+        "lost_href": "/sessions?" + _sessions(choice, outcome="failed"),
     }
+
+
+def _sessions(choice: Choice, **more: str) -> str:
+    return urlencode({name: value for name, value in {**choice.said, **more}.items() if value})
 
 
 def _numbers(found: TaskCost, choice: Choice) -> list[Number]:

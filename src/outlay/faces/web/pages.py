@@ -20,16 +20,21 @@ from outlay.faces.web.budget_orders import change_budget, make_budget
 from outlay.faces.web.budgets import budget_page, budgets_page
 from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.compare import compare_page
+from outlay.faces.web.executive import collect_year, executive_page
 from outlay.faces.web.feature import feature_page
 from outlay.faces.web.figures import Books, collect
 from outlay.faces.web.live import collect_live
+from outlay.faces.web.months import parse_month
 from outlay.faces.web.prices import prices_page
 from outlay.faces.web.rendering import asset, asset_path
 from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
+from outlay.faces.web.strategic import collect_strategy, strategic_page
 from outlay.faces.web.tactical import tactical_page
+from outlay.faces.web.targets import change_targets, targets_page
 from outlay.faces.web.view import CENTRES, page_of
 from outlay.faces.web.visit import Answer, Carry, Order, Rooms, Visit, shown
+from outlay.govern.views import LOCAL, views_in_force
 from outlay.metrics.sessions import SessionDetail
 
 if TYPE_CHECKING:
@@ -119,12 +124,39 @@ def _file(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
 
 def _overview(visit: Visit) -> Response:
     page = page_of(collect(visit.books, parse_choice(visit.asked, visit.now)))
-    return visit.page("page.html", "/", **page)
+    return visit.page("page.html", "/overview", **page)
+
+
+def _home(visit: Visit) -> Response:
+    """The view the visitor's role wants; an address with a choice was one of the overview."""
+    key = visit.caller.key
+    views = views_in_force(visit.control.store)
+    view = views.get(key.role if key is not None else LOCAL, views[LOCAL])
+    if view == "overview" or visit.asked:
+        return _overview(visit)
+    return RedirectResponse(f"/{view}", 303)
 
 
 def _tactical(visit: Visit) -> Response:
     choice = parse_choice({**visit.asked, "period": "24h"}, visit.now)
     return visit.page("tactical.html", "/tactical", **tactical_page(collect_live(visit.books, choice), CENTRES))
+
+
+def _strategic(visit: Visit) -> Response:
+    choice = parse_month(visit.asked, visit.now, "/strategic")
+    found = collect_strategy(visit.books, visit.control.store, choice)
+    return visit.page("strategic.html", "/strategic", **strategic_page(found))
+
+
+def _executive(visit: Visit) -> Response:
+    choice = parse_month(visit.asked, visit.now, "/executive")
+    return visit.page(
+        "executive.html", "/executive", **executive_page(collect_year(visit.books, visit.control, choice))
+    )
+
+
+def _targets(visit: Visit) -> Response:
+    return visit.page("targets.html", "/targets", **targets_page(visit))
 
 
 def _sessions(visit: Visit) -> Response:
@@ -158,7 +190,7 @@ def _feature(visit: Visit) -> Response:
     except QueryError as error:
         error.status = 404  # as with sessions
         raise
-    return visit.page("feature.html", "/", **told)
+    return visit.page("feature.html", "/overview", **told)
 
 
 def _prices(visit: Visit) -> Response:
@@ -194,8 +226,12 @@ def _override(visit: Visit) -> Response:
 
 
 PAGES: dict[str, Answer] = {
-    "/": _overview,
+    "/": _home,
+    "/overview": _overview,
     "/tactical": _tactical,
+    "/strategic": _strategic,
+    "/executive": _executive,
+    "/targets": _targets,
     "/sessions": _sessions,
     "/sessions/{id:path}": _session,
     "/features/{id:path}": _feature,
@@ -213,6 +249,7 @@ ORDERS: dict[str, tuple[Carry, Answer]] = {
     "/budgets": (make_budget, _budgets),
     "/budgets/{id:path}": (change_budget, _budget),
     "/overrides": (overrides.ask, _overrides),
+    "/targets": (change_targets, _targets),
     "/overrides/{id}": (overrides.decide, _override),
     "/settings": (settings.change_settings, _settings),
     "/settings/keys": (settings.make_key, _settings),

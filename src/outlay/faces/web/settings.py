@@ -9,6 +9,7 @@ from typing import Any
 from outlay.control.keys import ROLES
 from outlay.core.errors import InputError
 from outlay.faces.web.visit import Answer, Order, Visit
+from outlay.govern.views import DEFAULTS, VIEWS
 
 LINES_SHOWN = 30
 
@@ -23,6 +24,8 @@ def settings_page(visit: Visit, made: Row | None = None) -> dict[str, Any]:
         "keys": [_key(row) for row in desk.keys()["rows"]] if admin else [],
         "roles": {role: ", ".join(may) for role, may in ROLES.items()},
         "made": made,
+        "views": desk.views()["rows"],
+        "view_names": VIEWS,
         "rules": [_rule(row) for row in policy["rows"]],
         "deny_after_hours": policy["total"]["deny_after_hours"],
         "default_policy": policy["total"]["default"],
@@ -41,8 +44,11 @@ def change_settings(order: Order) -> str:
         case "policy":
             order.demand("govern")
             order.control.set_override_policy(_said(order.fields.get("policy", "")))
+        case "views":
+            order.demand("admin")
+            order.control.set_views({role: order.fields[role] for role in DEFAULTS if order.fields.get(role)})
         case _:
-            raise InputError(f'"{what}" is no setting', hint="revoke or policy")
+            raise InputError(f'"{what}" is no setting', hint="revoke, policy or views")
     return "/settings"
 
 

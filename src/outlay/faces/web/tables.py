@@ -29,17 +29,17 @@ Key = tuple[str, ...]
 def teams(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
     """A row a team: spend with its cost centres, drawn to one scale."""
     before = _by(figures.teams_before.rows, ("team",))
-    parts = _parts(figures.team_centres.rows, ("team",), "centre", centres)
+    parts = parts_of(figures.team_centres.rows, ("team",), "centre", centres)
     whole = max((decimal_of(row.get("cost")) or Decimal(0) for row in figures.teams.rows), default=Decimal(0))
     total = figures.now.total.get("cost")
     return [
         {
             "team": row["team"],
             "href": "" if row["team"] == OTHER else figures.choice.address(team=str(row["team"])),
-            "bar": charts.scaled_stack(parts[_key(row, ("team",))], whole, str(row["team"])),
+            "bar": charts.scaled_stack(parts[key_of(row, ("team",))], whole, str(row["team"])),
             "cost": money(row.get("cost")),
             "share": _part(row.get("cost"), total),
-            "change": change_of(row.get("cost"), before.get(_key(row, ("team",)), {}).get("cost")),
+            "change": change_of(row.get("cost"), before.get(key_of(row, ("team",)), {}).get("cost")),
             "sessions": count(row.get("sessions")),
             "hidden": share(row.get("hidden_share")),
             "completed": count(row.get("tasks_completed")),
@@ -51,20 +51,20 @@ def teams(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
 
 def feature_address(feature: str, choice: Choice) -> str:
     """Where the page of a feature is, for the same period."""
-    return f"/features/{quote(feature, safe='')}?" + urlencode({"period": choice.window.name})
+    return f"/features/{quote(feature, safe='')}?" + urlencode(choice.stretch)
 
 
 def features(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
     """A row a feature: what a completed task costs, where that money goes, and how it moved."""
     both = ("feature", "team")
     before = _by(figures.features_before.rows, both)
-    parts = _parts(figures.feature_centres.rows, both, "centre", centres)
+    parts = parts_of(figures.feature_centres.rows, both, "centre", centres)
     trend: dict[Key, dict[Any, Decimal | None]] = defaultdict(dict)
     for row in figures.feature_trend.rows:
-        trend[_key(row, both)][bucket_of(row)] = decimal_of(row.get("cost_per_completed_task"))
+        trend[key_of(row, both)][bucket_of(row)] = decimal_of(row.get("cost_per_completed_task"))
     rows: list[dict[str, Any]] = []
     for row in figures.features.rows:
-        key = _key(row, both)
+        key = key_of(row, both)
         moved = change_of(
             row.get("cost_per_completed_task"), before.get(key, {}).get("cost_per_completed_task"), "down"
         )
@@ -93,31 +93,31 @@ def features(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
 
 def tiers(figures: Figures) -> dict[str, Any]:
     """Model tier by team: shares of inference spend; the number is the frontier share."""
-    parts = _parts(figures.team_tiers.rows, ("team",), "model_tier", TIERS)
+    names = [str(team["team"]) for team in figures.teams.rows]
+    return tier_rows(names, figures.team_tiers, figures.tiers)
+
+
+def tier_rows(names: Iterable[str], by_team: Answer, by_tier: Answer) -> dict[str, Any]:
+    """A row for each of these teams that spent on inference, and the key of the tiers that occur."""
+    parts = parts_of(by_team.rows, ("team",), "model_tier", TIERS)
     rows: list[dict[str, Any]] = []
-    for team in figures.teams.rows:
-        own = parts[_key(team, ("team",))]
+    for name in names:
+        own = parts[(name,)]
         whole = sum((part.value for part in own), Decimal(0))
         if whole > 0:
             top = next((part.value for part in own if part.kind == "frontier"), Decimal(0))
-            rows.append(
-                {
-                    "team": team["team"],
-                    "bar": charts.micro_stack(own, str(team["team"])),
-                    "share": formats.share(str(top / whole)),
-                }
-            )
-    seen = {str(row["model_tier"]) for row in figures.tiers.rows if decimal_of(row.get("inference_cost"))}
+            rows.append({"team": name, "bar": charts.micro_stack(own, name), "share": formats.share(str(top / whole))})
+    seen = {str(row["model_tier"]) for row in by_tier.rows if decimal_of(row.get("inference_cost"))}
     return {"rows": rows, "key": charts.key({_kind(name): word for name, word in TIERS.items() if name in seen})}
 
 
 def sessions(found: SessionFigures, centres: Centres) -> list[dict[str, Any]]:
     """A row a session, in the order in which they were ranked."""
-    facts = {_key(row, ("session",)): row for row in reversed(found.facts.rows)}
-    parts = _parts(found.centres.rows, ("session",), "centre", centres)
+    facts = {key_of(row, ("session",)): row for row in reversed(found.facts.rows)}
+    parts = parts_of(found.centres.rows, ("session",), "centre", centres)
     rows: list[dict[str, Any]] = []
     for row in found.ranked.rows:
-        key = _key(row, ("session",))
+        key = key_of(row, ("session",))
         if row["session"] == OTHER:
             continue
         fact = facts.get(key, {})
@@ -143,7 +143,7 @@ def sessions(found: SessionFigures, centres: Centres) -> list[dict[str, Any]]:
 
 def centre_parts(rows: Iterable[Row], centres: Centres) -> dict[str, list[charts.Part]]:
     """The pieces of each session's bar."""
-    return {key[0]: parts for key, parts in _parts(rows, ("session",), "centre", centres).items()}
+    return {key[0]: parts for key, parts in parts_of(rows, ("session",), "centre", centres).items()}
 
 
 def outcome_tone(outcome: str) -> str:
@@ -169,13 +169,13 @@ def largest_share(figures: Figures, measure: str) -> str:
     return f"{row['feature']} is {formats.share(str(amount / total))} of it"
 
 
-def _parts(rows: Iterable[Row], by: Key, kind: str, words: Mapping[str, str]) -> dict[Key, list[charts.Part]]:
+def parts_of(rows: Iterable[Row], by: Key, kind: str, words: Mapping[str, str]) -> dict[Key, list[charts.Part]]:
     """The pieces of each group's bar, in the order of `words`."""
     found: dict[Key, dict[str, Decimal]] = defaultdict(dict)
     for row in rows:
         amount = decimal_of(row.get("cost", row.get("inference_cost")))
         if amount is not None and amount > 0:
-            found[_key(row, by)][str(row[kind])] = amount
+            found[key_of(row, by)][str(row[kind])] = amount
     parts: dict[Key, list[charts.Part]] = defaultdict(list)
     for key, amounts in found.items():
         whole = sum(amounts.values(), Decimal(0))
@@ -192,10 +192,11 @@ def _kind(name: str) -> str:
 
 
 def _by(rows: Iterable[Row], by: Key) -> dict[Key, Row]:
-    return {_key(row, by): row for row in rows}
+    return {key_of(row, by): row for row in rows}
 
 
-def _key(row: Row, by: Key) -> Key:
+def key_of(row: Row, by: Key) -> Key:
+    """The values by which a row is known."""
     return tuple(str(row[name]) for name in by)
 
 

@@ -14,18 +14,18 @@ from outlay.core.period import Grain
 from outlay.faces import formats
 from outlay.faces.web import charts
 from outlay.faces.web.changes import decimal_of
-from outlay.faces.web.choice import Choice
-from outlay.faces.web.figures import Figures, bucket_of
+from outlay.faces.web.choice import FILTERS, Choice
+from outlay.faces.web.figures import bucket_of
+from outlay.metrics.answer import Answer
 
 WORDS = {Grain.HOUR: "hour", Grain.DAY: "day", Grain.WEEK: "week", Grain.MONTH: "month"}
 _LABELS_MAX = 7
 
 
-def by_centre(figures: Figures, centres: Mapping[str, str]) -> dict[str, Any]:
+def by_centre(choice: Choice, trend: Answer, centres: Mapping[str, str]) -> dict[str, Any]:
     """Where the money goes: a bar a bucket, stacked by cost centre, the shares of the last one beside it."""
-    choice = figures.choice
     found: dict[datetime, dict[str, Decimal]] = {start: {} for start in choice.buckets}
-    for row in figures.trend.rows:
+    for row in trend.rows:
         amount = decimal_of(row.get("cost"))
         if amount is not None and bucket_of(row) in found:
             found[bucket_of(row)][str(row["centre"])] = amount
@@ -66,10 +66,9 @@ def _told(sums: Mapping[datetime, Decimal]) -> datetime:
     return max((start for start, amount in sums.items() if amount and start != running), default=running)
 
 
-def retrieval_shares(figures: Figures) -> Markup:
+def retrieval_shares(choice: Choice, shares: Answer) -> Markup:
     """Embedding and retrieval as shares of full cost: two figures, two lines."""
-    choice = figures.choice
-    found = {bucket_of(row): row for row in figures.shares.rows}
+    found = {bucket_of(row): row for row in shares.rows}
     series = [
         charts.Line(kind, [decimal_of(found.get(start, {}).get(measure)) for start in choice.buckets], word, "")
         for kind, measure, word in (
@@ -126,5 +125,11 @@ def _sessions_of(choice: Choice, start: datetime) -> str:
     starts = choice.buckets
     place = starts.index(start)
     end = starts[place + 1] if place + 1 < len(starts) else choice.now + timedelta(seconds=1)
-    said = [("since", f"{start:%Y-%m-%dT%H:%M:%SZ}"), ("until", f"{end:%Y-%m-%dT%H:%M:%SZ}")]
-    return "/api/v1/sessions?" + urlencode(said + [("where", str(item)) for item in choice.where])
+    return sessions_address(choice, start, end)
+
+
+def sessions_address(choice: Choice, start: datetime, end: datetime, **more: str) -> str:
+    """The sessions between two moments, narrowed as the page is."""
+    picked = {name: getattr(choice, name) for name in FILTERS} | more
+    said = {"since": f"{start:%Y-%m-%dT%H:%M:%SZ}", "until": f"{end:%Y-%m-%dT%H:%M:%SZ}", **picked}
+    return "/sessions?" + urlencode({name: value for name, value in said.items() if value})

@@ -52,8 +52,8 @@ def page_of(figures: Figures) -> dict[str, Any]:
         "numbers": numbers(figures),
         "banners": banners(figures),
         "key": charts.key(CENTRES),
-        "trend": trends.by_centre(figures, CENTRES),
-        "shares": trends.retrieval_shares(figures),
+        "trend": trends.by_centre(choice, figures.trend, CENTRES),
+        "shares": trends.retrieval_shares(choice, figures.shares),
         "teams": tables.teams(figures, CENTRES),
         "features": tables.features(figures, CENTRES),
         "tiers": tables.tiers(figures),
@@ -130,7 +130,7 @@ def numbers(figures: Figures) -> list[Number]:
     """The six numbers."""
     now, before = figures.now.total, figures.before.total
     choice = figures.choice
-    versus = f"vs {_day(choice.start - timedelta(days=choice.window.days))} to {_day(choice.start)}"
+    versus = f"vs {_day(choice.start - (choice.now - choice.start))} to {_day(choice.start)}"
     if not figures.before.coverage.get("usages"):
         versus = "nothing is known of the time before"
 
@@ -180,7 +180,10 @@ def banners(figures: Figures) -> list[tuple[str, str]]:
     if attributed is not None and 1 - attributed >= UNTAGGED_SHARE_MIN:
         untagged = money(coverage.get("untagged_cost", {}).get("team"))
         told.append(
-            (f"{untagged} carries no team tag ({share(str(1 - attributed))} of full cost).", "/?team=%28untagged%29")
+            (
+                f"{untagged} carries no team tag ({share(str(1 - attributed))} of full cost).",
+                "/overview?team=%28untagged%29",
+            )
         )
     if coverage.get("orchestration_gap"):
         told.append(("Orchestration is not in these sums: no rate card is configured.", ""))
@@ -207,7 +210,11 @@ def freshness_of(counters: Mapping[str, int | str], now: datetime) -> dict[str, 
 
 def footer(figures: Figures) -> list[str]:
     """How the figures were obtained, and what was checked."""
-    coverage = figures.now.coverage
+    return [*footer_of(figures.now.coverage), _checked(figures)]
+
+
+def footer_of(coverage: Mapping[str, Any]) -> list[str]:
+    """How figures were obtained, and what they lack."""
     parts = [f"{share(coverage.get(f'{name}_share'))} {name}" for name in ("recorded", "priced", "estimated")]
     told = [
         ", ".join(parts),
@@ -216,7 +223,6 @@ def footer(figures: Figures) -> list[str]:
     ]
     if coverage.get("superseded_usages"):
         told.append(f"{count(coverage['superseded_usages'])} repeated reports not counted")
-    told.append(_checked(figures))
     return told
 
 
