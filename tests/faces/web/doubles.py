@@ -37,6 +37,10 @@ def work(days_ago: float, cost: str, centre: str = "inference", **facts: Any) ->
         "customer": "(untagged)",
         "user": "(none)",
         "model": "gpt-5.4",
+        "product_line": "Onboarding",
+        "task_type": "customer_activated",
+        "provider": "openai",
+        "user_tier": "pro",
     }
     return row | facts
 
@@ -85,6 +89,9 @@ MEASURES: dict[str, Callable[[Rows], str | int | None]] = {
     "tasks_completed": lambda rows: _tasks(rows, "done"),
     "completion_rate": lambda rows: _ratio(_tasks(rows, "done"), _tasks(rows)),
     "cost_per_completed_task": lambda rows: _ratio(_cost(rows), _tasks(rows, "done")),
+    "retry_multiplier": lambda rows: _ratio(_cost(rows, "inference", "retries"), _cost(rows, "inference")),
+    "value_per_completed_task": lambda rows: _ratio(146 * _tasks(rows, "done"), _tasks(rows, "done")),
+    "cost_to_value": lambda rows: _ratio(_cost(rows), 146 * _tasks(rows, "done")),
     "outcome_value": lambda rows: str(146 * _tasks(rows, "done")),
     "sessions": lambda rows: len({row["session"] for row in rows}),
     "session_seconds": lambda rows: str(2_280 * len({row["session"] for row in rows})),

@@ -129,7 +129,7 @@ def executive_page(found: Year) -> dict[str, Any]:
             "change": None if last.index is None else change_of(str(_decimal(last.index)), "100", "down"),
         },
         "index": executive_charts.efficiency(choice, found.points),
-        "index_covered": formats.share(str(_decimal(last.covered))),
+        "index_covered": "" if last.index is None else formats.share(str(_decimal(last.covered))),
         "closed": closed,
         "providers": [
             {"name": _OWN if row["provider"] == NONE else row["provider"], "cost": money(row.get("cost"))}
@@ -193,7 +193,9 @@ def numbers(found: Year) -> list[Number]:
             "Cost per outcome",
             executive_words.against_a_year_ago(last.index) or "no year before",
             None if index is None else change_of(index, "100", "down"),
-            f"year on year, mix-adjusted; covers {formats.share(str(_decimal(last.covered)))} of cost",
+            "nothing a year ago to compare with"
+            if index is None
+            else f"year on year, mix-adjusted; covers {formats.share(str(_decimal(last.covered)))} of cost",
         ),
         Number(
             "Open exceptions",

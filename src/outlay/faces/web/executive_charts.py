@@ -155,11 +155,7 @@ def _hits(choice: MonthChoice, outlook: Outlook, days: int) -> list[Bar]:
 
 def _labels(choice: MonthChoice, days: int, known: int) -> list[tuple[int, str]]:
     wanted = {1, 8, 15, 22, days}
-    told = (
-        sorted(day for day in wanted if day == days or abs(day - known) > 2 or day == known)
-        if known
-        else sorted(wanted)
-    )
+    told = sorted(day for day in wanted if day in (days, known) or abs(day - known) > 2) if known else sorted(wanted)
     if known and all(abs(day - known) > 2 for day in told):
         told = sorted([*told, known])
     return [(day, f"{day} {choice.start:%b}" if day in {1, days} else str(day)) for day in told]
