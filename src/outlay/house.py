@@ -27,6 +27,7 @@ from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.intake import Intake
 from outlay.ledger.journal import Journal
 from outlay.ledger.lock import OwnerLock
+from outlay.ledger.owners import owners_of
 from outlay.ledger.posting import COUNTERS, Clerk, PostReport
 from outlay.ledger.rebuild import RebuildReport, rebuild
 from outlay.ledger.reprice import RepriceReport, reprice
@@ -249,6 +250,13 @@ class House:
         self._abandon_if_due()
         with self.books.reading() as reader:
             return task_detail(reader, task)
+
+    def owners(self, batch: Batch) -> list[frozenset[str]]:
+        """For each outcome of a batch the teams of the work it names, as far as the books know it."""
+        if not batch.outcomes.num_rows:
+            return []
+        with self.books.reading() as reader:
+            return owners_of(reader, batch.outcomes)
 
     def session(self, session_id: str) -> SessionDetail:
         """One session with its usages, cost lines, outcome and relatives. Raises QueryError for an unknown one."""

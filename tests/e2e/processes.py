@@ -148,6 +148,16 @@ def up(home: Path, first: str = "") -> Iterator[Server]:
         server.kill()
 
 
+def grpc_address(server: Server) -> str:
+    """Where the server says it takes OTLP over gRPC; the line comes after the one that says it is up."""
+    for _ in range(200):
+        for line in server.lines:
+            if "OTLP over gRPC" in line:
+                return line.split()[-1]
+        time.sleep(0.05)
+    raise AssertionError(server.lines)
+
+
 def settled(server: Server) -> dict[str, Any]:
     """The counters once everything that was acknowledged is in the books."""
     for _ in range(600):

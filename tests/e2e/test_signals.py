@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import grpc
 
-from e2e.processes import Server, await_up, integrity, settled, spawn, told
+from e2e.processes import Server, await_up, grpc_address, integrity, settled, spawn, told
 from otlp_wire import START_NS, counter, log, logs_request, metrics_request
 from outlay.faces.otlp_grpc import METHODS
 from outlay.house import House
@@ -28,16 +27,6 @@ def metrics_of(number: int, session: str) -> bytes:
     said: dict[str, object] = {"session.id": session, "model": "claude-opus-5", "type": "output"}
     made = counter("claude_code.token.usage", (5 * number, said), cumulative=True, at_ns=START_NS + number * 60 * 10**9)
     return metrics_request([made], RESOURCE).SerializeToString()
-
-
-def grpc_address(server: Server) -> str:
-    """Where the server says it takes OTLP over gRPC; the line comes after the one that says it is up."""
-    for _ in range(200):
-        for line in server.lines:
-            if "OTLP over gRPC" in line:
-                return line.split()[-1]
-        time.sleep(0.05)
-    raise AssertionError(server.lines)
 
 
 def export(server: Server, signal: str, body: bytes) -> None:

@@ -274,9 +274,11 @@ class HouseDesk:
     def post_batch(self, batch: Batch) -> Reply:
         """See Desk."""
         if self._sender is not None:
-            from outlay.normalize.writers import permitted
+            from outlay.normalize.writers import of_own_work, permitted
 
             batch = permitted(batch, self._sender)
+            if self._sender.teams:
+                batch = of_own_work(batch, self._sender.teams, self._house.owners(batch))
         report = plain(self._house.post_facts(batch))
         problems = report.pop("problems")
         return reply({}, (), report, _told(problems))

@@ -8,7 +8,8 @@ says (`tags`) holds for what does not say it; the books keep that the key said s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -82,6 +83,29 @@ def permitted(batch: Batch, sender: Sender) -> Batch:
         problems,
         *(_permitted_raw(rows, sender, problems) for rows in raw),
     )
+
+
+def of_own_work(batch: Batch, teams: Sequence[str], owners: Sequence[frozenset[str]]) -> Batch:
+    """A batch without the outcomes of other teams' work; `owners` holds the teams of the work each outcome names.
+
+    Work of several teams may be completed by each of them, work that the books do not know yet by everybody.
+    """
+    good = np.array([not teams_of or not teams_of.isdisjoint(teams) for teams_of in owners], np.bool_)
+    if good.all():
+        return batch
+    hint = ("this key may complete work of: " + ", ".join(teams))[:_HINT_CHARACTERS_MAX]
+    names = batch.outcomes.select(["task_id", "session_ids", "response_id"]).to_pylist()
+    problems = [
+        Problem(f"outcome of {_named(names[row])}", "refused: the work is another team's", hint)
+        for row in np.flatnonzero(~good).tolist()
+    ]
+    return replace(batch, outcomes=batch.outcomes.filter(pa.array(good)), problems=[*batch.problems, *problems])
+
+
+def _named(outcome: dict[str, Any]) -> str:
+    sessions = ", ".join(f'"{name}"' for name in (outcome["session_ids"] or ())[:3])
+    said = f'task "{outcome["task_id"]}"' if outcome["task_id"] else f"session {sessions}" if sessions else ""
+    return said or f'answer "{outcome["response_id"]}"'
 
 
 def _permitted_raw(rows: pa.Table | None, sender: Sender, problems: list[Problem]) -> pa.Table | None:
