@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -236,16 +236,21 @@ def seen_through(store: ControlStore) -> int:
 
 
 def see_through(connection: Connection, now_ns: int) -> None:
-    """Alerts were looked for through this moment; never moves back."""
+    """Alerts were looked for through this moment, which never moves back. Whoever looks meanwhile waits here."""
     connection.execute(inserting(connection, counters, {"name": _THROUGH, "number": now_ns}, "name"))
-    later = update(counters).where(counters.c.name == _THROUGH, counters.c.number < now_ns).values(number=now_ns)
-    connection.execute(later)
+    later = case((counters.c.number < now_ns, now_ns), else_=counters.c.number)
+    connection.execute(update(counters).where(counters.c.name == _THROUGH).values(number=later))
 
 
 def revoked_keys(store: ControlStore) -> set[str]:
     """Names of API keys that were revoked and not made anew."""
     with store.reading() as connection:
-        rows = connection.execute(select(api_keys.c.name, api_keys.c.revoked_ns)).all()
+        return revoked_in(connection)
+
+
+def revoked_in(connection: Connection) -> set[str]:
+    """The same as one transaction sees it."""
+    rows = connection.execute(select(api_keys.c.name, api_keys.c.revoked_ns)).all()
     return {row.name for row in rows} - {row.name for row in rows if row.revoked_ns is None}
 
 

@@ -22,6 +22,9 @@ from outlay.core.errors import InputError, StoreBusyError, StoreError, StoreVers
 BUSY_S = 10
 """How long a statement waits for the write lock of SQLite before it gives up."""
 
+Transaction = Connection
+"""One transaction, for whoever hands it on and does not look inside."""
+
 _MIGRATION_LOCK = 7_166_529  # any number: one process at a time brings the tables up to date
 _CONNECTIONS = 8
 _RECYCLE_S = 1800

@@ -127,7 +127,7 @@ class Deciding:
         """Says no; of a balance it is noted, for whoever is to hear of it."""
         if node is None or node.budget.name != refusal.budget:
             return Grant("", 0, refusal, None if node is None else node.standing)
-        self._balances.refused(node, refusal.what, now_ns)
+        self._balances.refused(node, "unpriced" if refusal.reason == "unpriced" else refusal.what, now_ns)
         return Grant("", 0, refusal, node.standing)
 
     # ---- what binds ------------------------------------------------------------------------------------------------

@@ -138,6 +138,7 @@ def _told(row: stored.AlertRow) -> dict[str, Any]:
         "sent": ", ".join(f"{name} {state}" for name, state in row.messages.items()) or "nobody",
         "note": row.note,
         "messages": row.messages,
+        "sessions": row.content["sessions"],
         "link": row.content.get("link", ""),
     }
 

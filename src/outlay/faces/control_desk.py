@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlay.faces import audit, budgets, keys, overrides, targets, views
 from outlay.faces.alerts import AlertsDesk
+from outlay.faces.stops import StopsDesk
 
 if TYPE_CHECKING:
     from outlay.control.store import ControlStore
@@ -30,6 +31,11 @@ class ControlDesk:
     def alerts(self) -> AlertsDesk:
         """What is told of budgets, and to whom."""
         return AlertsDesk(self.store, self.actor)
+
+    @property
+    def stops(self) -> StopsDesk:
+        """What is stopped, and what followed when money ran short."""
+        return StopsDesk(self.store, self.actor)
 
     def keys(self, *, revoked: bool = False) -> Reply:
         """The keys, without their secrets."""

@@ -47,7 +47,9 @@ def show_reply(store: ControlStore, number: str) -> Reply:
     with store.reading() as connection:
         trail = [line_row(line) for line in audit.lines(connection, subject=stored.subject_of(row.id))]
     waits = row.requested_ns + policy.deny_after_ns if row.state == stored.PENDING else None
-    return reply({"override": row.id}, trail, {**_shown(row), "approvers": approvers, "denied_at_ns": waits})
+    left = govern.left_of(policy, held[0]) if held else []
+    total = {**_shown(row), "approvers": approvers, "approvers_left": left, "denied_at_ns": waits}
+    return reply({"override": row.id}, trail, total)
 
 
 def request_override(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:

@@ -12,14 +12,12 @@ from outlay.control.store import ControlStore
 from outlay.core.budget import Budget
 from outlay.core.errors import InputError, nearest
 from outlay.core.money import nano_of
+from outlay.core.stop import LEVELS
 
 POLICY = "alerts"
 """The name under which the rules are kept."""
 
 SEVERITIES = ("info", "warning", "critical")
-LEVELS = ("warn", "cheaper", "no_agents", "no_sessions", "stop")
-"""What may follow, each harder than the one before: a word, cheaper models, no sub-agents, no new sessions, a stop."""
-
 PERCENT_MAX = 1000
 _FIELDS = {
     "rules": "what is told about which budget",

@@ -67,7 +67,7 @@ def alerts_of(reading: Reading, rule: Rule, now_ns: int, page: str = "") -> list
             found.append(_alert(reading, "forecast", rule.forecast, "forecast", "warning", what, now_ns, page))
     found += _shares(reading, rule, now_ns, page)
     if rule.refused and reading.refused:
-        used = f"its {_limit(standing)} is used up" if reading.refused_what == "usd" else _cap(standing, reading)
+        used = _used_up(standing, reading)
         what = f"refused {reading.refused} call{'s' if reading.refused > 1 else ''}: {used}"
         found.append(_alert(reading, f"refused-{reading.refused_what}", 1, "refused", "critical", what, now_ns, page))
     return found
@@ -156,7 +156,7 @@ def _alert(
 ) -> Alert:
     standing = reading.standing
     budget = standing.budget
-    name = f"{budget.name} ({part_text(standing.part)})" if standing.part else budget.name
+    title = f"{named(standing)} {what}"
     return Alert(
         series_of(budget, standing.start_ns, standing.part, series, reading.version),
         level,
@@ -166,9 +166,15 @@ def _alert(
         severity,
         standing.start_ns,
         standing.end_ns,
-        f"{name} {what}",
-        content_of(standing, kind, severity, f"{name} {what}", now_ns, page),
+        title,
+        content_of(standing, kind, severity, title, now_ns, page),
     )
+
+
+def named(standing: Standing) -> str:
+    """A balance as a person names it."""
+    name = standing.budget.name
+    return f"{name} ({part_text(standing.part)})" if standing.part else name
 
 
 def content_of(standing: Standing, kind: str, severity: str, title: str, now_ns: int, page: str) -> dict[str, Any]:
@@ -193,6 +199,7 @@ def content_of(standing: Standing, kind: str, severity: str, title: str, now_ns:
         "resets": None if life else f"{moment_of(standing.end_ns):%Y-%m-%dT%H:%M:%SZ}",
         "owner": budget.owner,
         "next": f"outlay budgets show {budget.name!r}; more money: outlay overrides request {budget.name!r}",
+        "sessions": sessions_path(budget, standing.part),
         "link": page + sessions_path(budget, standing.part) if page else "",
     }
 
@@ -219,7 +226,11 @@ def _limit(standing: Standing) -> str:
     return _money(standing.limit_nano, standing.budget) + ("" if label == "life" else f" for {label}")
 
 
-def _cap(standing: Standing, reading: Reading) -> str:
+def _used_up(standing: Standing, reading: Reading) -> str:
+    if reading.refused_what == "usd":
+        return f"its {_limit(standing)} is used up"
+    if reading.refused_what == "unpriced":
+        return "what they cost is not known"
     cap = standing.budget.caps.get(reading.refused_what)
     word = reading.refused_what.replace("_", " ")
     return f"its {cap} {word} are used up" if cap is not None else f"{word or 'something'} is not allowed"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from outlay.control import overrides as stored
+from outlay.control.alerts import revoked_keys
 from outlay.control.overrides import Judge, OverrideRow
 from outlay.control.policies import policy_of
 from outlay.control.store import ControlStore
@@ -15,6 +16,7 @@ from outlay.core.budget import Budget
 from outlay.core.errors import InputError, nearest
 from outlay.core.money import nano_of
 from outlay.core.period import NS_PER_SECOND
+from outlay.govern.alert_rules import rules_in_force
 
 POLICY = "overrides"
 """The name under which the policy is kept."""
@@ -47,12 +49,15 @@ class Policy:
 
     deny_after_ns: int = DENY_AFTER_HOURS * 3600 * NS_PER_SECOND
     rules: tuple[Rule, ...] = ()
+    left: tuple[str, ...] = ()  # who is not here any more: a rule of whom only such are approvers holds no longer
 
 
 def policy_in_force(store: ControlStore) -> Policy:
-    """The policy of this company."""
+    """The policy of this company, with who is known to have left: named in the rules of alerts, or a revoked key."""
     said = policy_of(store, POLICY)
-    return Policy() if said is None else read_policy(said)
+    policy = Policy() if said is None else read_policy(said)
+    gone = (*rules_in_force(store).left, *(f"key:{name}" for name in sorted(revoked_keys(store))))
+    return replace(policy, left=gone)
 
 
 def read_policy(said: object) -> Policy:
@@ -76,7 +81,7 @@ def judge_of(policy: Policy, actor: str, amount_nano: int | None = None) -> Judg
         if row.requested_by == actor:
             return f"{actor} asked for this, so somebody else has to decide"
         asked = row.amount_nano if amount_nano is None else amount_nano
-        rules = [rule for rule in policy.rules if fnmatchcase(budget.name, rule.budget)]
+        rules = rules_for(policy, budget)
         if not rules:
             return ""
         named = [rule for rule in rules if any(_is(actor, approver, budget) for approver in rule.approvers)]
@@ -91,6 +96,14 @@ def judge_of(policy: Policy, actor: str, amount_nano: int | None = None) -> Judg
     return why_not
 
 
+def why_not_decide(policy: Policy, actor: str, budget: Budget) -> str:
+    """Why somebody may not decide about what follows from a budget; empty if they may."""
+    rules = rules_for(policy, budget)
+    if not rules or any(_is(actor, approver, budget) for rule in rules for approver in rule.approvers):
+        return ""
+    return f"{actor} is not among those who decide about {budget.name}: {', '.join(approvers_of(rules, budget))}"
+
+
 def approvers_of(rules: Sequence[Rule], budget: Budget) -> list[str]:
     """The names of those who may decide about a budget; the word owner becomes a name where there is one."""
     names = [approver for rule in rules for approver in rule.approvers]
@@ -98,8 +111,20 @@ def approvers_of(rules: Sequence[Rule], budget: Budget) -> list[str]:
 
 
 def rules_for(policy: Policy, budget: Budget) -> list[Rule]:
-    """The rules that match a budget."""
-    return [rule for rule in policy.rules if fnmatchcase(budget.name, rule.budget)]
+    """The rules that match a budget, without those whose approvers all left."""
+    here = [rule for rule in policy.rules if fnmatchcase(budget.name, rule.budget)]
+    return [rule for rule in here if not all(_left(policy, approver, budget) for approver in rule.approvers)]
+
+
+def left_of(policy: Policy, budget: Budget) -> list[str]:
+    """The approvers of a budget that left."""
+    names = (name for rule in policy.rules if fnmatchcase(budget.name, rule.budget) for name in rule.approvers)
+    return sorted({budget.owner if name == OWNER else name for name in names if _left(policy, name, budget)})
+
+
+def _left(policy: Policy, approver: str, budget: Budget) -> bool:
+    name = budget.owner if approver == OWNER else approver
+    return bool(name) and name in policy.left
 
 
 def sweep(store: ControlStore, now_ns: int | None = None) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from outlay.control.actions import open_parts
 from outlay.control.alerts import (
     Alert,
     Looked,
@@ -15,18 +16,19 @@ from outlay.control.alerts import (
     fire,
     look_at,
     refused_since,
-    revoked_keys,
+    revoked_in,
     see_through,
     seen_through,
     told_levels,
 )
 from outlay.control.budgets import list_budgets
-from outlay.control.channels import Channel, list_channels
-from outlay.control.store import ControlStore
+from outlay.control.channels import Channel, channels_of
+from outlay.control.store import ControlStore, Transaction
 from outlay.core.budget import EACH, Budget, Standing
 from outlay.core.calendar import Calendar
 from outlay.core.money import nano_of
 from outlay.core.period import NS_PER_SECOND, Period
+from outlay.govern.actions import act
 from outlay.govern.alert_rules import Rule, Rules, rules_in_force
 from outlay.govern.alerts import Reading, alerts_of, route
 from outlay.govern.budgets import LATE_NS, Asks
@@ -58,7 +60,12 @@ def watch(store: ControlStore, ask: Asks | None, now_ns: int) -> int:
     found = [(alert, item) for item in seen for alert in alerts_of(item.reading, item.rule, now_ns, rules.page)]
     told = told_levels(store, [alert.series for alert, _ in found])
     new = [(alert, item) for alert, item in found if alert.level > told.get(alert.series, -1)]
-    return tell(store, rules, [(alert, item.reading.standing.budget) for alert, item in new], now_ns)
+    budgets = list_budgets(store)
+    with store.writing() as connection:
+        see_through(connection, now_ns)
+        follows = act(connection, [(item.reading, item.rule) for item in seen], budgets, now_ns, rules.page)
+        says = [*((alert, item.reading.standing.budget) for alert, item in new), *follows]
+        return tell(connection, rules, says, now_ns)
 
 
 def look(store: ControlStore, rules: Rules, ask: Asks | None, now_ns: int, since_ns: int) -> Iterator[Seen]:
@@ -66,10 +73,11 @@ def look(store: ControlStore, rules: Rules, ask: Asks | None, now_ns: int, since
     budgets = list_budgets(store)
     if all(budget.scope for budget in budgets):
         budgets = (*budgets, ACCOUNT)
+    acted = open_parts(store)
     refused = {(item.budget_id, item.start_ns, item.part): item for item in refused_since(store, since_ns)}
     for budget in budgets:
         rule = rules.of(budget)
-        parts = {part for number, _, part in refused if number == budget.id}
+        parts = {part for number, _, part in refused if number == budget.id} | acted.get(budget.id, set())
         for looked in _looked(store, budget, rule, now_ns, since_ns, parts):
             standing = looked.standing
             reading = Reading(standing, looked.version)
@@ -81,18 +89,21 @@ def look(store: ControlStore, rules: Rules, ask: Asks | None, now_ns: int, since
             yield Seen(reading, rule)
 
 
-def tell(store: ControlStore, rules: Rules, found: Sequence[tuple[Alert, Budget]], now_ns: int) -> int:
-    """Writes alerts down with a message for each channel that hears them, all or none; how many were new."""
-    channels = {channel.name: channel for channel in list_channels(store)}
-    gone = [f"key:{name}" for name in revoked_keys(store)] if found else []
+def tell(connection: Transaction, rules: Rules, found: Sequence[tuple[Alert, Budget]], now_ns: int) -> int:
+    """Writes alerts down with a message for each channel that hears them, in the caller's transaction.
+
+    Answers how many were new.
+    """
+    if not found:
+        return 0
+    channels = {channel.name: channel for channel in channels_of(connection)}
+    gone = [f"key:{name}" for name in revoked_in(connection)]
     new = 0
-    with store.writing() as connection:
-        for alert, budget in found:
-            heard = route(rules, alert, budget, list(channels), gone)
-            content = {**alert.content, "note": heard.note, "owner_left": heard.owner_left}
-            noted = replace(alert, note=heard.note, content=content)
-            new += fire(connection, noted, heard.channels, _due(channels, alert.severity, now_ns), now_ns)
-        see_through(connection, now_ns)
+    for alert, budget in found:
+        heard = route(rules, alert, budget, list(channels), gone)
+        content = {**alert.content, "note": heard.note, "owner_left": heard.owner_left}
+        noted = replace(alert, note=heard.note, content=content)
+        new += fire(connection, noted, heard.channels, _due(channels, alert.severity, now_ns), now_ns)
     return new
 
 
@@ -101,7 +112,7 @@ def _due(channels: dict[str, Channel], severity: str, now_ns: int) -> Callable[[
 
 
 def _looked(
-    store: ControlStore, budget: Budget, rule: Rule, now_ns: int, since_ns: int, refused: set[str]
+    store: ControlStore, budget: Budget, rule: Rule, now_ns: int, since_ns: int, known: set[str]
 ) -> tuple[Looked, ...]:
     """The balances of the present window, and those of one that ended since the last look or a moment ago."""
     start_ns, end_ns = budget.calendar.window(now_ns)
@@ -110,7 +121,7 @@ def _looked(
     before = budget.calendar.before(start_ns) if since_ns < start_ns + LATE_NS else None
     parts: set[str] | None = None
     if "session" in budget.scope:  # one balance a session: only those that something happened to
-        parts = refused | (active_parts(store, budget, since_ns) if rule.actual or rule.actions else set())
+        parts = known | (active_parts(store, budget, since_ns) if rule.actual or rule.actions else set())
         if not parts:
             return ()
         before = None

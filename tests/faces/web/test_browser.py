@@ -43,8 +43,11 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         desk = ControlDesk(house.control, "test")
         desk.set_budget({"team": "platform", "month": "900", "owner": "ana"})
         desk.set_budget({"session": "*", "life": "0.50", "steps": 40, "name": "each run"})
+        desk.alerts.set_channel({"name": "ops", "kind": "slack", "secret": "https://hooks.slack.com/services/T0/B0/x"})
+        ladder = [{"at": 1, "do": "cheaper"}, {"at": 1, "do": "stop", "approval": True}]
+        desk.alerts.set_rules({"rules": [{"budget": "platform", "actual": [1], "actions": ladder}]})
         desk.request_override({"budget": "platform", "amount": "50", "reason": "launch week", "until": "7d"})
-        house.true_up()
+        house.watch()
         config = uvicorn.Config(build_app(house, routes(house)), port=0, log_level="warning", lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
@@ -120,8 +123,18 @@ def place(address: str, name: str) -> str:
 
 
 PAGES = (
-    *("/budgets", "/budgets/platform", "/budgets/each run", "/overrides", "/overrides/1", "/signin", "/settings"),
     *(
+        "/alerts",
+        "/budgets",
+        "/budgets/platform",
+        "/budgets/each run",
+        "/overrides",
+        "/overrides/1",
+        "/signin",
+        "/settings",
+    ),
+    *(
+        "/alerts",
         "/features/contract-review?period=7d",
         "/",
         "/tactical",

@@ -16,6 +16,7 @@ from outlay.core.errors import OutlayError, QueryError
 from outlay.faces.callers import caller_of
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web import forms, overrides, settings, signin
+from outlay.faces.web.alerts import alerts_page, change_alerts
 from outlay.faces.web.budget_orders import change_budget, make_budget
 from outlay.faces.web.budgets import budget_page, budgets_page
 from outlay.faces.web.choice import parse_choice
@@ -217,6 +218,10 @@ def _overrides(visit: Visit) -> Response:
     return visit.page("overrides.html", "/overrides", **overrides.overrides_page(visit))
 
 
+def _alerts(visit: Visit) -> Response:
+    return visit.page("alerts.html", "/alerts", **alerts_page(visit))
+
+
 def _settings(visit: Visit) -> Response:
     return visit.page("settings.html", "/settings", **settings.settings_page(visit))
 
@@ -240,6 +245,7 @@ PAGES: dict[str, Answer] = {
     "/budgets/{id:path}": _budget,
     "/overrides": _overrides,
     "/overrides/{id}": _override,
+    "/alerts": _alerts,
     "/prices": _prices,
     "/settings": _settings,
 }
@@ -250,6 +256,7 @@ ORDERS: dict[str, tuple[Carry, Answer]] = {
     "/budgets/{id:path}": (change_budget, _budget),
     "/overrides": (overrides.ask, _overrides),
     "/targets": (change_targets, _targets),
+    "/alerts": (change_alerts, _alerts),
     "/overrides/{id}": (overrides.decide, _override),
     "/settings": (settings.change_settings, _settings),
     "/settings/keys": (settings.make_key, _settings),
