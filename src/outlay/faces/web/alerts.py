@@ -30,7 +30,7 @@ def alerts_page(visit: Visit) -> dict[str, Any]:
         "budget": budget,
         "rows": [_told(row) for row in told["rows"]],
         "waiting": told["total"]["waiting"],
-        "dead": [_dead(row) for row in desk.alerts.log("dead", "", str(DEAD_SHOWN))["rows"]] if told["total"]["dead"] else [],
+        "dead": [_dead(row) for row in desk.alerts.log("dead", "", str(DEAD_SHOWN))["rows"]],
         "dead_count": told["total"]["dead"],
         "pending": [_action(row) for row in actions if row["state"] == "pending"],
         "running": [_action(row) for row in actions if row["state"] == "in force"],
