@@ -93,10 +93,12 @@ def default_home() -> Path:
 class HouseAtOneMoment:
     """What a page asks of the books; see `House.moment`."""
 
-    def __init__(self, moment: Moment, counters: dict[str, int | str], prices: PriceBook) -> None:
-        self.prices = prices
+    def __init__(self, moment: Moment, house: House) -> None:
+        self.prices = house.prices
+        self.policies = house.policies
         self._moment = moment
-        self._counters = counters
+        self._counters = house.counters()
+        self._house = house
 
     def ask(self, query: Query) -> Answer:
         """Answer a question."""
@@ -109,6 +111,17 @@ class HouseAtOneMoment:
     def together(self, query: Query) -> Together:
         """How the sessions of a question lie in time."""
         return sessions_together(self._moment.reader, query)
+
+    def tag_causes(self, query: Query, key: str, limit: int) -> list[CauseFinding]:
+        """Why cost in the part and period of a question has no valid value under a key, the dearest first."""
+        return judged(tag_causes(self._moment.reader, query, key, limit=limit))
+
+    def tag_findings(self, query: Query) -> list[Finding]:
+        """What is odd about the tags in the part and period of a question, as a whole."""
+        conflicting, conflicts = tag_conflicts(self._moment.reader, query)
+        values, refused = tag_values(self._moment.reader, query), self._house.refused_by_policy()
+        policy, trouble = self.policies.timeline.current, self.policies.trouble
+        return findings(policy, values, conflicting, conflicts, refused, trouble)
 
     def counters(self) -> dict[str, int | str]:
         """See `House.counters`."""
@@ -231,7 +244,7 @@ class House:
     def moment(self) -> Generator[HouseAtOneMoment]:
         """The books as they are now, whatever is posted meanwhile: for pages, whose figures must agree."""
         with self.books.reading() as reader:
-            yield HouseAtOneMoment(Moment(reader), self.counters(), self.prices)
+            yield HouseAtOneMoment(Moment(reader), self)
 
     def ask_outcomes(self, query: Query) -> Answer:
         """Answer a question about outcomes, with the interval of what a completed task costs."""
@@ -264,19 +277,14 @@ class House:
             return session_detail(reader, session_id)
 
     def tag_causes(self, query: Query, key: str, limit: int) -> list[CauseFinding]:
-        """Why cost in the part and period of a question has no valid value under a key, the dearest first."""
-        with self.books.reading() as reader:
-            return judged(tag_causes(reader, query, key, limit=limit))
+        """See `HouseAtOneMoment.tag_causes`."""
+        with self.moment() as books:
+            return books.tag_causes(query, key, limit)
 
     def tag_findings(self, query: Query) -> list[Finding]:
-        """What is odd about the tags in the part and period of a question, as a whole."""
-        with self.books.reading() as reader:
-            conflicting, conflicts = tag_conflicts(reader, query)
-            values = tag_values(reader, query)
-        policies = self.policies
-        return findings(
-            policies.timeline.current, values, conflicting, conflicts, self._refused_by_policy(), policies.trouble
-        )
+        """See `HouseAtOneMoment.tag_findings`."""
+        with self.moment() as books:
+            return books.tag_findings(query)
 
     def counters(self) -> dict[str, int | str]:
         """What came in since the books began, what waits, and when the latest usage began (ISO, UTC; empty if none)."""
@@ -293,9 +301,10 @@ class House:
         through, settled = self.journal.last_number, last_seq(self.books)
         self.intake.settle()
         checks = check_books(self.books, self.journal, self.home, through, settled)
-        return [*checks, _policy_check(self.policies, self._refused_by_policy())]
+        return [*checks, _policy_check(self.policies, self.refused_by_policy())]
 
-    def _refused_by_policy(self) -> int:
+    def refused_by_policy(self) -> int:
+        """How many facts are in the journal and not in the books, because a policy rejects their tags."""
         return sum(facts for _, _, facts in self.books.refused_entries())
 
     # ---- from time to time -----------------------------------------------------------------------------------------

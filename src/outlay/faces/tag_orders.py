@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from outlay.faces.desk import Params
     from outlay.house import House
     from outlay.ledger.retag import RetagReport
+    from outlay.metrics.answer import Answer
+    from outlay.normalize.policy.model import Policy
 
 SCORE = (
     "cost",
@@ -34,6 +36,9 @@ SCORE = (
 """The figures of the score."""
 
 CAUSES_SHOWN = 5
+RULES_ASKED = 1_000
+"""As many as a policy may have."""
+
 RULE_WORDS = ("name", "match", "set", "override", "from", "to")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _ASKED = frozenset(("by", "grain", "since", "until", "where", "top", "order"))
@@ -138,16 +143,21 @@ def rules(house: House, params: Params) -> Reply:
     from outlay.metrics.query import parse_query
 
     period = _only(params, frozenset(("since", "until")))
-    asked = {**period, "by": ["tag_rule"], "measures": ["cost", "usages"], "top": ["1000"]}
-    answer = house.ask(parse_query(asked))
+    asked = {**period, "by": ["tag_rule"], "measures": ["cost", "usages"], "top": [str(RULES_ASKED)]}
+    current = house.policies.timeline.current
+    rows = rule_rows(current, house.ask(parse_query(asked)))
+    return reply(_said(params), rows, {"rules": len(rows)}, {"policy": current.digest})
+
+
+def rule_rows(policy: Policy, spoken: Answer) -> list[dict[str, Any]]:
+    """The rules of a policy in their order; `spoken` is the cost and the usages by `tag_rule`."""
     spoke: dict[str, list[Any]] = {}
-    for row in answer.rows:
+    for row in spoken.rows:
         for name in {pair.partition("=")[2] for pair in str(row["tag_rule"]).split() if "=" in pair}:
             held = spoke.setdefault(name, [Decimal(0), 0])
             held[0] += Decimal(str(row["cost"] or 0)) if _is_number(row["cost"]) else 0
             held[1] += int(row["usages"])
-    current = house.policies.timeline.current
-    rows = [
+    return [
         {
             "name": rule.name,
             "match": " ".join(f"{word}={'|'.join(globs)}" for word, globs in rule.matches.items()),
@@ -158,9 +168,8 @@ def rules(house: House, params: Params) -> Reply:
             "cost": f"{spoke.get(rule.name, [Decimal(0), 0])[0]:f}",
             "usages": spoke.get(rule.name, [Decimal(0), 0])[1],
         }
-        for rule in current.rules
+        for rule in policy.rules
     ]
-    return reply(_said(params), rows, {"rules": len(rows)}, {"policy": current.digest})
 
 
 def add_rule(house: House, actor: str, said: Mapping[str, Any]) -> Reply:

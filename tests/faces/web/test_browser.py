@@ -128,6 +128,7 @@ PAGES = (
         "/budgets",
         "/budgets/platform",
         "/budgets/each run",
+        "/tags?period=7d",
         "/overrides",
         "/overrides/1",
         "/signin",

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 from outlay.core.period import Grain, Period
 from outlay.faces.web.choice import Choice
+from outlay.govern.tags import CauseFinding, Finding
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Order, Query
 from outlay.metrics.sessions import SessionDetail
+from outlay.normalize.policy.shelf import PolicyShelf
 from outlay.pricing.book import PriceBook
 
 SESSIONS_SHOWN = 8
@@ -57,6 +59,19 @@ class Books(Protocol):
     @property
     def prices(self) -> PriceBook:
         """The dated price book."""
+        ...
+
+    @property
+    def policies(self) -> PolicyShelf:
+        """The tag policies."""
+        ...
+
+    def tag_causes(self, query: Query, key: str, limit: int) -> list[CauseFinding]:
+        """Why cost has no valid value under a key, the dearest first."""
+        ...
+
+    def tag_findings(self, query: Query) -> list[Finding]:
+        """What is odd about the tags as a whole."""
         ...
 
     def counters(self) -> Mapping[str, int | str]:

@@ -32,6 +32,7 @@ from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
 from outlay.faces.web.strategic import collect_strategy, strategic_page
 from outlay.faces.web.tactical import tactical_page
+from outlay.faces.web.tags import parse_tag_choice, tags_page
 from outlay.faces.web.targets import change_targets, targets_page
 from outlay.faces.web.view import CENTRES, page_of
 from outlay.faces.web.visit import Answer, Carry, Order, Rooms, Visit, shown
@@ -198,6 +199,11 @@ def _prices(visit: Visit) -> Response:
     return visit.page("prices.html", "/prices", **prices_page(visit.books, visit.asked, visit.now))
 
 
+def _tags(visit: Visit) -> Response:
+    picked = parse_tag_choice(visit.asked, parse_choice(visit.asked, visit.now))
+    return visit.page("tags.html", "/tags", **tags_page(visit.books, picked))
+
+
 def _found(books: Books, session: str) -> SessionDetail:
     try:
         return books.session(session)
@@ -247,6 +253,7 @@ PAGES: dict[str, Answer] = {
     "/overrides/{id}": _override,
     "/alerts": _alerts,
     "/prices": _prices,
+    "/tags": _tags,
     "/settings": _settings,
 }
 """What each address shows."""
