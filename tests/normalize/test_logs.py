@@ -121,6 +121,8 @@ def test_what_failed_says_so() -> None:
         log("", {"event.name": "gemini_cli.tool_call", "function_name": "read", "success": False}),
     ]
     found = facts(*records)
+    found, earlier = found[:4], found[4:]
+    assert [(row["failed"], row["attempt"]) for row in earlier] == [(True, 0), (True, 1)]
     assert [row["failed"] for row in found] == [True, True, False, True]
     assert [row["operation"] for row in found] == ["chat", "tool", "tool", "tool"]
     assert (found[0]["error_type"], found[0]["attempt"]) == ("529", 2)

@@ -99,8 +99,9 @@ def told_by(
         report.received -= together.num_rows - told.num_rows
         together = told
     batch = _FACTS_OF[kind](together, rules)
-    report.received += batch.outcomes.num_rows
-    report.refused += together.num_rows - batch.facts.num_rows
+    implied = max(0, batch.facts.num_rows - together.num_rows)  # earlier attempts that a row tells of
+    report.received += batch.outcomes.num_rows + implied
+    report.refused += together.num_rows + implied - batch.facts.num_rows
     report.problems.extend(batch.problems)
     return Told(batch.facts, batch.outcomes, report)
 

@@ -120,6 +120,8 @@ class Aliases:
     kept: tuple[str, ...]
     refused: Mapping[str, str]
     kinds: tuple[KindTable, ...]
+    main_agents: Mapping[str, str]
+    one_report_a_call: tuple[str, ...]
     basis: Mapping[str, tuple[str, ...]]
     providers: Mapping[str, str]
     hosts: Mapping[str, str]
@@ -177,6 +179,8 @@ def parse(text: str) -> Aliases:
         kept=(*data["kept"]["keys"], *data["kept"]["prefixes"]),
         refused=data["refused"],
         kinds=tuple(_kind(row) for row in data["kinds"]),
+        main_agents=data["main_agents"],
+        one_report_a_call=tuple(data["one_report_a_call"]["scopes"]),
         basis=_tuples(data["basis"]),
         providers=_spellings(data["providers"]),
         hosts=data["hosts"],

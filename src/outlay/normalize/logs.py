@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from outlay.core.period import NS_PER_SECOND
 from outlay.normalize.aliases import EVENT_NAME, KindTable, Step, load
 from outlay.normalize.columns import Ints, Mask, whole
+from outlay.normalize.earlier_attempts import with_earlier_attempts
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.record_keys import log_keys
 from outlay.normalize.span_columns import SpanColumns, known_counts
@@ -45,7 +46,8 @@ def facts_of_logs(logs: pa.Table, rules: OutcomeRules = DEFAULT_RULES) -> Batch:
         JUDGED: _judged(read, around),
     }
     batch = facts_of_columns(read, SIGNAL, identity, rules)
-    return Batch(_with_defaults(batch.facts, read), batch.outcomes, batch.received, problems=batch.problems)
+    facts = with_earlier_attempts(_with_defaults(batch.facts, read))
+    return Batch(facts, batch.outcomes, facts.num_rows + batch.outcomes.num_rows, problems=batch.problems)
 
 
 def _judged(read: SpanColumns, around: pa.Array) -> pa.Array:

@@ -6,6 +6,8 @@ totals repeat others, and what the input tokens include is decided later, from f
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,6 +21,7 @@ from outlay.normalize.aliases import load
 from outlay.normalize.amounts import nanos_of
 from outlay.normalize.basis import ESTIMATES
 from outlay.normalize.columns import Ints, Mask, constant, key_bytes, words
+from outlay.normalize.earlier_attempts import with_earlier_attempts
 from outlay.normalize.outcome_rules import DEFAULT_RULES, OutcomeRules
 from outlay.normalize.span_columns import NO_TEXT, SpanColumns, first, known_counts, list_items, mapped
 from outlay.normalize.span_details import places_of, sources_of, tags_of, units_of
@@ -43,11 +46,16 @@ _TEXTS = (
 
 
 def facts_of_spans(spans: pa.Table, rules: OutcomeRules = DEFAULT_RULES) -> Batch:
-    """Facts (FACTS) and outcomes (OUTCOMES) of a table of spans as `sources.otlp.decode` makes it, in its order."""
+    """Facts (FACTS) and outcomes (OUTCOMES) of a table of spans as `sources.otlp.decode` makes it, in its order.
+
+    Behind them stand the earlier attempts of calls of which an emitter tells the last attempt only.
+    """
     if not spans.num_rows:
         return Batch(FACTS.empty_table(), OUTCOMES.empty_table())
     read = SpanColumns(spans)
-    return facts_of_columns(read, SIGNAL, _identity(read), rules)
+    batch = facts_of_columns(read, SIGNAL, _identity(read), rules)
+    facts = with_earlier_attempts(batch.facts)
+    return replace(batch, facts=facts, received=facts.num_rows + batch.outcomes.num_rows)
 
 
 def facts_of_columns(
@@ -84,6 +92,7 @@ def facts_of_columns(
         for name in (*_TOKENS, "cost_nano", "units"):
             if (column := columns.get(name)) is not None:
                 columns[name] = pc.if_else(counts, column, pa.nulls(read.length, column.type))
+    columns["agent"] = _agents(read, columns.get("agent"))
     facts = _table(columns, read.length)
     outcomes = outcomes_of_spans(read, facts, identity.get(JUDGED, identity["fact_key"]), problems, rules)
     return Batch(facts, outcomes, received=facts.num_rows + outcomes.num_rows, problems=problems)
@@ -174,6 +183,17 @@ def _names(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
         if better is not None and mask.any():
             name = pc.if_else(pc.and_(pa.array(mask), better.is_valid()), better, name)
     return {"agent": agent, "name": name} if agent is not None else {"name": name}
+
+
+def _agents(read: SpanColumns, named: pa.Array | None) -> pa.Array | None:
+    """The agents, with the main agent of an emitter that names its sub-agents only."""
+    scopes = read.raw("scope_name")
+    found = named
+    for beginning, agent in load().main_agents.items():
+        own = pc.starts_with(scopes.cast(pa.string()), beginning).fill_null(fill_value=False)
+        if pc.any(own).as_py():
+            found = first([*_optional(found), pc.if_else(own, words(agent)[0], NO_TEXT)])
+    return found
 
 
 def _course(read: SpanColumns, kinds: Kinds) -> dict[str, pa.Array]:
