@@ -15,6 +15,7 @@ MODEST: dict[str, tuple[str, ...]] = {
     "startup": (),
     "wire": (),
     "sdk": (),
+    "guard": ("--rows", "100000"),
     "ingest": (),
     "import_rows": (),
     "footprint": (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
@@ -76,6 +77,20 @@ class Context:
         """The agent at work, empty where nobody said."""
         agent = self.run.envelope.agent
         return "" if agent == UNTAGGED else agent
+
+
+def under(context: Context, envelope: Envelope, lease: object) -> Context:
+    """The same place in the same run, under an envelope and a lease of its own (`replace` takes five times as long)."""
+    run = context.run
+    made = Run(envelope, run.session_id, run.parent_session_id, run.root_session_id, run.task_id, run.user)
+    made.lease, made.began_ns = lease, run.began_ns
+    if envelope is run.envelope:
+        made.account = run.account
+    if type(context) is Context:
+        return Context(made, context.trace_id, context.span_id, context.purpose, context.otel_span_id)
+    inside = copy(context)
+    inside.run = made
+    return inside
 
 
 class _Outside:

@@ -104,7 +104,7 @@ class Gate(Protocol):
 
 
 _standing: list[tuple[Gate, ...]] = [()]
-_glances: list[Callable[[], None]] = []
+_glances: list[Callable[[bool], None]] = []
 
 
 def register(gate: Gate) -> Callable[[], None]:
@@ -117,18 +117,23 @@ def register(gate: Gate) -> Callable[[], None]:
     return unregister
 
 
-def glance(at: Callable[[], None] | None) -> None:
-    """Calls this whenever it is asked which gates stand, so that one may be registered just before it is needed."""
+def glance(at: Callable[[bool], None] | None) -> None:
+    """Calls this whenever it is asked which gates stand, so that one may be registered just before it is needed.
+
+    It is told whether a call waits for the answer, which may then take a moment the first time.
+    """
     _glances[:] = [] if at is None else [at]
 
 
 def gates() -> tuple[Gate, ...]:
-    """The gates that stand now."""
+    """The gates that stand now, for a call that is about to be sent."""
     for look in _glances:
-        look()
+        look(True)  # noqa: FBT003 - the word is its caller's
     return _standing[0]
 
 
 def watched() -> bool:
-    """Whether anybody watches what begins; a session and a tool step ask this first."""
-    return bool(_glances) and bool(gates())
+    """Whether anybody watches what begins; a session and a tool step ask this first, and wait for nobody."""
+    for look in _glances:
+        look(False)  # noqa: FBT003 - see above
+    return bool(_standing[0])

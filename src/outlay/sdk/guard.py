@@ -22,7 +22,7 @@ from outlay.core.quote import quote_amount
 from outlay.sdk import attachment, caps, office
 from outlay.sdk.block import Block
 from outlay.sdk.chunks import Counts, Need
-from outlay.sdk.context import Context, current
+from outlay.sdk.context import Context, current, under
 from outlay.sdk.exceeded import BudgetExceeded
 from outlay.sdk.lease import Lease
 from outlay.sdk.setup import ensure
@@ -105,7 +105,8 @@ class GuardBlock(Block[Lease]):
             return refusal
         own = envelope_of({}, self._words) if self._words else None
         envelope = outer.run.envelope if own is None else own.inherit(outer.run.envelope)
-        run = replace(outer.run, envelope=envelope, account=outer.run.account if own is None else None, encoded=b"")
+        inside = under(outer, envelope, None)
+        run = inside.run
         till = office.till()
         account = None if till is None else till.account(run)
         around = outer.run.lease if isinstance(outer.run.lease, Lease) else None
@@ -122,7 +123,7 @@ class GuardBlock(Block[Lease]):
         if refusal is None:
             run.lease = lease
             self._lease = lease
-            self._context = replace(outer, run=run)
+            self._context = inside
         elif till is not None:
             till.counts.waited += refusal.retryable
         return refusal

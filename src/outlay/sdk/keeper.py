@@ -26,6 +26,7 @@ class Keeper:
     def __init__(self, till: Till) -> None:
         self.till = till
         self._running = False
+        self._tidied = 0
         self._stopping = threading.Event()
         till.wake = self.wake
 
@@ -49,6 +50,9 @@ class Keeper:
         reports = [*till.idle(now - IDLE_NS), *till.alive(now, spent=often)]
         if reports or till.owed or (till.samples and often):
             till.report(reports)
+        if often and till.counts.statements != self._tidied:
+            self._tidied = till.counts.statements
+            till.desk.tidy()
 
     def _work(self) -> None:
         number = 0

@@ -1,7 +1,8 @@
 """The office: the till of this process, made once, where there is a desk to ask.
 
-The home's control store is asked as a file. Nothing is opened before it is there, and without budgets nothing is asked:
-a look each half second at whether that has changed is all.
+The home's control store is asked as a file where it is one; else the server that was named, or that runs on the home.
+Nothing is opened before it is there, and without budgets nothing is asked: a look now and then at whether that has
+changed is all.
 """
 
 from __future__ import annotations
@@ -38,18 +39,20 @@ class _Office:
         self._unregister = _nothing
         self._file: Path | None = None  # whose appearance is waited for
         self._look_ns = 0
+        self._broken = False  # what names the control store cannot be meant
 
     def open(self, settings: Settings) -> None:
         """Asks whom these settings name, as soon as somebody is there."""
         if settings == self.settings:
             return
         self.close()
-        self.settings = settings
+        self.settings, self._broken = settings, False
         if settings.disabled:
             return
         try:
             self._file = _file_of(settings)
         except InputError as error:
+            self._broken = True
             say_once(f"budgets cannot be asked: {error.message}")
             return
         gate.glance(self._glance)
@@ -77,22 +80,31 @@ class _Office:
 
     def look(self) -> Till | None:
         """The till, made when there is somebody to ask; None before that."""
-        if self.till is None and self._file is not None and self._file.exists():
-            from outlay.sdk.desk.local import LocalDesk
+        if self.till is None and self.settings is not None and not self.settings.disabled:
+            if self._file is None:
+                from outlay.sdk.desk.server import ServerDesk
+                from outlay.sdk.destination import Whereabouts
 
-            return self.use(LocalDesk(self._file))
+                if not self._broken:
+                    self.use(ServerDesk(Whereabouts(self.settings.home, self.settings.endpoint, self.settings.key)))
+            elif self._file.exists():
+                from outlay.sdk.desk.local import LocalDesk
+
+                self.use(LocalDesk(self._file))
         return self.till
 
-    def _glance(self) -> None:
+    def _glance(self, waits: bool) -> None:  # noqa: FBT001 - see gate.glance
         """Whether there are budgets now, asked before each metered call: a comparison, and seldom a look."""
         now = time.time_ns()
         if now < self._look_ns:
             return
-        self._look_ns = now + LOOK_NS
         try:
             till = self.look()
             if till is not None and now >= till.look_ns:
                 till.look(now)
+            if till is not None and waits and not till.desk.ready():
+                till.look(time.time_ns())
+            self._look_ns = now + LOOK_NS if waits or till is None else 0
         except Exception as error:  # noqa: BLE001 - metering goes on where budgets cannot be read
             say_once(f"budgets cannot be looked at: {error!r}")
 
@@ -138,4 +150,7 @@ def open_office(settings: Settings) -> None:
 
 def till() -> Till | None:
     """The till of this process; None where nobody is there to be asked, or budgets are switched off."""
-    return office.till or office.look()
+    found = office.till or office.look()
+    if found is not None and not found.desk.ready():
+        found.look(time.time_ns())
+    return found

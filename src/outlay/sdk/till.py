@@ -36,6 +36,9 @@ LOOK_NS = 500_000_000
 DOWN_NS = 1_000_000_000
 """How long nobody is asked again after nobody answered."""
 
+ROOMY = 16
+"""While so many times what a call held is free, nobody waits for what it gives back: it is told a moment later."""
+
 USUAL_NS = 5_000_000_000
 POOLS_MAX = 4_096
 KNOWN_MAX = 4_096
@@ -234,11 +237,11 @@ class Till:
 
     def _asked(self, ask: Ask, reports: list[Report | None]) -> Grant:
         self.counts.statements += 1
-        told, self.owed = [*self.owed, *(each for each in reports if each is not None)], []
+        told = self._take_owed([each for each in reports if each is not None])
         try:
             return self.desk.decide(ask, told)
         except UnreachableError:
-            self.owed = [*told, *self.owed]
+            self._owe(told)
             raise
 
     def _granted(self, account: Account, pool: Pool, need: Need, grant: Grant, *, shares: bool) -> Hold:
@@ -305,7 +308,11 @@ class Till:
                 self.samples.setdefault(hold.kind, []).append(cost_nano)
             over = not chunk.holds and (chunk.is_whole or chunk is not chunk.pool.chunk)
         if over and (report := self._taken_out(chunk)) is not None:
-            self.report([report])
+            left = chunk.pool.left_nano
+            if left is None or left > ROOMY * hold.amount_nano:
+                self._owe([report])  # told with the next question, or by the keeper in a moment
+            else:
+                self.report([report])
 
     # ---- what goes back --------------------------------------------------------------------------------------------
 
@@ -313,24 +320,33 @@ class Till:
         """Tells the desk what became of leases, and what was learned; what it cannot be told now is owed to it."""
         with self._lock:
             samples, self.samples = self.samples, {}
-        told, self.owed = [*self.owed, *reports], []
+        told = self._take_owed(reports)
         if not told and not samples:
             return True
         if self._clock() < self._down_ns:
-            self.owed = [*told, *self.owed]
-            self.wake()
+            self._owe(told)
             return False
         self.counts.statements += 1
         try:
             over = set(self.desk.report(told, samples))
         except UnreachableError as error:
-            self.owed = [*told, *self.owed]
+            self._owe(told)
             self._missed(error, self._clock())
-            self.wake()
             return False
         if over:
             self._forget(over)
         return True
+
+    def _take_owed(self, reports: list[Report]) -> list[Report]:
+        """What has not been told yet, and this."""
+        with self._lock:
+            told, self.owed = [*self.owed, *reports], []
+        return told
+
+    def _owe(self, reports: list[Report]) -> None:
+        with self._lock:
+            self.owed = [*reports, *self.owed]
+        self.wake()
 
     def _taken_out(self, chunk: Chunk) -> Report | None:
         """Nobody takes from this chunk any more; where nobody holds a part of it, it is over, and this is its end."""
@@ -384,6 +400,7 @@ class Till:
                 reports.append(report)
         self._down_ns = 0
         self.report(reports)
+        self.desk.tidy()
         self.desk.close()
 
     def after_fork(self) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,14 +14,17 @@ from typing import Any
 
 import httpx2
 import pytest
-from obliging_provider import Obliging, obliging_provider
 
 import outlay
 from budgeting import GPT, MINI, figures, live_leases, put, put_rates, soon, standing, stop
+from frameworks.environments import python_of
+from obliging_provider import Obliging, obliging_provider
 from outlay.core.money import NANO
 from outlay.sdk import gatekeeper, guard, keeper, office, recorder, setup, wire
 from outlay.sdk.wire.attempts import failures
 
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
 MESSAGES = [{"role": "user", "content": "where is my parcel"}]
 
 
@@ -320,3 +326,24 @@ def test_budgets_that_come_later_are_noticed_by_a_process_that_runs(home: Path, 
         assert call(provider, max_tokens=400).status_code == 200
         put(home, "search", 0.0001, {"team": "search"})
         assert soon(lambda: call(provider, max_tokens=400).status_code == 402, 3)
+
+
+def test_real_clients_get_the_refusal_at_once_and_never_try_again(
+    tmp_path: Path, provider: Obliging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    put_rates(home)
+    put(home, "search", 0.0001, {"team": "search"})
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OUTLAY_HOME": str(home)}
+    command = [str(python_of("clients")), "-W", "ignore", str(HERE / "budget_runs.py"), str(provider.port)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) == 7
+    for name, told in found.items():
+        assert told["budget"] == "search", (name, told)
+        assert 'the budget "search" is used up' in told["said"], name
+        assert told["in a guard"] == "BudgetExceeded", name
+    assert {found[name]["status"] for name in ("openai", "openai_stream", "openai_async", "anthropic")} == {402}
+    assert found["aiohttp"]["raised"] == "BudgetExceeded"
+    assert not provider.bills

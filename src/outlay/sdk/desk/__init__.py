@@ -44,10 +44,17 @@ class Report:
 class Desk(Protocol):
     """Who gives leases."""
 
-    place: str
+    @property
+    def place(self) -> str:
+        """Where it is: a file, an address."""
+        ...
 
     def in_force(self, known: InForce | None) -> InForce | None:
         """What holds now, `known` itself while nothing changed; None where there are no budgets at all."""
+        ...
+
+    def ready(self) -> bool:
+        """Waits a moment, once, for the first answer to what holds; True where it had come before, or does not come."""
         ...
 
     def decide(self, ask: Ask, reports: Sequence[Report] = ()) -> Grant:
@@ -68,6 +75,10 @@ class Desk(Protocol):
 
     def usual(self, kind: str) -> Estimate | None:
         """What calls of a kind cost; None while too few are known. Raises UnreachableError."""
+        ...
+
+    def tidy(self) -> None:
+        """Does what would keep a question waiting; asked of by a thread that has time. Never raises."""
         ...
 
     def close(self) -> None:

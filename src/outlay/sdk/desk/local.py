@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,9 @@ T = TypeVar("T")
 BUSY_S = 1.0
 """How long a question waits for others that write; an agent waits no longer for its budget."""
 
+LOG_PAGES_MAX = 16_000
+"""Pages of the write-ahead log (64 MB) after which a question tidies up itself: nobody did it for a long while."""
+
 _abandoned: list[object] = []
 """Connections of a parent process: closing one in the child would take its parent's locks."""
 
@@ -37,7 +40,6 @@ class LocalDesk:
     """Asks the file. Safe to share between threads: they take turns."""
 
     def __init__(self, path: Path, ttl_ns: int = TTL_NS) -> None:
-        self.place = str(path)
         self._path = path
         self._ttl_ns = ttl_ns
         self._force: InForce | None = None
@@ -45,6 +47,11 @@ class LocalDesk:
         self._connection: sqlite3.Connection | None = None
         self._process = 0
         self._inode: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> str:
+        """See Desk."""
+        return str(self._path)
 
     def in_force(self, known: InForce | None) -> InForce | None:
         """See Desk. A file that is not there yet, or has no tables yet, holds no budgets."""
@@ -69,6 +76,10 @@ class LocalDesk:
                 self._drop()
                 raise self._unreachable(error) from error
             return self._force
+
+    def ready(self) -> bool:
+        """See Desk; the file answers at once."""
+        return True
 
     def decide(self, ask: Ask, reports: Sequence[Report] = ()) -> Grant:
         """See Desk. Leases whose owners died are brought home first: it is their money that may be missing."""
@@ -110,6 +121,13 @@ class LocalDesk:
     def usual(self, kind: str) -> Estimate | None:
         """See Desk."""
         return self._reading(lambda book: book.estimate(kind))
+
+    def tidy(self) -> None:
+        """Moves what was written from the log of the file into the file; whoever asks meanwhile is not kept waiting."""
+        if not self._path.exists():
+            return
+        with suppress(sqlite3.Error), closing(self._open()) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def close(self) -> None:
         """See Desk."""
@@ -184,6 +202,7 @@ class LocalDesk:
             uri=True,
         )
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES_MAX}")
         return connection
 
     def _drop(self) -> None:

@@ -12,10 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-
-from fake_provider import Quiet
 
 from provider_answers import JSON, SSE, openai_chunks
 
@@ -103,10 +101,15 @@ class _Door(BaseHTTPRequestHandler):
         """Silence."""
 
 
-class _Many(Quiet):
-    """Takes a burst of connections."""
+class _Many(ThreadingHTTPServer):
+    """Takes a burst of connections, and a client's hanging up for what it is."""
 
+    daemon_threads = True
+    block_on_close = False
     request_queue_size = 128
+
+    def handle_error(self, *_: object) -> None:
+        """Silence."""
 
 
 @contextmanager

@@ -1,0 +1,233 @@
+"""What a budget costs the agent that is under it: deciding and settling in memory and through SQLite; calls; processes.
+
+    in memory     decide and settle from the chunk that this process holds, by the clock, each on its own
+    amortised     the same with the statements that fetch new chunks, in CPU
+    through SQLite   a lease of its own for each call: what capped sessions and the last part of a budget cost
+    a guard       `with outlay.guard(estimate_usd=…) as lease: lease.settle(…)`
+    a call        what a budget adds to a metered httpx2 call that is answered from memory, in CPU
+    processes     several at once against one cap: how much of it was in use when the first was refused
+
+Rounds of the three stores (empty, filled with leases that are over) show that nothing grows with what was spent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import measure
+
+sys.path.insert(0, str(measure.ROOT / "tests"))
+
+from budgeting import put, put_rates, standing, store_of
+
+WORKER = """
+import sys, outlay
+outlay.init(instrument=False, runtime=False)
+print("ready", flush=True)
+sys.stdin.readline()
+first = passed = 0
+for number in range(100_000):
+    try:
+        with outlay.guard(team="search", estimate_usd="0.01") as lease:
+            lease.settle(amount_usd="0.01")
+            passed += 1
+    except outlay.BudgetExceeded as error:
+        first = error.refusal.spent + error.refusal.held
+        break
+print(passed, first, flush=True)
+"""
+
+
+def fresh(home: Path) -> None:
+    """This process as it would begin on that home."""
+    import outlay
+    from outlay.sdk import office, setup
+
+    office.office.close()
+    setup.forget()
+    os.environ["OUTLAY_HOME"] = str(home)
+    outlay.init(runtime=False)
+
+
+def clocked(times: int, decide: Callable[[], Any], settle: Callable[[Any], None]) -> list[float]:
+    """Microseconds of deciding and settling, one by one."""
+    taken: list[float] = []
+    for _ in range(times):
+        begun = time.perf_counter_ns()
+        settle(decide())
+        taken.append((time.perf_counter_ns() - begun) / 1000)
+    return taken
+
+
+def shown(taken: list[float]) -> dict[str, Any]:
+    """Median and the slow end."""
+    return {
+        "median_us": round(statistics.median(taken), 2),
+        "p99_us": round(measure.percentile(taken, 0.99), 1),
+        "times": len(taken),
+    }
+
+
+def decisions(home: Path, times: int) -> dict[str, Any]:
+    """In memory and through SQLite, by the till; a guard; both by the clock, and amortised in CPU."""
+    import outlay
+    from outlay.core.quote import quote_amount
+    from outlay.sdk import context, office
+    from outlay.sdk.chunks import Need
+
+    figures: dict[str, Any] = {}
+    put(home, "search", 1_000_000, {"team": "search"})
+    put(home, "capped", 1_000_000, {"team": "capped"}, caps={"steps": 10**9})
+    fresh(home)
+    for name, team in (("in memory", "search"), ("through SQLite", "capped")):
+        with outlay.session(team=team):
+            run, till = context.current().run, office.till()
+            assert till is not None
+
+            def decide(run: Any = run, till: Any = till) -> Any:
+                need = Need(quote_amount(10_000, None), None, 10_000, counts={"steps": 1})
+                return till.hold(till.account(run), need)
+
+            def settle(hold: Any, till: Any = till) -> None:
+                till.settle(hold, 10_000)
+
+            clocked(200, decide, settle)
+            figures[name] = shown(clocked(times, decide, settle))
+            begun = time.process_time_ns()
+            clocked(times, decide, settle)
+            figures[name]["cpu_us"] = round((time.process_time_ns() - begun) / times / 1000, 2)
+    with outlay.session(team="search"):
+
+        def enter() -> Any:
+            block = outlay.guard(estimate_usd=0.00001)
+            return block, block.__enter__()
+
+        def leave(held: Any) -> None:
+            held[1].settle(0.00001)
+            held[0].__exit__(None, None, None)
+
+        figures["a guard"] = shown(clocked(times, enter, leave))
+    return figures
+
+
+def calls(home: Path, times: int, rounds: int) -> dict[str, Any]:
+    """CPU of a metered call without and with a budget, alternating."""
+    import httpx2
+
+    import outlay
+    from wire import ADDRESS, WORDS, Memory, cpu_us
+
+    prompt = {"model": "gpt-4o", "messages": [{"role": "user", "content": WORDS * 300}], "max_tokens": 500}
+    plain = json.dumps(prompt, separators=(",", ":")).encode()
+    usage = {"stream": True, "stream_options": {"include_usage": True}}
+    stream = json.dumps({**prompt, **usage}, separators=(",", ":")).encode()
+    client = httpx2.Client(transport=Memory(2_000, 100))
+
+    def once() -> None:
+        client.post(ADDRESS, content=plain).json()
+
+    def streamed() -> None:
+        with client.stream("POST", ADDRESS, content=stream) as response:
+            for _ in response.iter_lines():
+                pass
+
+    put_rates(home)
+    put(home, "search", 1_000_000, {"team": "search"})
+    fresh(home)
+    figures: dict[str, Any] = {}
+    for name, call in (("plain", once), ("streamed", streamed)):
+        taken: dict[str, list[float]] = {"free": [], "search": []}
+        for _ in range(rounds + 1):
+            for team, values in taken.items():
+                with outlay.session(team=team):
+                    values.append(cpu_us(times, call))
+        without, under = (statistics.median(values[1:]) for values in taken.values())
+        told = {"without_us": without, "under_us": under, "added_us": under - without}
+        figures[name] = {key: round(value, 1) for key, value in told.items()}
+    return figures
+
+
+def processes(home: Path, many: int) -> dict[str, Any]:
+    """How much of the cap was in use when the first process was refused, and how much was spent in the end."""
+    put(home, "search", 20, {"team": "search"})
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER],
+            env={**os.environ, "OUTLAY_HOME": str(home)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(many)
+    ]
+    for process in started:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    told = [process.communicate()[0].split() for process in started]
+    found = standing(home, "search")
+    return {
+        "processes": many,
+        "in_use_at_first_refusal_percent": round(100 * min(int(each[1]) for each in told) / found.limit_nano, 1),
+        "spent_percent": round(100 * found.spent_nano / found.limit_nano, 1),
+        "held_afterwards_nano": found.held_nano,
+    }
+
+
+def fill(home: Path, rows: int) -> None:
+    """Leases that are over, as a store has after a while."""
+    put(home, "search", 1_000_000, {"team": "search"})
+    with store_of(home) as store, store.writing() as connection:
+        columns = [row[1] for row in connection.exec_driver_sql("PRAGMA table_info(leases)")]
+        given = {"id": "printf('%032x', n)", "parent": "''", "holder": "'h'", "state": "'settled'", "envelope": "'{}'"}
+        given |= {"balances": "'[]'", "created_ns": "n", "expires_ns": "n", "closed_ns": "n", "held_nano": "0"}
+        given |= {name: "''" for name in ("own", "kind", "model", "session") if name in columns}
+        given |= {name: "'[]'" for name in ("own",) if name in columns}
+        connection.exec_driver_sql(
+            f"WITH RECURSIVE many(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM many WHERE n < {rows}) "
+            f"INSERT INTO leases ({', '.join(given)}) SELECT {', '.join(given.values())} FROM many"
+        )
+
+
+def main() -> int:
+    """The command."""
+    parser = measure.arguments(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--times", type=int, default=10_000, help="decisions a round (10000)")
+    parser.add_argument("--calls", type=int, default=300, help="model calls a round (300)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of model calls (5)")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="old leases in the filled store (1000000)")
+    parser.add_argument("--processes", type=int, default=4, help="processes at once (4)")
+    args = parser.parse_args()
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        figures["an empty store"] = decisions(home / "empty", args.times)
+        if args.rows:
+            measure.say(f"filling a store with {args.rows:,} leases")
+            fill(home / "filled", args.rows)
+            figures[f"{args.rows:,} leases in the store"] = decisions(home / "filled", args.times)
+        figures["a call"] = calls(home / "calls", args.calls, args.rounds)
+        figures["processes"] = processes(home / "processes", args.processes)
+        from outlay.sdk import office
+
+        office.office.close()
+    measure.report("guard", figures, as_json=args.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
