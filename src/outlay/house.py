@@ -34,6 +34,7 @@ from outlay.ledger.reprice import RepriceReport, reprice
 from outlay.ledger.retag import RetagReport, retag
 from outlay.ledger.spool import Spool
 from outlay.metrics.answer import Answer, Moment, ask
+from outlay.metrics.kept import Kept
 from outlay.metrics.query import Query
 from outlay.metrics.sessions import SessionDetail, Together, session_detail, sessions_together
 from outlay.metrics.tags import tag_causes, tag_conflicts, tag_values
@@ -104,6 +105,10 @@ class HouseAtOneMoment:
         """Answer a question."""
         return self._moment.ask(query)
 
+    def values(self, dimension: str) -> tuple[str, ...]:
+        """What one can narrow to; see `Moment.values`."""
+        return self._moment.values(dimension)
+
     def session(self, session_id: str) -> SessionDetail:
         """See `House.session`."""
         return session_detail(self._moment.reader, session_id)
@@ -139,6 +144,7 @@ class House:
             what = f"cannot use {home} as home: {error.strerror}"
             raise InputError(what, hint="choose another with --home") from error
         self._control: ControlStore | None = None
+        self._kept = Kept()
         self._control_lock = threading.Lock()
         self._lock = OwnerLock(home)
         try:
@@ -244,7 +250,7 @@ class House:
     def moment(self) -> Generator[HouseAtOneMoment]:
         """The books as they are now, whatever is posted meanwhile: for pages, whose figures must agree."""
         with self.books.reading() as reader:
-            yield HouseAtOneMoment(Moment(reader), self)
+            yield HouseAtOneMoment(Moment(reader, kept=self._kept.of(reader.version)), self)
 
     def ask_outcomes(self, query: Query) -> Answer:
         """Answer a question about outcomes, with the interval of what a completed task costs."""

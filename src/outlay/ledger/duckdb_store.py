@@ -95,6 +95,8 @@ class DuckStore:
     def __init__(self, path: Path | None) -> None:
         self.path = path
         self._write = threading.RLock()
+        self._turn = threading.Lock()
+        self._version = object()
         self._labels: LabelBook | None = None
         self._connection = _connect(path)
         try:
@@ -109,6 +111,7 @@ class DuckStore:
             self._connection.close()
             self._labels = None
             self._connection = _connect(self.path)
+            self._version = object()
             self._prepare()
 
     def is_usable(self) -> bool:
@@ -136,8 +139,11 @@ class DuckStore:
         """The books as they are at this moment, whatever is posted meanwhile."""
         cursor = self.cursor()
         try:
-            cursor.execute("BEGIN")
-            yield Snapshot(cursor)
+            with self._turn:  # the moment begins with the first question, and its version with it
+                cursor.execute("BEGIN")
+                cursor.execute("SELECT value FROM meta LIMIT 0").fetchall()
+                version = self._version
+            yield Snapshot(cursor, version)
         except duckdb.Error as error:
             raise store_error(error, "a question to the books failed") from error
         finally:
@@ -194,7 +200,9 @@ class DuckStore:
             try:
                 connection.execute("BEGIN")
                 yield connection
-                connection.execute("COMMIT")
+                with self._turn:
+                    connection.execute("COMMIT")
+                    self._version = object()
             except BaseException as error:
                 _roll_back(connection)
                 self._labels = None  # numbers given in this transaction were not written
@@ -401,7 +409,8 @@ class Snapshot:
 
     dialect = "duckdb"
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, version: object) -> None:
+        self.version = version
         self._cursor = cursor
         self._stale: tuple[date, ...] | None = None
 

@@ -33,6 +33,11 @@ class Reader(Protocol):
 class Snapshot(Reader, Protocol):
     """A reader whose answers are all of one moment, so that they agree, and that knows which rollups it can use."""
 
+    @property
+    def version(self) -> object:
+        """Which state of the books this is: the same object as long as nothing was written."""
+        ...
+
     def records(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         """The answer to one SELECT with few rows, each by column name."""
         ...

@@ -13,6 +13,7 @@ from outlay.metrics.coverage import coverage_of, tokens_lack_prices, value_curre
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.expressions import Aggregate, value_of
+from outlay.metrics.kept import KeptAnswers
 from outlay.metrics.measures import (
     METERED,
     TASKS,
@@ -28,6 +29,7 @@ from outlay.metrics.plan import Plan, about_outcomes_alone, plan_of
 from outlay.metrics.query import Query, check, time_text
 from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, Rendered, render
 from outlay.metrics.rolled import rolled
+from outlay.metrics.values import values_of
 
 TIME = "time"
 """Key of the start of a row's bucket."""
@@ -63,25 +65,37 @@ class Moment:
     """A conversation with the books as they are at one moment: its answers agree, and what several need is read once.
 
     Amounts of several currencies are never added: the rows are then split by currency and the total has no money.
-    `currency` is the one that amounts without a word are in. Used by one thread.
+    `currency` is the one that amounts without a word are in. `kept` has the answers of earlier conversations with the
+    same state of the books. Used by one thread.
     """
 
-    def __init__(self, reader: Snapshot, currency: str = DEFAULT_CURRENCY) -> None:
+    def __init__(self, reader: Snapshot, currency: str = DEFAULT_CURRENCY, kept: KeptAnswers | None = None) -> None:
         self.reader = reader
         self._currency = currency
-        self._coverage: dict[tuple[object, ...], dict[str, Any]] = {}
+        self._kept = kept or KeptAnswers()
 
     def ask(self, query: Query) -> Answer:
-        """The answer to a question; QueryError where it names what does not exist or asks for too much."""
-        part = (check(query).where, query.period, query.counted_only)
-        if part not in self._coverage:
-            self._coverage[part] = coverage_of(self.reader, query, self._currency)
-        return _answer(self.reader, query, dict(self._coverage[part]), self._currency)
+        """The answer to a question, not to be changed; QueryError where it names what is not, or asks too much."""
+        check(query)
+        return self._kept.get(("answer", query, self._currency), lambda: self._answered(query), size=_size)
+
+    def values(self, dimension: str) -> tuple[str, ...]:
+        """The first values by name that usages ever carried of a dimension that is kept as a label."""
+        return self._kept.get(("values", dimension), lambda: values_of(self.reader, dimension))
+
+    def _answered(self, query: Query) -> Answer:
+        part = ("coverage", query.where, query.period, query.counted_only, self._currency)
+        coverage = self._kept.get(part, lambda: coverage_of(self.reader, query, self._currency))
+        return _answer(self.reader, query, dict(coverage), self._currency)
 
 
 def ask(reader: Snapshot, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:
     """The answer to a single question; see `Moment`."""
     return Moment(reader, currency).ask(query)
+
+
+def _size(answer: Answer) -> int:
+    return 1 + len(answer.rows)
 
 
 def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: str) -> Answer:

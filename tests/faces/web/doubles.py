@@ -129,6 +129,10 @@ class Miniature:
         )
         return Answer({}, _ranked(told, query), _measured(query, rows), self._coverage(rows))
 
+    def values(self, dimension: str) -> Sequence[str]:
+        """See Books."""
+        return sorted({str(row[dimension]) for row in self.rows})
+
     def session(self, session_id: str) -> SessionDetail:
         """See Books."""
         raise QueryError(f'no session is called "{session_id}"', hint="outlay sessions lists them")

@@ -121,7 +121,8 @@ def parse_choice(parameters: Mapping[str, str], now: datetime) -> Choice:
     name = name or DEFAULT_WINDOW
     if name not in WINDOWS:
         raise QueryError(f'no period is called "{name}"', hint=nearest(name, WINDOWS))
-    return Choice(WINDOWS[name], now.astimezone(UTC).replace(microsecond=0), **picked_of(parameters))
+    # Windows end with the last second of the minute: within it, and while nothing is written, answers can be kept.
+    return Choice(WINDOWS[name], now.astimezone(UTC).replace(second=59, microsecond=0), **picked_of(parameters))
 
 
 def picked_of(parameters: Mapping[str, str]) -> dict[str, Any]:

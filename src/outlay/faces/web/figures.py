@@ -21,7 +21,6 @@ from outlay.pricing.book import PriceBook
 SESSIONS_SHOWN = 8
 FEATURES_SHOWN = 15
 TEAMS_SHOWN = 12
-OPTIONS_MAX = 200
 
 HEADLINE = (
     "cost",
@@ -50,6 +49,10 @@ class Books(Protocol):
 
     def ask(self, query: Query) -> Answer:
         """The answer to a question."""
+        ...
+
+    def values(self, dimension: str) -> Sequence[str]:
+        """What usages ever carried of a dimension, by name."""
         ...
 
     def session(self, session_id: str) -> SessionDetail:
@@ -163,11 +166,8 @@ class Asking:
         return self._books.ask(Query(measures, by, grain, filters, period or self._choice.period, top=top, order=order))
 
     def options(self, dimension: str) -> Sequence[str]:
-        """The values one can narrow to: those that ever cost something."""
-        answer = self._books.ask(
-            Query(("cost",), (dimension,), top=OPTIONS_MAX, order=Order(dimension, descending=False))
-        )
-        return tuple(str(row[dimension]) for row in answer.rows if row[dimension] != "(other)")
+        """The values one can narrow to."""
+        return self._books.values(dimension)
 
 
 def session_figures(
