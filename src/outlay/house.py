@@ -235,6 +235,7 @@ class House:
         report = PostReport()
         for batch in batches:
             report.add(self.post_facts(batch))
+            report.passed_over += batch.passed_over
         return report
 
     # ---- out -------------------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ class FakeHouse:
             "duplicates": 0,
             "refused": batch.refused,
             "revised": 0,
+            "passed_over": 0,
             "problems": batch.problems,
         }
 

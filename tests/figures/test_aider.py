@@ -20,15 +20,25 @@ SUMS = "cost_recorded,usages,total_tokens"
 @pytest.fixture(scope="module")
 def books(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Books:
     """The usage events and the leaderboard."""
-    filled = Books(tmp_path_factory.mktemp("aider"))
-    filled.load(shared_data / "aider_analytics")
-    return filled
+    return Books(tmp_path_factory.mktemp("aider"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported(books: Books, shared_data: Path) -> dict[str, Any]:
+    """What the import said of both files."""
+    return books.load(shared_data / "aider_analytics")
 
 
 @pytest.fixture(scope="module")
 def facts(figures: dict[str, Any]) -> dict[str, Any]:
     """The figures of the messages by name."""
     return {row["figure"]: row["value"] for row in figures["aider"]["Messages"]}
+
+
+def test_the_import_accounts_for_every_event(imported: dict[str, Any], facts: dict[str, Any]) -> None:
+    (events,) = (row for row in imported["rows"] if "events" in Path(row["file"]).name)
+    assert events["received"] + events["passed_over"] == facts["events"]
+    assert events["received"] == events["posted"] == facts["messages"] + facts["message exceptions"]
 
 
 def test_messages_tokens_and_recorded_cost(books: Books, facts: dict[str, Any]) -> None:

@@ -32,6 +32,12 @@ def _file_of(origin: str) -> str:
     return origin.split("_default", maxsplit=1)[0].removesuffix(".json")
 
 
+def _rates(books: Books, model: str) -> dict[str, Decimal]:
+    """What a model costs by meter in spring 2026, as `outlay prices show` says."""
+    rows = books.command("prices", "show", model, "--at", "2026-03-14")["rows"]
+    return {row["meter"]: Decimal(row["rate"]) for row in rows}
+
+
 def _by_payer(table: Table) -> Table:
     return {(_file_of(origin), agent): row for (origin, agent), row in table.items()}
 
@@ -110,6 +116,19 @@ def test_recorded_cost_against_list_price(books: Books, figures: dict[str, Any])
         assert exact_money(ours["cost_recorded"], row["recorded"])
         assert exact_money(ours["list_cost"], row["list without cache"])
         assert same_money(ours["recorded_to_list"], 1 / Decimal(row["list / recorded"]))
+
+
+def test_the_cached_share_that_recorded_cost_implies(books: Books, figures: dict[str, Any]) -> None:
+    """List price less recorded cost, over what a cached token saves: from three commands, token by token."""
+    payers = _by_payer(books.table("cost_recorded,list_cost,input_tokens", by="origin,agent"))
+    calls = books.table("usages", "--where", "operation:chat", by="origin,agent,model")
+    models = {(_file_of(origin), agent): model for origin, agent, model in calls}
+    for row in figures["tau2"][LISTED]:
+        payer = row["file"], {"assistant": AGENT, "user": USER}[row["payer"]]
+        rates = _rates(books, models[payer])
+        saved = rates["in_uncached"] - rates["in_cache_read"]
+        implied = (Decimal(payers[payer]["list_cost"]) - Decimal(payers[payer]["cost_recorded"])) / saved
+        assert same_money(implied / payers[payer]["input_tokens"], row["implied cached share"])
 
 
 def test_time_of_sessions(books: Books, figures: dict[str, Any]) -> None:

@@ -155,6 +155,7 @@ class ServerDesk:
             try:
                 for batch in read(file, options):
                     _add(report, self.post_batch(batch))
+                    report["passed_over"] += batch.passed_over
             except FormatError as error:
                 unreadable.append({"where": str(file), "what": error.message, "hint": error.hint})
                 continue

@@ -33,7 +33,7 @@ Told = Callable[[int, int], None]
 
 PROBLEMS_SHOWN_MAX = 100
 TASKS_LISTED = 100
-COUNTS = ("received", "posted", "duplicates", "refused", "revised")
+COUNTS = ("received", "posted", "duplicates", "refused", "revised", "passed_over")
 
 SPEND: Params = {"by": ["team"]}
 SESSIONS: Params = {

@@ -18,7 +18,8 @@ from outlay.core.session import NO_SESSION
 from outlay.ledger import duckdb_rollups as rollups
 from outlay.ledger.duckdb_outcomes import settle_outcomes
 from outlay.ledger.duckdb_readings import READING_COLUMNS, TOTAL_COLUMNS, merge_readings, totals_of
-from outlay.ledger.duckdb_store import store_error, with_binary_keys, with_uuid_keys
+from outlay.ledger.duckdb_snapshot import store_error
+from outlay.ledger.duckdb_store import with_binary_keys, with_uuid_keys
 from outlay.ledger.duckdb_tags import DuckTags
 from outlay.ledger.duckdb_timeouts import settle_timeouts
 from outlay.ledger.labels import LABELS

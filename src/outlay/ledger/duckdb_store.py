@@ -14,20 +14,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
+from outlay.core.errors import StoreError, StoreVersionError
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.ledger import duckdb_rollups as rollups
 from outlay.ledger.duckdb_labels import open_label_book
 from outlay.ledger.duckdb_readings import READING_COLUMNS
+from outlay.ledger.duckdb_snapshot import Snapshot, store_error
 from outlay.ledger.duckdb_upgrades import upgrade
 from outlay.ledger.labels import LABELS, LabelBook
 from outlay.ledger.rollups import ROLLUP_VERSION
@@ -404,39 +404,6 @@ class DuckStore:
             self.set_meta(connection, schema_version=SCHEMA_VERSION, rollup_version=ROLLUP_VERSION)
 
 
-class Snapshot:
-    """One transaction that only reads: all its answers are of the moment of the first. Used by one thread."""
-
-    dialect = "duckdb"
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, version: object) -> None:
-        self.version = version
-        self._cursor = cursor
-        self._stale: tuple[date, ...] | None = None
-
-    def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
-        """The rows of a question as Arrow; `parameters` stand for `$1`, `$2`, …."""
-        try:
-            return self._cursor.sql(sql, params=list(parameters)).to_arrow_table()
-        except duckdb.Error as error:
-            raise store_error(error, "a question to the books failed") from error
-
-    def records(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
-        """The rows of a question with a short answer, by column name; planned once, which `rows` does twice."""
-        try:
-            found = self._cursor.execute(sql, list(parameters))
-            names = [item[0] for item in found.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-        except duckdb.Error as error:
-            raise store_error(error, "a question to the books failed") from error
-
-    def stale_days(self) -> tuple[date, ...]:
-        """The days whose rollups must not be used, in order."""
-        if self._stale is None:
-            self._stale = tuple(row["day"] for row in self.records(rollups.STALE_DAYS))
-        return self._stale
-
-
 def _connect(path: Path | None) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(":memory:")
     place = str(path).replace("'", "''") if path else ":memory:"
@@ -490,13 +457,3 @@ def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("ROLLBACK")
     except duckdb.Error:
         return  # the engine has already ended the transaction itself
-
-
-def store_error(error: duckdb.Error, what: str) -> StoreError:
-    """What the engine says, in our words: `what` could not be done."""
-    text = str(error)
-    if any(said in text for said in ("No space left", "File too large", "Disk quota exceeded")):
-        return StoreFullError(f"{what}: the disk is full", hint="free some space; nothing acknowledged is lost")
-    if "newer version" in text or "storage version" in text:
-        return StoreVersionError(f"{what}: {text.splitlines()[0]}", hint="upgrade Outlay")
-    return StoreError(f"{what}: {text.splitlines()[0]}")

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.ledger import duckdb_rollups as rollups
-from outlay.ledger.duckdb_store import DuckStore, store_error
+from outlay.ledger.duckdb_snapshot import store_error
+from outlay.ledger.duckdb_store import DuckStore
 from outlay.ledger.labels import LABELS
 from outlay.ledger.tables import Column, Kind
 

@@ -49,6 +49,7 @@ class PostReport:
     duplicates: int = 0
     refused: int = 0
     revised: int = 0
+    passed_over: int = 0  # rows of a file that its mapping does not ask for; not among those received
     usages: int = 0  # of those posted; the others are outcomes
     by_policy: int = 0  # of those refused: by the tag policy, and they may come back under another one
     problems: list[Problem] = field(default_factory=list[Problem])
@@ -60,6 +61,7 @@ class PostReport:
         self.duplicates += other.duplicates
         self.refused += other.refused
         self.revised += other.revised
+        self.passed_over += other.passed_over
         self.usages += other.usages
         self.by_policy += other.by_policy
         self.problems.extend(other.problems[: max(0, PROBLEMS_MAX - len(self.problems))])

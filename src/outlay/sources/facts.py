@@ -126,13 +126,15 @@ class Batch:
 
     `received` counts what the source saw as one fact or one outcome, refused ones included, so that
     received = facts + spans + logs + points + outcomes + repeats + refused. `repeats` are reports of a fact that the
-    same file tells again. `spans`, `logs` and `points` hold raw OTLP rows which `normalize/` turns into facts.
+    same file tells again; `passed_over` rows are none that a mapping asks for, and are not received. `spans`, `logs`
+    and `points` hold raw OTLP rows which `normalize/` turns into facts.
     """
 
     facts: pa.Table
     outcomes: pa.Table
     received: int = 0
     repeats: int = 0
+    passed_over: int = 0
     problems: list[Problem] = field(default_factory=list[Problem])
     spans: pa.Table | None = None
     logs: pa.Table | None = None

@@ -62,13 +62,13 @@ class TableFile:
         """Facts and outcomes of a chunk of text columns."""
         if self.first_content is None and chunk.num_rows:
             self.first_content = chunk.column("row.content")[0].as_py()
-        chunk = self._filtered(chunk)
+        read, chunk = chunk.num_rows, self._filtered(chunk)
         keys = self._identities(chunk)
         facts, lost = self._facts(chunk, keys) if self.mapping.fact else (FACTS.empty_table(), 0)
         outcomes, missed = self._outcomes(chunk, keys) if self.mapping.outcome else (OUTCOMES.empty_table(), 0)
         problems = self._handed_on()
         received = facts.num_rows + outcomes.num_rows + lost + missed + refused
-        return Batch(facts, outcomes, received, problems=problems)
+        return Batch(facts, outcomes, received, passed_over=read - chunk.num_rows, problems=problems)
 
     def rest(self) -> Batch:
         """An empty batch with the problems that came after the last row."""

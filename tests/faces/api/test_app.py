@@ -187,7 +187,7 @@ def test_outcomes_are_taken_and_bad_ones_refused_alone() -> None:
         "t6",
     ]
     said = ask("/api/v1/outcomes", "POST", house=house, json=rows).json()
-    assert said["total"] == {"received": 7, "posted": 1, "duplicates": 0, "refused": 6, "revised": 0}
+    assert said["total"] == {"received": 7, "posted": 1, "duplicates": 0, "refused": 6, "revised": 0, "passed_over": 0}
     assert [problem["where"] for problem in said["coverage"]["problems"]] == [f"outcome {n}" for n in range(2, 8)]
     assert 'did you mean "value"' in said["coverage"]["problems"][2]["what"]
     (taken,) = house.posted[0].outcomes.to_pylist()

@@ -73,6 +73,7 @@ def import_(
     note(
         f"{total['files']} files: {total['received']} received = {total['posted']} posted + "
         f"{total['duplicates']} known already + {total['refused']} refused"
+        + (f"; {total['passed_over']} rows are no usage and were passed over" if total["passed_over"] else "")
     )
     told_problems(reply["coverage"])
     if total["unreadable"]:
