@@ -222,6 +222,8 @@ def test_p19_the_served_tier_is_priced() -> None:
     [
         (usage("cohere", "rerank-v3.5", searches=1), "searches", 2_000_000),
         (usage("aws", "", policy_units=2), "policy_units", 300_000),
+        (usage("aws", "bedrock-guardrails-topic", policy_units=2), "policy_units", 300_000),
+        (usage("aws", "bedrock-guardrails-automated-reasoning", policy_units=2), "policy_units", 340_000),
         (usage("aws", "", free_policy_units=2), "free_policy_units", 0),
         (usage("openai", "gpt-4.1", code_executions=1), "code_executions", 30_000_000),
         (usage("openai", "gpt-4.1", web_searches=2), "web_searches", 20_000_000),
