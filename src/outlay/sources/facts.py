@@ -134,11 +134,11 @@ class Batch:
     outcomes: pa.Table
     received: int = 0
     repeats: int = 0
-    passed_over: int = 0
     problems: list[Problem] = field(default_factory=list[Problem])
     spans: pa.Table | None = None
     logs: pa.Table | None = None
     points: pa.Table | None = None
+    passed_over: int = 0
 
     @property
     def refused(self) -> int:
