@@ -97,17 +97,10 @@ class HouseAtOneMoment:
     def __init__(self, moment: Moment, house: House) -> None:
         self.prices = house.prices
         self.policies = house.policies
+        self.ask, self.values = moment.ask, moment.values
         self._moment = moment
         self._counters = house.counters()
         self._house = house
-
-    def ask(self, query: Query) -> Answer:
-        """Answer a question."""
-        return self._moment.ask(query)
-
-    def values(self, dimension: str) -> tuple[str, ...]:
-        """What one can narrow to; see `Moment.values`."""
-        return self._moment.values(dimension)
 
     def session(self, session_id: str) -> SessionDetail:
         """See `House.session`."""
