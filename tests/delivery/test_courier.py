@@ -147,6 +147,22 @@ def test_a_message_that_fails_into_quiet_hours_waits_for_the_morning(control: Co
     assert [said["data"]["severity"] for _, said in inbox.taken()] == ["critical", "info"]
 
 
+def test_a_channel_that_hangs_rests_and_holds_up_no_other(control: ControlStore) -> None:
+    with web_inbox(lambda _: "hang") as slow, web_inbox() as quick:
+        hook(control, slow.url)
+        set_channel(control, read_channel({"name": "b", "kind": "webhook", "url": quick.url, "secret": "k"}), "me")
+        put_messages(control, 30)
+        put_messages(control, 3, channel="b")
+        courier = Courier(control, Post(networks(LOOPBACK), deadline_s=0.3))
+        courier.round(NOW)
+        courier.stop()
+        assert len(quick.taken()) == 3
+        assert len(slow.got) <= 4, "what is at hand when it hangs; the rest waits"
+    waiting = [message for message in outbox.messages(control) if message.state == "waiting"]
+    assert len(waiting) == 30
+    assert sum(message.attempts for message in waiting) == len(slow.got)
+
+
 def test_waits_grow_to_an_hour_and_are_never_all_the_same() -> None:
     no = Outcome(ok=False, said="500")
     for attempt, most in ((1, 5), (5, 80), (11, 3600), (30, 3600)):

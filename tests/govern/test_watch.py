@@ -10,13 +10,12 @@ import pytest
 from sqlalchemy import update
 
 from outlay.control import budgets as stored
-from outlay.control import outbox
+from outlay.control import outbox, overrides
 from outlay.control.alerts import AlertRow, list_alerts
 from outlay.control.channels import set_channel
 from outlay.control.leases import Leases
 from outlay.control.policies import set_policy
 from outlay.control.store import ControlStore
-from outlay.control.tables import balances
 from outlay.core.budget import Budget
 from outlay.core.calendar import Calendar
 from outlay.core.lease import Ask
@@ -25,6 +24,7 @@ from outlay.core.period import ns_of
 from outlay.govern.alert_rules import POLICY
 from outlay.govern.budgets import true_up_all
 from outlay.govern.channels import read_channel
+from outlay.govern.overrides import POLICY as OVERRIDES
 from outlay.govern.watch import watch
 from outlay.metrics.answer import Answer
 from outlay.metrics.query import Query
@@ -169,30 +169,65 @@ def test_each_balance_of_a_budget_for_each_of_something_is_told_apart(control: C
     ]
 
 
-def refuse(store: ControlStore, budget: Budget, part: str, what: str, now: int) -> None:
-    start_ns, _ = budget.calendar.window(now)
-    with store.writing() as connection:
-        found = connection.execute(
-            update(balances)
-            .where(balances.c.budget_id == budget.id, balances.c.part == part, balances.c.start_ns == start_ns)
-            .values(refused=balances.c.refused + 1, refused_ns=now, refused_what=what)
-        )
-        assert found.rowcount == 1
-
-
 def test_of_budgets_for_each_session_only_refusals_are_told_unless_a_rule_says_more(control: ControlStore) -> None:
-    budget = put(control, "each run", scope={"session": "*"}, calendar=Calendar("life"), caps={"steps": 40})
+    scope, life = {"session": "*"}, Calendar("life")
+    put(control, "each run", scope=scope, calendar=life, mode="hard", caps={"steps": 3}, owner="ann")
     for session in ("one", "two", "three"):
-        spend(control, 95, NOW, session=session)
+        for _ in range(2):
+            assert spend(control, 46, NOW, session=session)
     assert watch(control, None, NOW) == 0
-    refuse(control, budget, '["two"]', "steps", NOW + MINUTE)
+    assert spend(control, 1, NOW, session="two")
+    assert not spend(control, 1, NOW + MINUTE, session="two"), "a loop comes to its cap"
     assert watch(control, None, NOW + MINUTE) == 1
     assert watch(control, None, NOW + 2 * MINUTE) == 0
-    assert list_alerts(control)[0].title == "each run (two) refused 1 call: its 40 steps are used up"
+    assert list_alerts(control)[0].title == "each run (two) refused 1 call: its 3 steps are used up"
     only(control, actual=[90])
     spend(control, 1, NOW + 3 * MINUTE, session="three")
     assert watch(control, None, NOW + 3 * MINUTE) == 1
-    assert list_alerts(control)[0].title.startswith("each run (three) has used 96 %")
+    assert list_alerts(control)[0].title.startswith("each run (three) has used 93 %")
+
+
+def test_what_is_refused_for_want_of_money_or_of_a_price_says_which(control: ControlStore) -> None:
+    put(control, "money", mode="hard", scope={"team": "m"})
+    put(control, "price", mode="hard", scope={"team": "p"})
+    only(control, actual=[])
+    assert not spend(control, 101, NOW, team="m")
+    refused = Leases(control).decide(Ask({"team": "p"}, None), NOW).refusal
+    assert refused is not None
+    watch(control, None, NOW)
+    assert {row.title for row in list_alerts(control)} == {
+        "money refused 1 call: its 100 USD for 2026-11 is used up",
+        "price refused 1 call: what they cost is not known",
+    }
+
+
+def test_a_flood_is_one_message_and_each_of_it_is_written_down(control: ControlStore) -> None:
+    put(control, "customers", scope={"customer": "*"})
+    ops(control)
+    only(control)
+    for number in range(8):
+        spend(control, 71 + number * 4, NOW, customer=f"c{number}")
+    assert watch(control, None, NOW) == 9
+    assert watch(control, None, NOW + MINUTE) == 0
+    (message,) = outbox.messages(control)
+    assert message.payload["title"].startswith("customers: 8 balances at once, c0, c1, c2, c3, c4 and others.")
+    assert len(message.payload["balances"]) == 8
+    assert [row.note for row in list_alerts(control)].count("told together with others") == 8
+    spend(control, 30, NOW + 2 * MINUTE, customer="c0")
+    assert watch(control, None, NOW + 2 * MINUTE) == 1
+    assert len(outbox.messages(control)) == 2
+
+
+def test_a_request_that_waits_is_told_once_with_who_may_decide(control: ControlStore) -> None:
+    put(control, owner="ann")
+    ops(control)
+    only(control)
+    set_policy(control, OVERRIDES, {"rules": [{"budget": "*", "approvers": ["owner"]}]}, "me")
+    overrides.request(control, "a", 50 * NANO, reason="backlog", until_ns=NOW + DAY, actor="key:agent", now_ns=NOW)
+    assert [watch(control, None, NOW + number * MINUTE) for number in range(3)] == [1, 0, 0]
+    (message,) = outbox.messages(control)
+    assert message.payload["title"] == "key:agent asks for 50 USD more for a until 2026-11-27: backlog"
+    assert message.payload["approvers"] == ["ann"]
 
 
 class Shares:

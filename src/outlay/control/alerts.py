@@ -22,6 +22,7 @@ from outlay.core.balance import key_of
 from outlay.core.budget import EACH, Budget, Standing
 
 _THROUGH = "alerts"
+_ASKED_AT_ONCE = 500
 
 ACTIVE_MAX = 5000
 """Balances of budgets for each session that are looked at in one round; the rest in the next."""
@@ -121,11 +122,13 @@ def post(
 
 def told_levels(store: ControlStore, series: Sequence[str]) -> dict[str, int]:
     """The highest level that was told of each series."""
-    if not series:
-        return {}
-    wanted = select(alerts.c.series, func.max(alerts.c.level)).where(alerts.c.series.in_(series))
+    told: dict[str, int] = {}
     with store.reading() as connection:
-        return {row[0]: row[1] for row in connection.execute(wanted.group_by(alerts.c.series))}
+        for start in range(0, len(series), _ASKED_AT_ONCE):
+            asked = series[start : start + _ASKED_AT_ONCE]
+            wanted = select(alerts.c.series, func.max(alerts.c.level)).where(alerts.c.series.in_(asked))
+            told |= {row[0]: row[1] for row in connection.execute(wanted.group_by(alerts.c.series))}
+    return told
 
 
 def list_alerts(store: ControlStore, *, budget: str = "", limit: int = 100) -> list[AlertRow]:

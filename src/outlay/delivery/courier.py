@@ -27,6 +27,9 @@ from outlay.govern.channels import quiet_until
 ATTEMPTS_MAX = 30
 """About a day with the waits below; after that a message is dead until somebody asks for it again."""
 
+REST_NS = 30 * NS_PER_SECOND
+"""How long a channel that hung is left alone."""
+
 EVERY_S = 2
 _AT_ONCE = 4
 _FIRST_WAIT_S = 5
@@ -41,6 +44,7 @@ class Courier:
     def __init__(self, store: ControlStore, post: Post | None = None) -> None:
         self._store = store
         self._post = Post(networks()) if post is None else post
+        self._resting: dict[str, int] = {}  # channels that hung, each until a moment
         self._stopped = threading.Event()
         self._hands = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="outlay-courier")
         self._thread = threading.Thread(target=self._walk, name="outlay-courier", daemon=True)
@@ -74,8 +78,9 @@ class Courier:
             outbox.failed(self._store, message, "the channel is not there any more", 0, now, None)
             return
         loud_ns = quiet_until(channel.settings.get("quiet"), now, str(message.payload.get("severity", "info")))
-        if loud_ns > now:
-            outbox.put_off(self._store, message, loud_ns)
+        later_ns = max(loud_ns, self._resting.get(message.channel, 0))
+        if later_ns > now:
+            outbox.put_off(self._store, message, later_ns)
             return
         began = time.monotonic()
         outcome = deliver(self._post, channel, message.key, message.payload)
@@ -83,6 +88,8 @@ class Courier:
         if outcome.ok:
             outbox.sent(self._store, message, outcome.said, took_ms, now)
             return
+        if outcome.hung:  # what else is for it waits, so that other channels need not
+            self._resting[message.channel] = now + REST_NS
         last = outcome.final or message.attempts >= ATTEMPTS_MAX
         due_ns = None if last else now + int(wait_s(message.attempts, outcome) * NS_PER_SECOND)
         if last:

@@ -40,7 +40,7 @@ def send_email(
         except smtplib.SMTPException as error:
             return _refused(error, limit)
         except (OSError, ValueError) as error:
-            return Outcome(ok=False, said=limit.why(error))
+            return Outcome(ok=False, said=limit.why(error), hung=limit.hung(error))
 
 
 def recipients(settings: Mapping[str, Any], payload: Mapping[str, Any]) -> list[str]:

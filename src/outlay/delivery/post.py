@@ -26,12 +26,16 @@ Lookup = Callable[[str, int], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How an attempt ended. `final` failures are not tried again; `after_s` is how long the other side asks to wait."""
+    """How an attempt ended. `final` failures are not tried again; `after_s` is how long the other side asks to wait.
+
+    `hung` is an attempt that took all its time.
+    """
 
     ok: bool
     said: str
     final: bool = False
     after_s: int = 0
+    hung: bool = False
 
 
 class Post:
@@ -62,7 +66,7 @@ class Post:
             try:
                 return self._ask(_connection(host, port, found, limit, secret=secret), path, body, headers)
             except (OSError, HTTPException, ValueError) as error:
-                return Outcome(ok=False, said=limit.why(error))
+                return Outcome(ok=False, said=limit.why(error), hung=limit.hung(error))
 
     def reach(self, host: str, port: int, *, inside: bool = False) -> list[str]:
         """The addresses of a host, looked up once and judged. Raises InputError."""
@@ -116,9 +120,13 @@ class Limit:
         self.reached = True
         self._close()
 
+    def hung(self, error: Exception) -> bool:
+        """Whether it was the time that ran out."""
+        return self.reached or isinstance(error, TimeoutError)
+
     def why(self, error: Exception) -> str:
         """What happened, in a line; nothing of the address is in it."""
-        if self.reached or isinstance(error, TimeoutError):
+        if self.hung(error):
             return f"no answer within {self.seconds:g} s"
         if isinstance(error, ssl.SSLCertVerificationError):
             return f"its certificate is not good: {error.verify_message}"

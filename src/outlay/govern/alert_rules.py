@@ -41,7 +41,7 @@ _ROUTE_FIELDS = {
     "owner": "the owner of the budget, or a pattern",
     "team": "the team of the budget's scope",
     "severity": f"at least: {', '.join(SEVERITIES)}",
-    "kind": "actual, over, forecast, unpriced, unattributed, refused, action",
+    "kind": "actual, over, forecast, unpriced, unattributed, refused, action, override",
     "channels": "names of channels",
 }
 _ACTION_FIELDS = {

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from outlay.control.actions import open_parts
 from outlay.control.alerts import (
-    Alert,
     Looked,
     active_parts,
     fire,
@@ -23,6 +22,7 @@ from outlay.control.alerts import (
 )
 from outlay.control.budgets import list_budgets
 from outlay.control.channels import Channel, channels_of
+from outlay.control.overrides import PENDING, list_overrides
 from outlay.control.store import ControlStore, Transaction
 from outlay.core.budget import EACH, Budget, Standing
 from outlay.core.calendar import Calendar
@@ -30,14 +30,18 @@ from outlay.core.money import nano_of
 from outlay.core.period import NS_PER_SECOND, Period
 from outlay.govern.actions import act
 from outlay.govern.alert_rules import Rule, Rules, rules_in_force
-from outlay.govern.alerts import Reading, alerts_of, route
+from outlay.govern.alerts import Reading, Routed, alerts_of, route
 from outlay.govern.budgets import LATE_NS, Asks
 from outlay.govern.channels import quiet_until
+from outlay.govern.many import Found, request_alerts, together
+from outlay.govern.overrides import policy_in_force
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Query
 
 ACCOUNT = Budget(0, "account", {}, Calendar())
 """Stands for the whole account where no budget does, so that what nobody can place is told all the same."""
+
+_SILENT = Routed((), "told together with others")
 
 _OVERLAP_NS = 15 * NS_PER_SECOND
 _FIRST_LOOK_NS = 24 * 3600 * NS_PER_SECOND
@@ -57,15 +61,20 @@ def watch(store: ControlStore, ask: Asks | None, now_ns: int) -> int:
     through_ns = seen_through(store)
     since_ns = min(now_ns, through_ns or now_ns - _FIRST_LOOK_NS) - _OVERLAP_NS
     seen = [*look(store, rules, ask, now_ns, since_ns)]
-    found = [(alert, item) for item in seen for alert in alerts_of(item.reading, item.rule, now_ns, rules.page)]
-    told = told_levels(store, [alert.series for alert, _ in found])
-    new = [(alert, item) for alert, item in found if alert.level > told.get(alert.series, -1)]
     budgets = list_budgets(store)
+    found = [
+        (alert, item.reading.standing.budget)
+        for item in seen
+        for alert in alerts_of(item.reading, item.rule, now_ns, rules.page)
+    ]
+    waiting = list_overrides(store, state=PENDING)
+    found += request_alerts(waiting, budgets, policy_in_force(store), now_ns, rules.page) if waiting else []
+    told = told_levels(store, [alert.series for alert, _ in found])
+    new = [(alert, budget) for alert, budget in found if alert.level > told.get(alert.series, -1)]
     with store.writing() as connection:
         see_through(connection, now_ns)
         follows = act(connection, [(item.reading, item.rule) for item in seen], budgets, now_ns, rules.page)
-        says = [*((alert, item.reading.standing.budget) for alert, item in new), *follows]
-        return tell(connection, rules, says, now_ns)
+        return tell(connection, rules, together([*new, *follows], now_ns), now_ns)
 
 
 def look(store: ControlStore, rules: Rules, ask: Asks | None, now_ns: int, since_ns: int) -> Iterator[Seen]:
@@ -89,7 +98,7 @@ def look(store: ControlStore, rules: Rules, ask: Asks | None, now_ns: int, since
             yield Seen(reading, rule)
 
 
-def tell(connection: Transaction, rules: Rules, found: Sequence[tuple[Alert, Budget]], now_ns: int) -> int:
+def tell(connection: Transaction, rules: Rules, found: Sequence[Found], now_ns: int) -> int:
     """Writes alerts down with a message for each channel that hears them, in the caller's transaction.
 
     Answers how many were new.
@@ -99,8 +108,8 @@ def tell(connection: Transaction, rules: Rules, found: Sequence[tuple[Alert, Bud
     channels = {channel.name: channel for channel in channels_of(connection)}
     gone = [f"key:{name}" for name in revoked_in(connection)]
     new = 0
-    for alert, budget in found:
-        heard = route(rules, alert, budget, list(channels), gone)
+    for alert, budget, aloud in found:
+        heard = route(rules, alert, budget, list(channels), gone) if aloud else _SILENT
         content = {**alert.content, "note": heard.note, "owner_left": heard.owner_left}
         noted = replace(alert, note=heard.note, content=content)
         new += fire(connection, noted, heard.channels, _due(channels, alert.severity, now_ns), now_ns)
