@@ -6,16 +6,24 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, select, text
 
+from outlay.control import audit
 from outlay.control.store import ControlStore
+from outlay.control.tables import leases
 from outlay.core.in_force import InForce
-from outlay.core.lease import TTL_NS, Ask, Grant
+from outlay.core.lease import TTL_NS, Ask, Grant, Held
 from outlay.core.leasing import SWEPT_MAX, Book
 from outlay.core.rate import Run
 from outlay.core.stop import Stop
 
 T = TypeVar("T")
+
+KEPT_DAYS = 35
+"""How long a lease that is over is kept, to answer whoever settles it again, and to see what was decided."""
+
+FORGOTTEN_AT_ONCE = 5_000
+"""Leases that are forgotten in one transaction: others wait for it."""
 
 _TRIES = 5
 _PAUSE_S = 0.005  # not money: PostgreSQL has broken a deadlock; the other one needs a moment
@@ -68,6 +76,34 @@ class Leases:
                 return number
         return SWEPT_MAX
 
+    def live(self, budget_id: int | None = None, limit: int = 500) -> list[dict[str, Any]]:
+        """The leases that live, those that expire first on top; of one budget where it is named."""
+        wanted = select(leases).where(leases.c.state == "live").order_by(leases.c.expires_ns)
+        if budget_id is not None:
+            wanted = wanted.where(leases.c.balances.like(f'%"{budget_id}:%'))
+        with self._store.reading() as connection:
+            return [dict(row) for row in connection.execute(wanted.limit(limit)).mappings()]
+
+    def take_back(self, lease: str, actor: str) -> Held | None:
+        """Gives a lease back in its owner's place, with a line in the audit log; None for one that is over.
+
+        Raises LeaseError if there never was one.
+        """
+        with self._store.writing() as connection:
+            book = book_of(connection)
+            row = book.lease(lease)
+            if not book.give_back(lease, time.time_ns()):
+                return None
+            before = {"held_nano": row.held_nano, "spent_nano": row.settled_nano, "state": row.state}
+            audit.append(connection, actor, "lease.return", lease, before=before)
+            return row
+
+    def forget(self, before_ns: int, limit: int = FORGOTTEN_AT_ONCE) -> int:
+        """Forgets leases that were over before a moment, some at a time; how many. Balances keep what was spent."""
+        over = select(leases.c.id).where(leases.c.closed_ns < before_ns, leases.c.lent_nano == 0).limit(limit)
+        with self._store.writing() as connection:
+            return connection.execute(delete(leases).where(leases.c.id.in_(over))).rowcount
+
     def _in_force(self, book: Book) -> InForce:
         self._force = book.in_force(self._force)
         return self._force
@@ -87,6 +123,13 @@ class Leases:
                     raise
                 time.sleep(_PAUSE_S * 2**number)
         raise AssertionError  # the last try returns or raises
+
+
+def tidy(store: ControlStore) -> int:
+    """Brings home the leases whose owners died, and forgets those long over; how many came home."""
+    desk = Leases(store)
+    desk.forget(time.time_ns() - KEPT_DAYS * 86_400 * 10**9)
+    return desk.sweep()
 
 
 def book_of(connection: Connection) -> Book:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ class ControlStore:
         self.engine = _engine(url)
         self._writer = self.engine.execution_options(outlay_writes=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._own: list[Any] = []
         self.shown = self.engine.url.render_as_string(hide_password=True)
         try:
             self._bring_up_to_date()
@@ -46,7 +47,24 @@ class ControlStore:
 
     def close(self) -> None:
         """Gives every connection back."""
+        for connection in tuple(self._own):
+            self.disown(connection)
         self.engine.dispose()
+
+    def own(self) -> Any:
+        """A connection of the driver that stays with whoever asked until `disown`, or until the store is closed."""
+        with _translated(self.shown):
+            pooled = self.engine.raw_connection()
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        self._own.append(connection)
+        return connection
+
+    def disown(self, connection: Any) -> None:
+        """Closes a connection that somebody had for himself."""
+        self._own.remove(connection)
+        with suppress(Exception):  # a server that is gone cannot be said good-bye to
+            connection.close()
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ budget or grant changed, or where the moment has come at which one begins or end
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,11 +40,10 @@ class Node:
     beyond_nano: int = 0
     opened_ns: int = 0
     counts: dict[str, int] = field(default_factory=dict[str, int])
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """The key of the balance."""
-        return key_of(self.budget.id, self.start_ns, self.part)
+    def __post_init__(self) -> None:
+        self.key = key_of(self.budget.id, self.start_ns, self.part)
 
     @property
     def standing(self) -> Standing:
@@ -145,13 +144,14 @@ class Balances:
             (change.held_nano, change.spent_nano, change.presumed_nano, change.beyond_nano, key),
         )
 
-    def take(self, node: Node, amount_nano: int, counts: dict[str, int]) -> None:
+    def take(self, node: Node, amount_nano: int, counts: Mapping[str, int]) -> None:
         """Holds money of a balance and counts what else is used."""
         self._run(
             "UPDATE balances SET held_nano = held_nano + ?, steps = steps + ?, tool_calls = tool_calls + ?, "
             "width = width + ? WHERE key = ?",
             (amount_nano, *(counts.get(name, 0) for name in COUNTED), node.key),
         )
+        node.held_nano += amount_nano
 
     def refused(self, node: Node, what: str, now_ns: int) -> None:
         """Notes that a balance refused, and what was used up; its money stays as it is."""

@@ -8,7 +8,6 @@ budget's ladder has one; a short wait is advised where money is held that may co
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from outlay.core.balance import COUNTED, Balances, Change, Node, whose
 from outlay.core.budget import CAPS, Refusal
@@ -31,36 +30,31 @@ from outlay.core.shelf import Shelf, name_of
 from outlay.core.stop import Stop
 
 
-@dataclass(frozen=True, slots=True)
 class Scene:
-    """What a decision is about: the balances that bind it, those it must hold money of itself, and the lease above."""
+    """What a decision is about: the balances that bind it, those it must hold money of itself, and the lease above.
 
-    nodes: Sequence[Node]
-    own: Sequence[Node]
-    parent: Held | None
-    final: bool
+    `tightest` is the hard balance with the least left, `free_nano` what may be given; None where nothing limits it.
+    """
 
-    @property
-    def tightest(self) -> Node | None:
-        """The hard balance with the least left."""
-        hard = (node for node in self.own if node.budget.mode == "hard")
-        return min(hard, key=lambda node: node.free_nano(final=self.final), default=None)
+    __slots__ = ("free_nano", "nodes", "own", "parent", "tightest")
 
-    @property
-    def free_nano(self) -> int | None:
-        """What may be given; None where nothing limits it."""
-        tightest = self.tightest
-        frees = [] if tightest is None else [tightest.free_nano(final=self.final)]
-        frees += [] if self.parent is None else [self.parent.free_nano]
-        return min(frees, default=None)
+    def __init__(self, nodes: Sequence[Node], own: Sequence[Node], parent: Held | None, *, final: bool) -> None:
+        self.nodes, self.own, self.parent = nodes, own, parent
+        self.tightest: Node | None = None
+        self.free_nano: int | None = None
+        for node in own:
+            if node.budget.mode == "hard":
+                free = node.free_nano(final=final)
+                if self.free_nano is None or free < self.free_nano:
+                    self.tightest, self.free_nano = node, free
+        if parent is not None and (self.free_nano is None or parent.free_nano <= self.free_nano):
+            self.free_nano = parent.free_nano
 
     def refusal(self, asked_nano: int) -> Refusal:
         """The refusal of whatever has the least left."""
-        tightest = self.tightest
-        if self.parent is not None and (
-            tightest is None or self.parent.free_nano <= tightest.free_nano(final=self.final)
-        ):
+        if self.parent is not None and self.parent.free_nano == self.free_nano:
             return refusal_of_parent(self.parent, asked_nano)
+        tightest = self.tightest
         assert tightest is not None  # something was short
         return refusal_of(tightest, "budget", "usd", asked_nano, tightest.limit_nano, tightest.spent_nano)
 
@@ -77,7 +71,7 @@ class Deciding:
 
     def decide(self, ask: Ask, now_ns: int) -> Grant:
         """A lease, or why not; a refusal moves no money."""
-        if ask.id and (known := self._leases.known(name_of(ask))) is not None:
+        if ask.id and (known := self._leases.known(name_of(ask, now_ns))) is not None:
             return _again(known)
         stop = self._force.hardest_stop(ask.envelope, now_ns)
         if stop is not None and self._stops(stop, ask):
@@ -135,8 +129,10 @@ class Deciding:
     def _scene(self, ask: Ask, now_ns: int) -> Scene:
         parent = self._leases.find(ask.parent) if ask.parent else None
         nodes = self._balances.nodes(self._force.bound(ask.envelope, now_ns), self._force.version, now_ns)
-        shared = set() if parent is None else {whose(key) for key in parent.keys}
-        return Scene(nodes, [node for node in nodes if whose(node.key) not in shared], parent, ask.final)
+        if parent is None:
+            return Scene(nodes, nodes, None, final=ask.final)
+        shared = {whose(key) for key in parent.keys}
+        return Scene(nodes, [node for node in nodes if whose(node.key) not in shared], parent, final=ask.final)
 
     def _stops(self, stop: Stop, ask: Ask) -> bool:
         if stop.level == "stop":
@@ -183,20 +179,20 @@ class Deciding:
     ) -> Grant:
         each, ceiling = fitted
         amount = self._chunked(ask, scene, each) if ceiling is None else each
+        over, own = _over(scene.nodes, amount), tuple(node.key for node in scene.own)
         for node in sorted(scene.nodes, key=lambda node: node.key):
-            own = node in scene.own
-            self._balances.take(node, amount if own else 0, dict(ask.counts))
+            self._balances.take(node, amount if node.key in own else 0, ask.counts)
         if scene.parent is not None and amount:
             self._leases.lend(scene.parent.id, amount, 0)
         call = ask.call
         model = quote.model if call is not None and quote.model != call.model else ""
         row = Held(
-            name_of(ask),
+            name_of(ask, now_ns),
             ask.parent,
             "live",
             ask.envelope,
-            keys=tuple(dict.fromkeys([*(scene.parent.keys if scene.parent else ()), *(n.key for n in scene.own)])),
-            own=tuple(node.key for node in scene.own),
+            keys=own if scene.parent is None else tuple(dict.fromkeys((*scene.parent.keys, *own))),
+            own=own,
             kind=kind_of(ask.envelope, quote.model, call.step) if call is not None else "",
             max_tokens=ceiling,
             model=model,
@@ -216,7 +212,7 @@ class Deciding:
             amount,
             None,
             None if tightest is None else tightest.standing,
-            _over(scene.nodes, amount),
+            over,
             row.expires_ns,
             ceiling,
             model,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from outlay.core.envelope import UNTAGGED
 from outlay.core.rate import Run
@@ -34,7 +35,12 @@ class Estimate:
 
 def kind_of(envelope: Mapping[str, str], model: str, step: str) -> str:
     """The key under which calls of a kind are learned."""
-    return json.dumps([envelope.get("feature") or UNTAGGED, model.strip().lower(), step], ensure_ascii=False)
+    return _key(envelope.get("feature") or UNTAGGED, model, step)
+
+
+@lru_cache(maxsize=4096)
+def _key(feature: str, model: str, step: str) -> str:
+    return json.dumps([feature, model.strip().lower(), step], ensure_ascii=False)
 
 
 def percentile(amounts: Sequence[int]) -> int:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from outlay.core.balance import FIELDS, budget_of
-from outlay.core.budget import Budget
+from outlay.core.balance import FIELDS, Node, budget_of
+from outlay.core.budget import Budget, Refusal
+from outlay.core.lease import refusal_of, refusal_of_stop
 from outlay.core.rate import Rate, Rates, Run
 from outlay.core.stop import FIELDS as STOP_FIELDS
 from outlay.core.stop import Stop, hardest, stop_of
@@ -48,6 +49,18 @@ class InForce:
     def hardest_stop(self, envelope: Mapping[str, str], now_ns: int) -> Stop | None:
         """The stop that holds for a call."""
         return hardest(self.stops, envelope, now_ns) if self.stops else None
+
+    def unasked(self, envelope: Mapping[str, str], now_ns: int) -> Refusal | None:
+        """What happens to a call while the store cannot be asked: refused where a hard budget fails closed, or a stop
+        holds; None lets it pass, and the books will count it.
+        """
+        stop = self.hardest_stop(envelope, now_ns)
+        if stop is not None and stop.level == "stop":
+            return refusal_of_stop(stop)
+        for budget, part, start_ns, end_ns in self.bound(envelope, now_ns):
+            if budget.mode == "hard" and budget.fail == "closed":
+                return refusal_of(Node(budget, part, start_ns, end_ns), "unreachable", "usd", 0, 0, 0)
+        return None
 
     def rate(self, rates: Rates, provider: str, model: str) -> Rate | None:
         """The rate of a model, looked up once."""

@@ -59,7 +59,8 @@ class Grant:
 
     `max_tokens` is the ceiling the call must be clamped to, None for as it is. `model` is another model that must take
     the place of the one asked for, empty for that one. `chunk` says that it is for several calls, each of which may
-    hold `call_nano` of it. `stop` is an order that is only told.
+    hold `call_nano` of it. `bound` is the hard balance with the least left, as it stands with this lease. `stop` is an
+    order that is only told.
     """
 
     lease: str
@@ -115,7 +116,7 @@ def refusal_of(node: Node, reason: str, what: str, asked: int, limit: int, used:
     left = node.standing.left_nano if money else max(0, limit - used)
     resets = None if (node.start_ns, node.end_ns) == LIFE else node.end_ns
     # Money that is held may come back soon: it is worth a short wait, as the end of the window is not.
-    soon = money and reason == "budget" and node.held_nano > 0
+    soon = reason == "unreachable" or (money and reason == "budget" and node.held_nano > 0)
     return Refusal(
         reason,
         node.budget.name,

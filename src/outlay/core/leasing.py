@@ -25,6 +25,9 @@ from outlay.core.rate import Rate, Rates, Run
 from outlay.core.shelf import Shelf
 from outlay.core.stop import Stop
 
+LOCK = " FOR UPDATE"
+"""What makes a reader hold a row, where the engine has such locks."""
+
 SWEPT_MAX = 100
 """Leases of dead owners that are brought home before one decision."""
 
@@ -32,12 +35,19 @@ SWEPT_MAX = 100
 class Book:
     """The leases and balances of one store, within one writing transaction."""
 
-    def __init__(self, run: Run, *, locks: bool = False, balances: Balances | None = None) -> None:
-        lock = " FOR UPDATE" if locks else ""
+    def __init__(
+        self,
+        run: Run,
+        *,
+        locks: bool = False,
+        balances: Balances | None = None,
+        estimates: Estimates | None = None,
+    ) -> None:
+        lock = LOCK if locks else ""
         self._run = run
         self._balances = Balances(run, lock) if balances is None else balances
         self._leases = Shelf(run, lock)
-        self._estimates = Estimates(run, lock)
+        self._estimates = Estimates(run, lock) if estimates is None else estimates
         self._rates = Rates(run)
 
     # ---- what holds ------------------------------------------------------------------------------------------------

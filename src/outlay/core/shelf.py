@@ -6,6 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Sequence
+from functools import lru_cache
 
 from outlay.core.errors import LeaseError
 from outlay.core.lease import Ask, Held
@@ -49,8 +50,8 @@ class Shelf:
             parent,
             state,
             json.loads(envelope),
-            tuple(json.loads(keys)),
-            tuple(json.loads(own)),
+            _read(keys),
+            _read(own),
             kind,
             max_tokens,
             model,
@@ -68,10 +69,10 @@ class Shelf:
                 row.id,
                 row.parent,
                 ask.holder,
-                json.dumps(dict(ask.envelope), ensure_ascii=False),
+                _written(dict(ask.envelope)),
                 ask.envelope.get("session", ""),
-                json.dumps(row.keys),
-                json.dumps(row.own),
+                _listed(row.keys),
+                _listed(row.own),
                 row.kind,
                 row.max_tokens,
                 row.model,
@@ -130,8 +131,24 @@ class Shelf:
         return bool(rows)
 
 
-def name_of(ask: Ask) -> str:
-    """The id of a new lease: random, or always the same for one that its holder named."""
+_written = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@lru_cache(maxsize=4096)
+def _listed(keys: tuple[str, ...]) -> str:
+    return json.dumps(keys)
+
+
+@lru_cache(maxsize=4096)
+def _read(keys: str) -> tuple[str, ...]:
+    return tuple(json.loads(keys))
+
+
+def name_of(ask: Ask, now_ns: int) -> str:
+    """The id of a new lease, always the same for one that its holder named.
+
+    It begins with the moment, so that new leases lie beside each other in the store, and cannot be guessed.
+    """
     if not ask.id:
-        return secrets.token_hex(16)
+        return f"{now_ns:016x}{secrets.token_hex(8)}"
     return hashlib.sha256(f"{ask.holder}\0{ask.id}".encode()).hexdigest()[:32]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from outlay.faces import audit, budgets, keys, overrides, targets, views
+from outlay.faces import audit, budgets, keys, leases, overrides, targets, views
 from outlay.faces.alerts import AlertsDesk
 from outlay.faces.stops import StopsDesk
 
@@ -93,6 +93,14 @@ class ControlDesk:
     def end_grant(self, number: str) -> Reply:
         """Ends a grant now."""
         return budgets.end_grant(self.store, number, self.actor)
+
+    def leases(self, budget: str = "") -> Reply:
+        """The leases that live, of one budget where it is named."""
+        return leases.list_reply(self.store, budget)
+
+    def return_lease(self, lease: str) -> Reply:
+        """Gives a lease back in its owner's place."""
+        return leases.return_reply(self.store, lease, self.actor)
 
     def overrides(self, state: str = "", budget: str = "") -> Reply:
         """Requests for exceptions, the newest first."""

@@ -36,6 +36,7 @@ _COLLECT_AFTER = 50_000  # objects; batches are few large arrays, which no colle
 _GRACE_S = 10
 _WATCH_EVERY_S = 60
 _RATES_EVERY_S = 60
+_SWEEP_EVERY_S = 2
 _KEEP_ALIVE_S = 75  # exporters send every few seconds; a new connection a batch would cost more than the batch
 
 
@@ -101,6 +102,7 @@ def serve(
 @contextmanager
 def _at_work(house: House) -> Generator[None]:
     """What a server does by itself beside answering, while the block lasts."""
+    from outlay.control.leases import tidy
     from outlay.delivery.courier import Courier
     from outlay.house import ABANDON_EVERY_S
 
@@ -108,6 +110,7 @@ def _at_work(house: House) -> Generator[None]:
         Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon),
         Duty("what budgets have spent, and what of that is worth telling", _WATCH_EVERY_S, house.watch),
         Duty("the rates of today", _RATES_EVERY_S, house.refresh_rates),
+        Duty("leases whose owners died", _SWEEP_EVERY_S, lambda: tidy(house.control)),
     )
     rounds, courier = Rounds(duties), Courier(house.control)
     rounds.start()

@@ -15,8 +15,9 @@ from openapi_spec_validator import validate
 
 from faces.double import COVERAGE, FakeHouse, is_reply
 from outlay.core.errors import StoreFullError
-from outlay.faces.api.app import ENDPOINTS, build_app
+from outlay.faces.api.app import DESCRIBED, build_app
 from outlay.faces.api.docs import error_kinds
+from outlay.faces.api.leases import PATHS as LEASE_PATHS
 from outlay.faces.api.otlp import PATHS
 from outlay.faces.desk import catalogue
 from outlay.faces.wire import CONTENT_TYPE, pack
@@ -218,11 +219,12 @@ def test_facts_arrive_as_they_were_packed() -> None:
 def test_the_description_is_valid_and_complete() -> None:
     said = ask("/openapi.json").json()
     validate(said)
-    routes = {(endpoint.method.lower(), endpoint.path) for endpoint in ENDPOINTS}
+    routes = {(endpoint.method.lower(), endpoint.path) for endpoint in DESCRIBED}
     described = {(method, path) for path, methods in said["paths"].items() for method in methods}
     assert described == routes | {("get", "/healthz"), ("get", "/openapi.json"), *(("post", path) for path in PATHS)}
     served = {getattr(route, "path", "").replace(":path", "") for route in build_app(FakeHouse())._app._api.routes}  # type: ignore[attr-defined]
-    assert served == {path for _, path in described if path not in PATHS} | {"/api/docs", "/api/docs.css"}
+    doors = {*PATHS, *LEASE_PATHS}
+    assert served == {path for _, path in described if path not in doors} | {"/api/docs", "/api/docs.css"}
     parameters = {item["name"]: item for item in said["paths"]["/api/v1/spend"]["get"]["parameters"]}
     for row in catalogue()["rows"]:
         asked = parameters["by" if row["kind"] == "dimension" else "measures"]
@@ -231,7 +233,7 @@ def test_the_description_is_valid_and_complete() -> None:
 
 def test_the_page_of_the_api_names_everything_and_needs_nothing_from_elsewhere() -> None:
     answer = ask("/api/docs")
-    for endpoint in ENDPOINTS:
+    for endpoint in DESCRIBED:
         assert f"{endpoint.method} {endpoint.path}" in answer.text
     for kind in error_kinds():
         assert f"id={kind.code}" in answer.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -26,6 +26,8 @@ from outlay.faces.api import (
     forecast,
     in_force,
     keys,
+    lease_words,
+    leases,
     otlp,
     outcomes,
     overrides,
@@ -62,9 +64,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *forecast.ENDPOINTS,
     *targets.ENDPOINTS,
     *views.ENDPOINTS,
+    *lease_words.ENDPOINTS,
     *keys.ENDPOINTS,
     *audit.ENDPOINTS,
 )
+
+DESCRIBED = (*ENDPOINTS, *lease_words.DESCRIBED)
+"""With those that a door of their own answers."""
 
 _OTLP_PATHS = frozenset((*otlp.PATHS, otlp.LANGFUSE_PATH))
 
@@ -84,20 +90,22 @@ def build_app(
     `pages` are the routes of the web page. `keyring` knows the keys; without `key_needed`, as on loopback, a request
     may come without one. `own_name` is the key of this home's commands.
     """
-    doors = _Doors(otlp.OtlpDoor(house.intake), _api(house, pages))
+    by_path: dict[str, Asgi] = dict.fromkeys(_OTLP_PATHS, otlp.OtlpDoor(house.intake))
+    by_path |= dict.fromkeys(leases.PATHS, leases.LeaseDoor(lambda: house.control))
+    doors = _Doors(by_path, _api(house, pages))
     return Guard(doors, keyring, key_needed=key_needed, own_name=own_name)
 
 
 class _Doors:
-    """The OTLP door by its paths, everything else to Starlette."""
+    """The doors that have paths of their own, everything else to Starlette."""
 
-    def __init__(self, door: Asgi, api: Asgi) -> None:
-        self._door = door
+    def __init__(self, by_path: Mapping[str, Asgi], api: Asgi) -> None:
+        self._by_path = by_path
         self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_door = scope["type"] == "http" and scope["path"] in _OTLP_PATHS
-        await (self._door if is_door else self._api)(scope, receive, send)
+        door = self._by_path.get(scope["path"], self._api) if scope["type"] == "http" else self._api
+        await door(scope, receive, send)
 
 
 def _api(house: House, pages: Sequence[BaseRoute]) -> Starlette:
@@ -108,9 +116,9 @@ def _api(house: House, pages: Sequence[BaseRoute]) -> Starlette:
     for path, endpoints in by_path.items():
         pattern = path.replace("{id}", "{id:path}")  # a session's id is its source's own, and may hold slashes
         routes.append(Route(pattern, _handler(house, endpoints), methods=[item.method for item in endpoints]))
-    described = openapi_of(ENDPOINTS)
+    described = openapi_of(DESCRIBED)
     routes.append(Route("/openapi.json", lambda _: JSONResponse(described), methods=["GET"]))
-    routes += docs.routes(ENDPOINTS)
+    routes += docs.routes(DESCRIBED)
     routes += pages
     return Starlette(
         routes=routes,
@@ -132,6 +140,7 @@ def _handler(house: House, endpoints: Sequence[Endpoint]) -> Callable[[Request],
         body = await _body(request, endpoint)
         desk = HouseDesk(house, caller.actor, caller.sender)
         call = Call(desk, request.path_params, params, body, caller, control)
+        assert endpoint.answer is not None  # those without one have a door
         answer = await run_in_threadpool(endpoint.answer, call)
         return JSONResponse(answer, headers={"cache-control": "no-store"})
 

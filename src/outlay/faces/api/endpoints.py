@@ -74,16 +74,20 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One method on one path. `answer` runs in a thread, so it may wait for the books."""
+    """One method on one path. `answer` runs in a thread, so it may wait for the books; None: a door of its own answers.
+
+    `reply` is the JSON Schema of an answer that is no Reply.
+    """
 
     method: str
     path: str
     summary: str
-    answer: Callable[[Call], Any]
+    answer: Callable[[Call], Any] | None
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
     room: str = "books"
     needs: str = ""
+    reply: Mapping[str, Any] | None = None
 
     @property
     def permission(self) -> str:

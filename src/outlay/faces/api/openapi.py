@@ -91,12 +91,14 @@ def _refused(text: str) -> dict[str, Any]:
 
 
 def _operation(endpoint: Endpoint, words: Mapping[str, list[str]]) -> dict[str, Any]:
-    operation = _plain(endpoint.summary, _operation_id(endpoint), endpoint.room, _ref("Reply"))
+    operation = _plain(endpoint.summary, _operation_id(endpoint), endpoint.room, endpoint.reply or _ref("Reply"))
     if endpoint.parameters:
         operation["parameters"] = [_parameter(item, words) for item in endpoint.parameters]
     if endpoint.body is not None:
         content = {endpoint.body.content_type: {"schema": dict(endpoint.body.schema)}}
         operation["requestBody"] = {"required": True, "description": endpoint.body.text, "content": content}
+    if endpoint.path == "/api/v1/decide":
+        operation["responses"]["402"] = _refused("refused: `refusal` says what bound, and whether to try again")
     return operation
 
 

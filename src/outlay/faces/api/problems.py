@@ -22,7 +22,7 @@ _RPC_UNKNOWN, _RPC_INTERNAL = 2, 13
 
 
 def problem(error: OutlayError, instance: str, request_id: str) -> dict[str, Any]:
-    """The problem object of a refusal."""
+    """The problem object of a refusal; `fields` of the error are members beside the usual ones."""
     status = error.status
     known = error.code != RefusedError.code
     return {
@@ -36,6 +36,7 @@ def problem(error: OutlayError, instance: str, request_id: str) -> dict[str, Any
         "request_id": request_id,
         "code": _RPC_CODES.get(status, _RPC_INTERNAL if status >= 500 else _RPC_UNKNOWN),
         "message": error.message,
+        **getattr(error, "fields", {}),
     }
 
 

@@ -44,6 +44,7 @@ ENTRIES: dict[str, Entry] = {
     "audit": Entry(
         f"{_HERE}.audit:audit", "Who changed which budget, price, key or override, from what to what, when."
     ),
+    "leases": Entry(f"{_HERE}.leases:leases", "Money that is held for work at hand: list it, give it back."),
     "keys": Entry(f"{_HERE}.keys:keys", "API keys, for a server that listens beyond this machine."),
 }
 
