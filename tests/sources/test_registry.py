@@ -36,7 +36,15 @@ def test_every_file_is_recognised_by_its_content(shared_data: Path, tmp_path: Pa
 
 
 def test_folders_are_searched_to_the_bottom_in_a_stable_order(tmp_path: Path) -> None:
-    for name in ("b/2.jsonl", "b/1.jsonl.gz", "a/deep/3.csv", "README.md", ".hidden/4.csv", "b/.5.csv"):
+    for name in (
+        "b/2.jsonl",
+        "b/1.jsonl.gz",
+        "a/deep/3.csv",
+        "README.md",
+        ".hidden/4.csv",
+        "b/.5.csv",
+        "a/1.meta.json",
+    ):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"x")

@@ -58,7 +58,7 @@ FORMATS: Mapping[str, Format] = {
 }
 """Every format by its name; the order has no meaning, because a sample that two formats claim is refused."""
 
-_SKIPPED_ENDINGS = (".md", ".txt", ".py", ".html", ".toml", ".lock", ".png", ".pdf")
+_SKIPPED_ENDINGS = (".md", ".txt", ".py", ".html", ".toml", ".lock", ".png", ".pdf", ".meta.json")
 
 
 def discover(paths: Iterable[Path]) -> list[Path]:
