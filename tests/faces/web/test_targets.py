@@ -1,0 +1,95 @@
+"""The page of targets over a real control store: who may set and decide, and what is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from outlay.control.keyring import Keyring
+from outlay.control.keys import ROLES, make_key
+from outlay.control.targets import list_targets
+from outlay.faces.api.app import build_app
+from outlay.faces.control_desk import ControlDesk
+from outlay.faces.web.pages import routes
+from outlay.house import House
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    with House.open(tmp_path) as opened:
+        yield opened
+
+
+def visitor(house: House, name: str = "") -> TestClient:
+    """A browser: on loopback without a key, or one whose key is named after its role."""
+    keyring = Keyring(house.control)
+    app = build_app(house, routes(house, keyring), keyring, key_needed=bool(name))
+    client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+    if name:
+        secret, _ = make_key(house.control, name, ROLES[name], ("support",) if name == "lead" else (), actor="test")
+        keyring.refresh()
+        send(client, "/signin", key=secret)
+    return client
+
+
+def send(client: TestClient, path: str, **fields: str) -> Any:
+    page = client.get(path, headers={"accept": "text/html"})
+    token = re.search(r'name="form_token" value="([^"]+)"', page.text)
+    held = client.cookies.get("outlay_form")
+    return client.post(path, data={**fields, "form_token": token.group(1) if token else str(held)})
+
+
+def test_a_target_is_set_decided_and_removed_from_the_page(house: House) -> None:
+    client = visitor(house, "finops")
+    answer = send(client, "/targets", do="set", feature="kyc", amount="0.95", quarter="2026-Q3", note="as agreed")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/targets?quarter=2026-Q3")
+    send(client, "/targets", do="decide", feature="kyc", quarter="2026-Q3", decision="two retries at most")
+    page = client.get("/targets?quarter=2026-Q3").text
+    assert "Decided: two retries at most" in page
+    assert "as agreed" in page
+    (held,) = list_targets(house.control)
+    assert (held.changed_by, held.decided_by) == ("key:finops", "key:finops")
+    send(client, "/targets", do="remove", feature="kyc", quarter="2026-Q3")
+    assert list_targets(house.control) == ()
+
+
+@pytest.mark.parametrize("role", ["viewer", "lead"])
+def test_who_may_only_look_sees_no_form_and_cannot_send_one(house: House, role: str) -> None:
+    ControlDesk(house.control, "test").set_target({"feature": "kyc", "amount": "1"})
+    client = visitor(house, role)
+    assert "<h2>Set a target</h2>" not in client.get("/targets").text
+    for fields in ({"do": "set", "amount": "9"}, {"do": "decide", "decision": "x"}, {"do": "remove"}):
+        assert send(client, "/targets", feature="kyc", **fields).status_code == 403
+    (held,) = list_targets(house.control)
+    assert (held.amount_nano, held.decision) == (10**9, "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"do": "set", "feature": "kyc", "amount": "0"}, "more than 0"),
+        ({"do": "set", "feature": "kyc", "amount": "much"}, "not an amount"),
+        ({"do": "set", "feature": "", "amount": "1"}, "feature must be"),
+        ({"do": "decide", "feature": "nobody", "decision": "x"}, "has no target"),
+        ({"do": "remove", "feature": "nobody", "quarter": "2026-Q1"}, "has no target"),
+        ({"do": "dance"}, "nothing to do with a target"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_changed(house: House, fields: dict[str, str], told: str) -> None:
+    answer = send(visitor(house), "/targets", **fields)
+    assert answer.status_code in {400, 404}
+    assert told in re.sub(r"<[^>]+>", " ", answer.text).replace("&#34;", '"')
+    assert list_targets(house.control) == ()
+
+
+def test_a_forged_form_sets_nothing(house: House) -> None:
+    client = visitor(house)
+    fields = {"do": "set", "feature": "kyc", "amount": "1"}
+    assert client.post("/targets", data=fields).status_code == 403
+    assert client.post("/targets", data={**fields, "form_token": "x" * 43}).status_code == 403
+    assert list_targets(house.control) == ()
