@@ -11,7 +11,7 @@ from outlay.core.budget import Budget
 from outlay.core.calendar import Calendar
 from outlay.core.money import NANO
 from outlay.core.period import ns_of
-from outlay.govern.allotments import COMPANY, Allotment, allotments, judged
+from outlay.govern.allotments import COMPANY, Allotment, allotments, allotted, judged
 from outlay.govern.outlook import Outlook, month_of, outlooks
 
 from .test_forecast import Days
@@ -58,10 +58,20 @@ def test_only_monthly_dollar_budgets_of_a_team_or_everything_are_told_and_the_sm
     put(control, 1, at, {"team": "a"}, calendar=Calendar("week"))
     put(control, 1, at, {"team": "b"}, currency="EUR")
     put(control, 1, at, {"team": "c", "feature": "x"})
-    put(control, 1, at, {"team": "*"})
     assert {name: item.limit_nano for name, item in allotments(control, [WINDOW], NOW)[0].items()} == {"a": 100}
     budgets.set_budget(control, Wanted(Budget(0, "cap", {"team": "a"}), 60), "me", now_ns=ns_of(at))
     assert allotments(control, [WINDOW], NOW)[0]["a"] == Allotment("cap", 60, (70, 90))
+
+
+def test_a_budget_for_each_team_binds_every_team_and_the_smaller_of_two_does(control: ControlStore) -> None:
+    at = datetime(2026, 7, 1, tzinfo=UTC)
+    put(control, 80, at, {"team": "*"})
+    put(control, 50, at, {"team": "a"})
+    put(control, 90, at, {"team": "b"})
+    for window in (WINDOW, MONTHS[0]):
+        (told,) = allotments(control, [window], NOW)
+        assert [limit.limit_nano for team in "abc" if (limit := allotted(told, team))] == [50, 80, 80]
+        assert allotted(told, COMPANY) is None
 
 
 def steady(dollars: int = 100, now: datetime = NOW) -> Outlook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +15,11 @@ from faces.web.doubles import NOW, Miniature, work
 from outlay.control.targets import Target
 from outlay.core.errors import InputError, QueryError
 from outlay.core.money import NANO
+from outlay.govern import targets as judged
 from outlay.govern.targets import TASKS_MIN, quarter_at, quarter_named, review, verdict_of
+from outlay.metrics.answer import Answer
+from outlay.metrics.dimensions import OTHER
+from outlay.metrics.query import Query
 
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - zoned
 
@@ -54,6 +59,19 @@ def test_a_verdict_is_a_word_and_a_distance(
     assert (found.word, found.over) == (word, over)
 
 
+class Folding(Miniature):
+    """Books that fold what lies beyond `top` into one row, as the real ones do."""
+
+    def ask(self, query: Query) -> Answer:
+        answer = super().ask(query)
+        folded = (
+            query.top is not None
+            and query.grain is None
+            and len(super().ask(replace(query, top=None)).rows) > query.top
+        )
+        return replace(answer, rows=[*answer.rows, {**answer.rows[0], query.by[0]: OTHER}]) if folded else answer
+
+
 def quarters() -> Miniature:
     """Twelve tasks in each quarter; in the present one retries cost twice as much."""
     rows = []
@@ -81,6 +99,16 @@ def test_a_target_without_work_stands_there_and_a_feature_without_a_target_too()
     quarter = quarter_at(NOW)
     found = review(quarters().ask, {"search": Target("search", quarter.name, NANO)}, quarter, NOW)
     assert [(row.feature, row.verdict.word) for row in found.rows] == [("kyc-onboarding", "none"), ("search", "open")]
+
+
+def test_of_very_many_features_the_dearest_and_those_with_a_target_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judged, "FEATURES_MAX", 2)
+    rows = [work(1, f"{9 - place}", task="done", feature=f"f{place}") for place in range(6)]
+    books = Folding(rows)
+    quarter = quarter_at(NOW)
+    found = review(books.ask, {"f4": Target("f4", quarter.name, NANO)}, quarter, NOW)
+    assert [row.feature for row in found.rows] == ["f0", "f1", "f4"]
+    assert found.rows[-1].now.cost_nano == 5 * NANO
 
 
 def test_a_quarter_that_has_not_begun_is_not_reviewed() -> None:

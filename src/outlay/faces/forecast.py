@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from outlay.core.errors import InputError, QueryError
 from outlay.faces.plain import Reply, plain, reply
-from outlay.govern.allotments import COMPANY, Allotment, allotments, judged
+from outlay.govern.allotments import COMPANY, Allotment, allotments, allotted, judged
 from outlay.govern.forecast import LEVELS
 from outlay.govern.outlook import Outlook, month_of, outlooks
 from outlay.metrics.answer import Answer
@@ -46,12 +46,12 @@ def forecast_reply(
     budgets = {} if where or by not in {"", "team"} else allotments(control(), [window], now)[0]
     parts = sorted(found.parts.items(), key=lambda part: (-part[1].spent_nano, part[0]))
     rows = [
-        {by: name, **_row(outlook, budgets.get(name), window)}
+        {by: name, **_row(outlook, allotted(budgets, name), window)}
         for name, outlook in parts
         if outlook.spent_nano or outlook.forecast_nano
     ]
     asked = {"month": f"{window[0]:%Y-%m}", "by": [by] if by else [], "where": [str(item) for item in where]}
-    return reply(asked, rows, _row(found.total, budgets.get(COMPANY), window), found.answer.coverage)
+    return reply(asked, rows, _row(found.total, allotted(budgets, COMPANY), window), found.answer.coverage)
 
 
 def _row(outlook: Outlook, allotment: Allotment | None, window: tuple[datetime, datetime]) -> dict[str, Any]:

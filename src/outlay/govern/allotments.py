@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 
 from outlay.control.budgets import GrantRow, grants_of, list_budgets, past_balances, standings
 from outlay.control.store import ControlStore
-from outlay.core.budget import Budget
+from outlay.core.budget import EACH, Budget
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.core.period import ns_of
 from outlay.govern.alert_rules import rules_in_force
@@ -48,7 +49,7 @@ Windows = Sequence[tuple[datetime, datetime]]
 
 
 def allotments(store: ControlStore, windows: Windows, now: datetime) -> list[dict[str, Allotment]]:
-    """For each month (UTC, half-open) the allotments by team; that of the whole company is under `COMPANY`.
+    """For each month (UTC, half-open) the allotments by team; see `allotted`.
 
     Only budgets in dollars whose scope is one team or everything and whose windows are these very months are told. A
     month before a budget was made has none of it. Where several fit, the one that allows least binds.
@@ -62,16 +63,22 @@ def allotments(store: ControlStore, windows: Windows, now: datetime) -> list[dic
     for window in windows:
         found: dict[str, Allotment] = {}
         for budget in held:
-            name = str(_named(budget))
-            limit = (
-                limit_then(history[budget.id], balances[budget.id], window)
+            limits = (
+                {str(_named(budget)): limit_then(history[budget.id], balances[budget.id], window)}
                 if window[1] <= now
-                else _limit_now(store, budget, ns_of(now))
+                else _limits_now(store, budget, window, ns_of(now))
             )
-            if limit is not None and (name not in found or limit < found[name].limit_nano):
-                found[name] = Allotment(budget.name, limit, rules.of(budget).actual)
+            for name, limit in limits.items():
+                if limit is not None and (name not in found or limit < found[name].limit_nano):
+                    found[name] = Allotment(budget.name, limit, rules.of(budget).actual)
         told.append(found)
     return told
+
+
+def allotted(found: Mapping[str, Allotment], name: str) -> Allotment | None:
+    """What binds a team, or `COMPANY`: its own budget, or the one that each team has, whichever allows less."""
+    both = [found[key] for key in dict.fromkeys((name, EACH)) if key in found and (name != COMPANY or key == COMPANY)]
+    return min(both, key=lambda item: item.limit_nano, default=None)
 
 
 def judged(outlook: Outlook, allotment: Allotment | None, start: date) -> Judged:
@@ -119,14 +126,20 @@ def limit_then(
     return None if known is None else max(0, known + extra)
 
 
-def _limit_now(store: ControlStore, budget: Budget, now_ns: int) -> int | None:
+def _limits_now(
+    store: ControlStore, budget: Budget, window: tuple[datetime, datetime], now_ns: int
+) -> dict[str, int | None]:
+    """The limit in force by name; of a budget for each team those that were asked for, and what any other one has."""
     found = standings(store, budget, min(now_ns, time.time_ns()))
-    return found[0].limit_nano if found else None
+    if budget.scope.get("team") != EACH:
+        return {str(_named(budget)): item.limit_nano for item in found}
+    parts: dict[str, int | None] = {json.loads(item.part)[0]: item.limit_nano for item in found if item.part}
+    return {**parts, EACH: limit_then(grants_of(store, budget), (), window)}
 
 
 def _named(budget: Budget) -> str | None:
-    """The team a budget is for, `COMPANY` for everything, None for any other scope."""
-    if budget.currency != DEFAULT_CURRENCY or set(budget.scope) - {"team"} or "*" in budget.scope.values():
+    """The team a budget is for, `EACH` for one each, `COMPANY` for everything, None for any other scope."""
+    if budget.currency != DEFAULT_CURRENCY or set(budget.scope) - {"team"}:
         return None
     return budget.scope.get("team", COMPANY)
 

@@ -17,7 +17,8 @@ from outlay.core.money import DEFAULT_CURRENCY, nano_of
 from outlay.core.period import NS_PER_US, Grain, Period, moment_of, ns_of
 from outlay.govern.outlook import Asks
 from outlay.metrics.answer import Answer
-from outlay.metrics.filters import Filter
+from outlay.metrics.dimensions import OTHER
+from outlay.metrics.filters import VALUES_MAX, Filter
 from outlay.metrics.query import Query
 
 NEAR = Fraction(1, 20)
@@ -138,12 +139,18 @@ def review(
     present = Period(ns_of(quarter.start), ns_of(end))
     earlier = Period(ns_of(quarter.before.start), ns_of(quarter.start))
     answer = ask(Query(_MEASURES, ("feature",), None, where, present, top=FEATURES_MAX))
+    names = tuple(str(row["feature"]) for row in answer.rows)
+    if OTHER in names:  # of a million features the dearest and those with a target are told, and no others are read
+        picked = tuple(dict.fromkeys((*(name for name in names if name != OTHER), *targets)))[:VALUES_MAX]
+        where = (*where, Filter("feature", picked))
+        answer = ask(Query(_MEASURES, ("feature",), None, where, present))
     figures = _figures(answer, ask(Query(("cost",), ("feature", "centre"), None, where, present)))
     before = _figures(
-        ask(Query(_MEASURES, ("feature",), None, where, earlier, top=FEATURES_MAX)),
+        ask(Query(_MEASURES, ("feature",), None, where, earlier)),
         ask(Query(("cost",), ("feature", "centre"), None, where, earlier)),
     )
-    weeks = _weeks(ask(Query(("cost_per_completed_task",), ("feature",), Grain.WEEK, where, present, top=FEATURES_MAX)))
+    weekly = Query(("cost_per_completed_task",), ("feature",), Grain.WEEK, where, present, top=VALUES_MAX)
+    weeks = _weeks(ask(weekly))
     teams = _teams(ask(Query(("cost",), ("feature", "team"), None, where, present)))
     nothing = Figures(None, 0, None, None)
     rows = [

@@ -19,8 +19,8 @@ from outlay.faces.web.figures import Asking, Books
 from outlay.faces.web.months import MonthChoice
 from outlay.faces.web.outcome_lines import line_rows
 from outlay.faces.web.tables import count, money, share
-from outlay.faces.web.view import Number, footer_of, freshness_of
-from outlay.govern.allotments import COMPANY, Allotment, allotments
+from outlay.faces.web.view import Number, banners_of, footer_of, freshness_of
+from outlay.govern.allotments import COMPANY, Allotment, allotments, allotted
 from outlay.govern.efficiency import Point, indices, made_of
 from outlay.govern.outlook import Outlooks, outlooks
 from outlay.govern.signs import Sign, signs
@@ -30,6 +30,7 @@ from outlay.metrics.dimensions import NONE
 from outlay.metrics.measures import UNKNOWN
 
 LINES_SHOWN = 12
+LINES_MAX = 200
 FEATURES_MAX = 200
 PROVIDERS_SHOWN = 6
 _OWN = "no provider: own compute"
@@ -86,15 +87,15 @@ def collect_year(books: Books, desk: ControlDesk, choice: MonthChoice) -> Year:
         last_year=asks(("cost",), grain=Grain.DAY, period=ago),
         budgets=budgets,
         lines=asks((*_WORTH, "cost_to_value"), ("product_line",), top=LINES_SHOWN),
-        lines_year_ago=asks(("cost_per_completed_task",), ("product_line",), period=ago),
+        lines_year_ago=asks(("cost_per_completed_task",), ("product_line",), period=ago, top=LINES_MAX),
         lines_months=asks(("cost_per_completed_task",), ("product_line",), grain=Grain.MONTH, period=choice.year),
-        kinds=asks(("tasks_completed",), ("product_line", "task_type")),
+        kinds=asks(("tasks_completed",), ("product_line", "task_type"), top=LINES_MAX),
         points=indices(made_of(features.rows, "feature"), choice.months, choice.months[0]),
         providers=asks(("cost",), ("provider",), period=Period(*map(ns_of, closed)), top=PROVIDERS_SHOWN),
         signs=signs(
             present,
             list(teams.parts),
-            list(budgets[-1]),
+            [team for team in teams.parts if allotted(budgets[-1], team) is not None],
             targets_in(control, quarter),
             list(targets_in(control, quarter.before).values()),
         ),
@@ -117,6 +118,7 @@ def executive_page(found: Year) -> dict[str, Any]:
             choice, found.teams, found.budgets[-1], total, None if last.index is None else last.index
         ),
         "numbers": numbers(found),
+        "banners": banners_of(found.now.coverage, found.now.total),
         "fan": executive_charts.month_fan(choice, found.teams.total, found.last_year, found.budget),
         "months": executive_charts.year_bars(choice, found.months, found.teams.total, found.budgets),
         "has_budget": any(COMPANY in month for month in found.budgets),

@@ -12,7 +12,7 @@ from outlay.core.money import decimal_text
 from outlay.faces import formats
 from outlay.faces.web.changes import decimal_of
 from outlay.faces.web.months import MonthChoice
-from outlay.govern.allotments import COMPANY, Allotment, judged
+from outlay.govern.allotments import COMPANY, Allotment, allotted, judged
 from outlay.govern.efficiency import BASE
 from outlay.govern.outlook import Outlook, Outlooks
 
@@ -32,7 +32,7 @@ def lede(
     over = [
         (name, verdict.beyond_nano or 0)
         for name, outlook in found.parts.items()
-        if (verdict := judged(outlook, budgets.get(name), choice.start.date())).word in {"over", "exceeds"}
+        if (verdict := judged(outlook, allotted(budgets, name), choice.start.date())).word in {"over", "exceeds"}
     ]
     over.sort(key=lambda item: -item[1])
     will = "exceeded" if choice.is_over else "will exceed"

@@ -18,15 +18,18 @@ from outlay.faces.web.figures import FEATURES_SHOWN, HEADLINE, Asking, Books
 from outlay.faces.web.months import MonthChoice
 from outlay.faces.web.tables import count, money, share
 from outlay.faces.web.team_budgets import team_rows
-from outlay.faces.web.view import Number, footer_of, freshness_of
+from outlay.faces.web.view import Number, banners_of, footer_of, freshness_of
 from outlay.faces.words import CENTRES
-from outlay.govern.allotments import COMPANY, Allotment, Judged, allotments, judged
+from outlay.govern.allotments import COMPANY, Allotment, Judged, allotments, allotted, judged
 from outlay.govern.outlook import Outlooks, outlooks
 from outlay.govern.targets import Quarter, quarter_at, targets_in
 from outlay.metrics.answer import Answer
+from outlay.metrics.dimensions import OTHER
+from outlay.metrics.filters import Filter
 from outlay.metrics.measures import UNKNOWN
 
 _HEADLINE = (*HEADLINE, "retry_multiplier")
+TIERS_MAX = 300
 _OPTIONS = ("team", "product_line", "user_tier", "environment")
 
 
@@ -58,7 +61,9 @@ def collect_strategy(books: Books, control: ControlStore, choice: MonthChoice) -
     """Ask everything; budgets stand only where nothing but a team narrows the page, as they bind all of its work."""
     asks = Asking(books, choice)
     both, week = ("feature", "team"), Grain.WEEK
-    feature = ("cost", "tasks_completed", "completion_rate", "cost_per_completed_task")
+    measures = ("cost", "tasks_completed", "completion_rate", "cost_per_completed_task")
+    features = asks(measures, both, top=FEATURES_SHOWN)
+    these = _these(features)
     whole = all(item.dimension == "team" for item in choice.where)
     quarter = quarter_at(choice.start)
     return Strategy(
@@ -69,11 +74,11 @@ def collect_strategy(books: Books, control: ControlStore, choice: MonthChoice) -
         shares=asks(("embedding_share", "retrieval_share"), grain=week, period=choice.trend),
         teams=outlooks(books.ask, choice.month, choice.now, "team", choice.where),
         budgets=allotments(control, [choice.month], choice.present)[0] if whole else {},
-        features=asks(feature, both, top=FEATURES_SHOWN),
-        features_before=asks(("cost_per_completed_task",), both, period=choice.before),
-        feature_centres=asks(("cost",), (*both, "centre")),
-        feature_weeks=asks(("cost_per_completed_task",), both, grain=week, period=choice.trend),
-        team_tiers=asks(("inference_cost",), ("team", "model_tier")),
+        features=features,
+        features_before=asks(("cost_per_completed_task",), both, period=choice.before, where=these),
+        feature_centres=asks(("cost",), (*both, "centre"), where=these),
+        feature_weeks=asks(("cost_per_completed_task",), both, grain=week, period=choice.trend, where=these),
+        team_tiers=asks(("inference_cost",), ("team", "model_tier"), top=TIERS_MAX),
         tiers=asks(("inference_cost",), ("model_tier",)),
         tiers_before=asks(("inference_cost",), ("model_tier",), period=choice.before),
         quarter=quarter,
@@ -81,6 +86,12 @@ def collect_strategy(books: Books, control: ControlStore, choice: MonthChoice) -
         options={name: asks.options(name) for name in _OPTIONS},
         counters=books.counters(),
     )
+
+
+def _these(features: Answer) -> tuple[Filter, ...]:
+    """Only the features that are shown, where there are more: what nobody sees need not be read."""
+    names = tuple(dict.fromkeys(str(row["feature"]) for row in features.rows))
+    return (Filter("feature", tuple(name for name in names if name != OTHER)),) if OTHER in names else ()
 
 
 def strategic_page(found: Strategy) -> dict[str, Any]:
@@ -93,6 +104,7 @@ def strategic_page(found: Strategy) -> dict[str, Any]:
         "quiet": not found.now.coverage.get("usages"),
         "words": words(found),
         "numbers": numbers(found),
+        "banners": banners_of(found.now.coverage, found.now.total),
         "teams": teams,
         "percents": sorted({percent for item in found.budgets.values() for percent in item.percents}),
         "key": charts.key(CENTRES),
@@ -129,9 +141,8 @@ def words(found: Strategy) -> str:
         f"{'Week ' + str(last.isocalendar().week) + ', month to date ' if not choice.is_over else ''}{_days(choice)}."
     )
     verdicts = [
-        (name or "The company", judged(outlook, found.budgets.get(name), choice.start.date()))
+        (name or "The company", judged(outlook, allotted(found.budgets, name), choice.start.date()))
         for name, outlook in ((COMPANY, found.teams.total), *found.teams.parts.items())
-        if name in found.budgets
     ]
     passed = [_passed(name, verdict, over=choice.is_over) for name, verdict in verdicts if verdict.day is not None]
     return " ".join([said, *passed]) if passed or not found.budgets else f"{said} No budget is about to be passed."

@@ -8,13 +8,14 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
+from outlay.core.budget import EACH
 from outlay.core.envelope import UNTAGGED
 from outlay.core.money import NANO
 from outlay.faces import formats
 from outlay.faces.web.bullets import bullet
 from outlay.faces.web.months import MonthChoice
 from outlay.faces.web.trends import sessions_address
-from outlay.govern.allotments import COMPANY, Allotment, Judged, judged
+from outlay.govern.allotments import COMPANY, Allotment, Judged, allotted, judged
 from outlay.govern.outlook import Outlook, Outlooks
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.measures import UNKNOWN
@@ -44,13 +45,13 @@ def team_rows(found: Outlooks, budgets: Mapping[str, Allotment], choice: MonthCh
     """Teams with the highest forecast first, then those with a budget and no work, then all together."""
     told = {name: outlook for name, outlook in found.parts.items() if outlook.spent_nano or outlook.forecast_nano}
     ranked = sorted(told, key=lambda name: (name == OTHER, -(told[name].forecast_nano or told[name].spent_nano), name))
-    rows = [_row(name, told[name], budgets.get(name), choice) for name in ranked[:TEAMS_SHOWN]]
-    picked = {choice.team} if choice.team else set(budgets) - {COMPANY}
+    rows = [_row(name, told[name], allotted(budgets, name), choice) for name in ranked[:TEAMS_SHOWN]]
+    picked = {choice.team} if choice.team else set(budgets) - {COMPANY, EACH}
     idle = Outlook("over" if choice.is_over else "open", 0, (), (), is_prior=True, days_known=0, spread=0.0)
     rows += [_row(name, idle, budgets[name], choice) for name in sorted((picked & set(budgets)) - set(told))]
     if choice.team:
         return rows
-    return [*rows, _row(COMPANY, found.total, budgets.get(COMPANY), choice)]
+    return [*rows, _row(COMPANY, found.total, allotted(budgets, COMPANY), choice)]
 
 
 def _row(name: str, outlook: Outlook, budget: Allotment | None, choice: MonthChoice) -> TeamRow:

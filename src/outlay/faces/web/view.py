@@ -169,8 +169,12 @@ def numbers(figures: Figures) -> list[Number]:
 
 def banners(figures: Figures) -> list[tuple[str, str]]:
     """What is missing from the figures above, with the address that shows it."""
+    return banners_of(figures.now.coverage, figures.now.total)
+
+
+def banners_of(coverage: Mapping[str, Any], total: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same of any answer."""
     told: list[tuple[str, str]] = []
-    coverage, total = figures.now.coverage, figures.now.total
     usages = coverage.get("unpriced_usages")
     if usages:
         models = ", ".join(str(model["model"]) for model in coverage.get("unpriced_models", ()))
