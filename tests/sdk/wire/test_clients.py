@@ -162,3 +162,14 @@ def test_a_refusal_reaches_the_agent_at_once_whatever_the_client(provider: FakeP
         assert not run["steps"], "nothing was sent"
         assert not provider.of(name)
         assert "402" in run["raised"] or "0.00 USD left" in run["raised"], run["raised"]
+
+
+def test_reranking_on_bedrock_is_charged_by_the_search(provider: FakeProvider) -> None:
+    found = {name: run["steps"] for name, run in sent("rerank", provider).items()}
+    assert {
+        name: [(step["operation"], step["provider"], step["model_requested"], step["units"], step["tags"])]
+        for name, (step,) in found.items()
+    } == {
+        "rerank-reranked": [("rerank", "aws.bedrock", "amazon.rerank-v1:0", {"searches": 2}, {})],
+        "rerank-reranked_invoked": [("rerank", "aws.bedrock", "cohere.rerank-v3-5:0", {"searches": 1}, {})],
+    }

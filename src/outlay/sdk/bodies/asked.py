@@ -85,6 +85,7 @@ class Asked:
     background: bool = False
     answers: int = 1
     input_characters: int | None = None
+    searches: int = 0
     body_bytes: int = 0
     file_bytes: int = 0
     files: int = 0

@@ -22,7 +22,11 @@ def read_usage(usage: Mapping[str, Any], reading: Reading) -> None:
         or part(usage, "input_tokens_details")
         or part(usage, "input_token_details")
     )
-    made = part(usage, "completion_tokens_details") or part(usage, "output_tokens_details")
+    made = (
+        part(usage, "completion_tokens_details")
+        or part(usage, "output_tokens_details")
+        or part(usage, "output_token_details")  # over a socket
+    )
     reading.set("cache_read_tokens", _first(usage, "prompt_cache_hit_tokens", "cached_tokens"))  # DeepSeek, Moonshot
     reading.set("cache_read_tokens", asked.get("cached_tokens"))
     reading.set("cache_write_tokens", asked.get("cache_write_tokens"))

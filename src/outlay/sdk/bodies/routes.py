@@ -16,11 +16,13 @@ from outlay.sdk.bodies import (
     batches,
     bedrock_guardrails,
     bedrock_models,
+    bedrock_rerank,
     cohere_answers,
     google_generate,
     ollama_answers,
     openai_chat,
     openai_other,
+    openai_realtime,
     openai_responses,
 )
 from outlay.sdk.bodies.shape import Shape
@@ -34,6 +36,7 @@ SHAPES: Mapping[str, Shape] = {
         bedrock_guardrails.APPLY,
         bedrock_models.CONVERSE,
         bedrock_models.INVOKE,
+        bedrock_rerank.RERANK,
         cohere_answers.CHAT,
         cohere_answers.EMBED,
         cohere_answers.RERANK,
@@ -50,6 +53,7 @@ SHAPES: Mapping[str, Shape] = {
         openai_other.IMAGES,
         openai_other.AUDIO,
         openai_other.OCR,
+        openai_realtime.REALTIME,
         openai_responses.RESPONSES,
     )
 }

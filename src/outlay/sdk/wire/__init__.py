@@ -17,7 +17,9 @@ _watcher = Watcher()
 
 
 def install(hosts: Mapping[str, str] | None = None, *, include_usage: bool = False) -> None:
-    """Meters httpx, httpx2, aiohttp and urllib3 (requests, botocore) in this process from now on; may be called again.
+    """Meters httpx, httpx2, aiohttp, urllib3 (requests, botocore) and websockets in this process from now on.
+
+    It may be called again.
 
     `hosts` says who answers on hosts of your own: `{"llm.internal": "openai", "localhost:8000": "vllm"}`.
     `include_usage` asks for the usage of streamed chat completions where the agent did not.
@@ -27,6 +29,8 @@ def install(hosts: Mapping[str, str] | None = None, *, include_usage: bool = Fal
         _watcher.watch(f"{name}._client", _patch_httpx)
     _watcher.watch("aiohttp.client", _patch_aiohttp)
     _watcher.watch("urllib3.connectionpool", _patch_urllib3)
+    _watcher.watch("websockets.sync.connection", _patch_sockets)
+    _watcher.watch("websockets.asyncio.connection", _patch_sockets)
 
 
 def uninstall() -> None:
@@ -70,6 +74,15 @@ def _patch_urllib3(pool: ModuleType) -> None:
     from outlay.sdk.wire import urllib3_client
 
     urllib3_client.patch_library(pool)
+
+
+def _patch_sockets(connection: ModuleType) -> None:
+    from outlay.sdk.wire import websockets_client
+
+    if "asyncio" in connection.__name__:
+        websockets_client.patch_async(connection)
+    else:
+        websockets_client.patch_sync(connection)
 
 
 __all__ = ["install", "uninstall"]

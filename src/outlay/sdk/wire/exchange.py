@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from outlay.sdk import context
+from outlay.sdk.bodies import bedrock_rerank
 from outlay.sdk.bodies.asked import Asked, read_request
 from outlay.sdk.bodies.reader import Reader
 from outlay.sdk.bodies.reading import Reading
@@ -316,4 +317,10 @@ def request_of(route: Route, body: bytes | None, kind: str) -> Asked:
     """What a request asks for; a body that cannot be seen without consuming it asks for nothing known."""
     if not body:
         return Asked(is_json=False)
-    return read_request(body, kind) if not route.fetches else Asked(body_bytes=len(body))
+    if route.fetches:
+        return Asked(body_bytes=len(body))
+    asked = read_request(body, kind)
+    if route.shape is bedrock_rerank.RERANK:
+        model, asked.searches = bedrock_rerank.asked(body)
+        asked.model = asked.model or model
+    return asked

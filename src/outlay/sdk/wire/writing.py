@@ -55,6 +55,8 @@ def _call(exchange: Exchange, reading: Reading, shape: Shape) -> Step:
         and reading.input_tokens is None
     ):
         units.setdefault("characters", asked.input_characters)  # speech is charged by the character
+    if asked.searches and reading.complete:
+        units.setdefault("searches", asked.searches)
     why = gap(exchange, reading)
     estimated = estimate(exchange, reading, why)
     return Step(
