@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 HEADER = "# Compiled by `make lock` from {source}; do not edit.\n"
-FRAMEWORKS = ("agents", "claude", "clients", "crewai", "llamaindex-adk")
+FRAMEWORKS = ("agents", "claude", "clients", "crewai", "llamaindex-adk", "recipes")
 """Environments of tests/frameworks: no part of Outlay needs them, and they do not agree with each other."""
 PARTS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("dev.txt", "pyproject.toml", ("--extra", "dev")),

@@ -34,6 +34,17 @@ SCENARIOS = {
     "google-adk": Scenario("adk", "llamaindex-adk", "concierge > researcher, concierge > clerk"),
     "llamaindex": Scenario("llamaindex", "llamaindex-adk", "concierge > researcher"),
     "ag2": Scenario("ag2_agent", "agents", "concierge > researcher"),
+    "plain clients": Scenario("plain_clients", "clients", "concierge > researcher"),
+}
+ENVELOPE = {
+    "team": "support",
+    "feature": "parcels",
+    "user_tier": "pro",
+    "product_line": "shop",
+    "environment": "production",
+    "customer": "acme",
+    "cost_code": "K7",
+    "user": "user-5",
 }
 CENTRES = {"chat": "inference", "embedding": "retrieval", "guardrail": "guardrails"}
 
@@ -49,6 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_every_call_is_one_fact(name: str, server: Server, tmp_path: Path) -> None:
     scenario = SCENARIOS[name]
     done = run(scenario, server, f"run of {name}", tmp_path)
+    assert_whole(done, scenario)
     assert_same_facts(done, scenario)
     assert_tools(done, scenario)
     assert_family(done, scenario)
@@ -82,6 +94,14 @@ def test_a_command_line_that_reports_by_itself(server: Server, tmp_path: Path) -
         "claude-agent": sum(line.amount_nano for line in answered) - helped,
         "custom": helped,
     }
+
+
+def assert_whole(done: Done, scenario: Scenario) -> None:
+    """The run was one that proves something: models, an embedding, tools, a sub-agent, and two attempts turned away."""
+    assert sorted(line.status for line in done.bill if line.status != 200) == sorted(scenario.refusals.values())
+    assert {line.kind for line in done.bill if line.status == 200} >= {"chat", "embedding"}
+    assert len({line.agent for line in done.bill if line.tool}) >= 2, "an agent and its helper use tools"
+    assert len(done.sessions) >= 2
 
 
 def assert_same_facts(done: Done, scenario: Scenario) -> None:
@@ -119,6 +139,7 @@ def assert_tools(done: Done, scenario: Scenario) -> None:
         if usage["operation"] == "tool"
     )
     assert called == asked
+    assert {usage["centre"] for _, usage in done.steps() if usage["operation"] == "tool"} == {"tools"}
 
 
 def assert_family(done: Done, scenario: Scenario) -> None:
@@ -133,10 +154,11 @@ def assert_family(done: Done, scenario: Scenario) -> None:
 
 
 def assert_envelope(done: Done, server: Server) -> None:
-    """Everything of the run carries team, feature and tier; every session the one agent that works in it."""
+    """Everything of the run carries the whole envelope; every session the one agent that works in it."""
     asked = f"measures=operations,usages&where=session:{'|'.join(map(quoted, done.sessions))}"
-    rows = server.get(f"spend?by=team,feature,user_tier&{asked}")["rows"]
-    assert [(row["team"], row["feature"], row["user_tier"]) for row in rows] == [("support", "parcels", "pro")]
+    for keys in batched(ENVELOPE):
+        rows = server.get(f"spend?by={','.join(keys)}&{asked}")["rows"]
+        assert [{key: row[key] for key in keys} for row in rows] == [{key: ENVELOPE[key] for key in keys}]
     rows = server.get(f"spend?by=session,agent&{asked}")["rows"]
     assert {(row["session"], row["agent"]) for row in rows} == {
         (session["session"], agent_of(session)) for session in done.sessions
@@ -150,6 +172,12 @@ def assert_sum(done: Done, server: Server) -> None:
     assert sum(nano(session["cost"]) for session in done.sessions) == billed
     assert nano(done.sessions[0]["tree_cost"]) == billed
     assert not any(session["unpriced_usages"] for session in done.sessions)
+
+
+def batched(keys: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
+    """A few at a time, as a question takes them."""
+    names = tuple(keys)
+    return (names[place : place + 3] for place in range(0, len(names), 3))
 
 
 def agent_of(session: Mapping[str, Any]) -> str:

@@ -15,9 +15,11 @@ QUESTION = "Where is my parcel?"
 PAPERS = ("Parcels leave at nine.", "Refunds take a week.")
 
 
-def session() -> AbstractContextManager[object]:
-    """The line an application writes."""
-    return outlay.session(team="support", feature="parcels", tier="pro", id=os.environ["RUN_ID"])
+def session(**more: str) -> AbstractContextManager[object]:
+    """The line an application writes, with everything that an envelope may hold."""
+    tags = {"team": "support", "feature": "parcels", "tier": "pro", "product_line": "shop", "environment": "production"}
+    tags |= {"customer": "acme", "cost_code": "K7", "shift": "night"}
+    return outlay.session(**tags, id=os.environ["RUN_ID"], task="parcel 17", user="user-5", **more)
 
 
 def signed(agent: str) -> str:

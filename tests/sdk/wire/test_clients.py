@@ -75,11 +75,11 @@ def provider() -> Iterator[FakeProvider]:
         yield running
 
 
-def sent(group: str, provider: FakeProvider) -> dict[str, Any]:
+def sent(group: str, provider: FakeProvider, script: str = "client_runs.py") -> dict[str, Any]:
     """What one group of clients did: run → steps and what was raised."""
     more = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "AWS_EC2_METADATA_DISABLED": "true"}
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **more}
-    command = [str(python_of("clients")), "-W", "ignore", str(HERE / "client_runs.py"), str(provider.port), group]
+    command = [str(python_of("clients")), "-W", "ignore", str(HERE / script), str(provider.port), group]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
@@ -165,7 +165,7 @@ def test_a_refusal_reaches_the_agent_at_once_whatever_the_client(provider: FakeP
 
 
 def test_reranking_on_bedrock_is_charged_by_the_search(provider: FakeProvider) -> None:
-    found = {name: run["steps"] for name, run in sent("rerank", provider).items()}
+    found = {name: run["steps"] for name, run in sent("rerank", provider, "rerank_runs.py").items()}
     assert {
         name: [(step["operation"], step["provider"], step["model_requested"], step["units"], step["tags"])]
         for name, (step,) in found.items()
