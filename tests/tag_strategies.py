@@ -5,6 +5,8 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from tests.strategies import fact_rows
 
+from outlay.normalize.policy.model import Rule
+
 _KEY_TABLES = (
     '[keys.team]\nrequired = true\ncase = "lower"\naliases = { "search team" = "search" }\nspellings = ["squad"]\n',
     '[keys.team]\nallowed = ["search", "support"]\ninvalid = "fold"\ncase = "lower"\n',
@@ -59,3 +61,21 @@ def tagged_fact_rows(draw: st.DrawFn) -> list[dict[str, object]]:
         )
         row.update(said)
     return rows
+
+
+RULE_WORDS = {"agent": "agent", "service": "origin", "model": "model"}
+"""What `rules` look at, and the columns it stands in."""
+
+
+def rules(moments: int) -> st.SearchStrategy[Rule]:
+    """Rules over RULE_WORDS with values of `a` and `b`, some of them dated by moments below `moments`."""
+    globs = st.sampled_from([("a",), ("a*",), ("*",), ("b", "ab")])
+    moment = st.none() | st.integers(0, moments - 1)
+    return st.builds(
+        Rule,
+        st.just("rule"),
+        st.dictionaries(st.sampled_from(sorted(RULE_WORDS)), globs, min_size=1),
+        st.dictionaries(st.sampled_from(["team", "feature"]), st.just("x"), min_size=1),
+        from_us=moment,
+        to_us=moment,
+    )

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import time
+from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.tag_strategies import RULE_WORDS, rules
 
 from normalizing import NOON_NS, facts
 from outlay.core.errors import InputError
 from outlay.core.tagging import TagSource, digit_at, gaps_of, sources_of
 from outlay.ledger.tagging import attributed
 from outlay.normalize.clean import Normalised, normalise
+from outlay.normalize.columns import text_of
 from outlay.normalize.policy.judge import REMEMBERED_MAX, Judge
+from outlay.normalize.policy.matching import speakers
+from outlay.normalize.policy.model import Rule
 from outlay.normalize.policy.reading import read_policy, refuse
 from outlay.normalize.policy.timeline import Adopted, Timeline
 
@@ -294,3 +302,39 @@ def test_the_source_of_a_value_may_be_told_by_the_fact() -> None:
         "agent": TagSource.OWN,
         "session_id": TagSource.OWN,
     }
+
+
+@given(st.data())
+def test_a_rule_speaks_for_the_same_rows_whether_they_are_asked_one_by_one_or_together(data: st.DataObject) -> None:
+    texts = {
+        name: data.draw(st.lists(st.sampled_from(["", "a", "b", "ab"]), min_size=6, max_size=6))
+        for name in ("agent", "origin", "model")
+    }
+    time_us = np.asarray(data.draw(st.lists(st.integers(0, 9), min_size=6, max_size=6)), np.int64)
+    asked = data.draw(st.lists(rules(10), min_size=1, max_size=5))
+
+    def fits(rule: Rule, row: int) -> bool:
+        since = rule.from_us is None or time_us[row] >= rule.from_us
+        until = rule.to_us is None or time_us[row] < rule.to_us
+        named = all(
+            any(texts[RULE_WORDS[word]][row] and fnmatchcase(texts[RULE_WORDS[word]][row], glob) for glob in globs)
+            for word, globs in rule.matches.items()
+        )
+        return bool(since and until and named)
+
+    found = speakers(asked, lambda name: text_of(pa.array(texts[name])), time_us)
+    for key, numbers in found.items():
+        wanted = [
+            next((place for place, rule in enumerate(asked) if key in rule.sets and fits(rule, row)), -1)
+            for row in range(6)
+        ]
+        assert numbers.tolist() == wanted
+
+
+def test_of_several_overriding_rules_the_first_speaks() -> None:
+    text = "".join(
+        f'[[rule]]\nname = "{name}"\nmatch = {{ agent = "*" }}\nset = {{ team = "{name}" }}\noverride = true\n'
+        for name in ("first", "second")
+    )
+    (row,) = tagged(text, {"agent": "bot", "team": "own"})
+    assert (row["team"], row["tag_rule"]) == ("first", "team=first")

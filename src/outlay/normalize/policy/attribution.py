@@ -17,7 +17,7 @@ from outlay.core.envelope import UNTAGGED
 from outlay.core.tagging import INVALID_BIT, MISSING_BIT, TagSource, digit_at
 from outlay.normalize.columns import Ints, Mask, Text, text_of
 from outlay.normalize.policy.judge import Judge, fitting
-from outlay.normalize.policy.matching import Matcher, in_time
+from outlay.normalize.policy.matching import speakers
 from outlay.normalize.policy.model import TAG, TAGS, Mode, Policy, Require
 from outlay.normalize.policy.timeline import Timeline
 from outlay.normalize.policy.words import noted, replaced
@@ -62,24 +62,25 @@ def _fill(work: _Work, policy: Policy, rows: Mask, time_us: Ints) -> None:
     lacking = {key: rows & (work.column(key).codes < 0) for key in keys}
     if not any(mask.any() for mask in lacking.values()):
         return
-    # Rules look at what is there before any of them speaks, so that their order decides only who is first.
-    before = dict(work.words)
     rules = work.read("tag_rule") if work.rules is None else work.rules
-    matcher = Matcher(lambda name: before[name] if name in before else work.read(name), len(rows))
-    for rule in policy.fills:
-        wanted = {key: lacking[key] for key in rule.sets if lacking[key].any()}
-        if not wanted:
+    places = np.flatnonzero(np.logical_or.reduce(list(lacking.values())))
+
+    def column(name: str) -> Text:
+        text = work.column(name)
+        return Text(text.values, text.codes[places])
+
+    # Rules look at what is there before any of them speaks, so that their order decides only who is first.
+    first = speakers(policy.fills, column, time_us[places])
+    for key in keys:
+        numbers = np.full(len(rows), -1, np.int32)
+        numbers[places] = first[key]
+        hit = lacking[key] & (numbers >= 0)
+        if not hit.any():
             continue
-        fits = in_time(rule, time_us) & matcher.rows(rule)
-        for key, mask in wanted.items():
-            hit = mask & fits
-            if not hit.any():
-                continue
-            places = np.zeros(len(rows), np.int32)
-            work.words[key] = replaced(work.column(key), hit, pa.array([rule.sets[key]]), places)
-            work.source = np.where(hit, work.source | np.int64(int(TagSource.RULE) << digit_at(key)), work.source)
-            work.rules = rules = noted(rules, hit, key, rule.name)
-            lacking[key] = mask & ~hit
+        values = pa.array([rule.sets.get(key, "") for rule in policy.fills], pa.string())
+        work.words[key] = replaced(work.column(key), hit, values, numbers)
+        work.source = np.where(hit, work.source | np.int64(int(TagSource.RULE) << digit_at(key)), work.source)
+        work.rules = rules = noted(rules, hit, key, [rule.name for rule in policy.fills], numbers)
 
 
 def _judge(work: _Work, judge: Judge, rows: Mask, only: Mode | None) -> None:

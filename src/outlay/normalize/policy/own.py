@@ -43,7 +43,7 @@ def own_rules(rules: pa.Array, packed: Ints) -> Text:
             digit = packed >> digit_at(key) & DIGIT
             rows = (text.codes == code) & (digit == int(TagSource.OVERRIDE))
             if rows.any():
-                kept = noted(kept, rows, key, name)
+                kept = noted(kept, rows, key, [name], np.zeros(len(rows), np.int32))
     return kept
 
 

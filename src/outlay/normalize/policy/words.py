@@ -8,7 +8,7 @@ so that a later policy starts from it and not from what this one made of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,7 @@ from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.tagging import DIGIT, TagSource, digit_at
 from outlay.normalize.columns import Codes, Ints, Mask, Text, text_of
 from outlay.normalize.policy.judge import Judge
-from outlay.normalize.policy.matching import Matcher, in_time
+from outlay.normalize.policy.matching import speakers
 from outlay.normalize.policy.model import TAGS, KeyRule, Mode
 from outlay.normalize.refusals import Refusals
 
@@ -141,14 +141,13 @@ def _override(work: _Work, read: Callable[[str], Text], time_us: Ints) -> None:
     def column(name: str) -> Text:
         return spoken.tags if name == TAGS else spoken.words[name] if name in spoken.words else read(name)
 
-    matcher = Matcher(column, len(work.rows))
-    hits = [(rule, work.rows & in_time(rule, time_us) & matcher.rows(rule)) for rule in work.judge.policy.overrides]
-    for rule, rows in hits:
-        for key, value in rule.sets.items() if rows.any() else ():
-            text = spoken.words[key]
-            places = np.zeros(len(rows), np.int32)
-            work.put(key, rows, replaced(text, rows, pa.array([value]), places), TagSource.OVERRIDE)
-            spoken.rules = noted(spoken.rules, rows, key, rule.name)
+    rules = work.judge.policy.overrides
+    for key, numbers in speakers(rules, column, time_us).items():
+        rows = work.rows & (numbers >= 0)
+        if rows.any():
+            values = pa.array([rule.sets.get(key, "") for rule in rules], pa.string())
+            work.put(key, rows, replaced(spoken.words[key], rows, values, numbers), TagSource.OVERRIDE)
+            spoken.rules = noted(spoken.rules, rows, key, [rule.name for rule in rules], numbers)
 
 
 def _keep_said(work: _Work) -> None:
@@ -243,17 +242,19 @@ def _pruned(text: Text) -> Text:
     return Text(text.values.filter(pa.array(keep)), places[text.codes])
 
 
-def noted(rules: Text, rows: Mask, key: str, name: str) -> Text:
-    """The column `rules` with `key=name` on these rows, in the order of keys, in the place of another rule's word."""
+def noted(rules: Text, rows: Mask, key: str, names: Sequence[str], numbers: Codes) -> Text:
+    """The column `rules` with `key=names[numbers]` on these rows, in the order of keys, in place of another's word."""
     texts = [*rules.values.to_pylist(), ""]
-    added: dict[str, int] = {}
-    mapped: list[int] = []
-    for text in texts:
-        pairs = dict(pair.split("=", 1) for pair in text.split())
-        pairs[key] = name
-        new = " ".join(f"{item}={pairs[item]}" for item in ENVELOPE_KEYS if item in pairs)
-        mapped.append(added.setdefault(new, len(added)))
-    return replaced(rules, rows, pa.array(list(added), pa.string()), np.asarray(mapped, np.int32)[rules.codes])
+    both = rules.codes.astype(np.int64) * len(names) + numbers
+    met, codes = np.unique(both[rows], return_inverse=True)
+    said: list[str] = []
+    for held, number in zip(*np.divmod(met, len(names)), strict=True):
+        pairs = dict(pair.split("=", 1) for pair in texts[int(held)].split())
+        pairs[key] = names[int(number)]
+        said.append(" ".join(f"{item}={pairs[item]}" for item in ENVELOPE_KEYS if item in pairs))
+    places = np.full(len(rows), -1, np.int32)
+    places[rows] = codes
+    return replaced(rules, rows, pa.array(said, pa.string()), places)
 
 
 def spoken_text(column: pa.Array, missing: str) -> Text:
