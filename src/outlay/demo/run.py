@@ -65,11 +65,11 @@ class Sent:
 
 
 def prepare(home: Path) -> None:
-    """Give a fresh home the company's rate card, before its books are opened; a card that is there stays as it is."""
-    card = home / "prices" / "rate_card.toml"
-    if not card.exists():
-        card.parent.mkdir(parents=True, exist_ok=True)
-        card.write_bytes(resources.files("outlay.demo").joinpath("rate_card.toml").read_bytes())
+    """Give a fresh home the company's rate card and tag policy, before its books are opened; what is there stays."""
+    for place, name in ((home / "prices" / "rate_card.toml", "rate_card.toml"), (home / "tags.toml", "tags.toml")):
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(resources.files("outlay.demo").joinpath(name).read_bytes())
 
 
 def run(

@@ -157,7 +157,8 @@ def _evidence(statement: Statement, plan: Plan, key: str) -> list[str]:
     rest = ("session_id", "parent_session_id", "parent_key", "tree_key", "stated", "time")
     read = dict.fromkeys((key, *names, *rest))
     columns = ", ".join([*(f'{USAGE}."{name}"' for name in read), f"{wrong} AS wrong"])
-    wheres = [*usage_conditions(statement, plan), f"{USAGE}.bears", f"({nothing} OR {wrong})"]
+    costs = f"({USAGE}.bears OR {USAGE}.amount_nano <> 0)"  # the time of a session costs and bears nothing
+    wheres = [*usage_conditions(statement, plan), costs, f"({nothing} OR {wrong})"]
     source = usage_source(statement, plan, [columns, *wheres])
     whole = replace(plan, query=replace(plan.query, where=()))
     around = period_conditions(statement, whole, USAGE) or ["true"]
