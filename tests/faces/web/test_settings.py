@@ -70,3 +70,14 @@ def test_a_policy_that_cannot_be_used_is_shown_again_as_it_was_typed(house: Hous
     assert "key:finance, up to 500" in page
     assert "policy.set" in page
     assert send(client, "/settings", do="nothing").status_code == 400
+
+
+def test_an_address_mistyped_is_answered_in_kind(house: House) -> None:
+    client = visitor(house)
+    page = client.get("/budgts", headers={"accept": "text/html"})
+    assert page.status_code == 404
+    assert "did you mean &#34;/budgets&#34;?" in page.text
+    program = client.get("/budgts")
+    assert program.status_code == 404
+    assert program.json()["detail"] == "there is nothing at /budgts"
+    assert client.get("/api/v1/rebuild").status_code == 405

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from outlay.core.errors import OutlayError, QueryError
+from outlay.core.errors import OutlayError, QueryError, nearest
 from outlay.faces.callers import caller_of
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web import forms, overrides, settings, signin
@@ -59,7 +60,8 @@ def routes(rooms: Rooms, keyring: Keyring | None = None) -> list[BaseRoute]:
     files = [
         Route(path, _file(name, kind), methods=["GET"]) for name, kind in ASSETS.items() for path in (asset_path(name),)
     ]
-    return [*signin.routes(keyring), *orders, *pages, *files]
+    elsewhere = Route("/{name}", _page(rooms, _nothing), methods=["GET"])
+    return [*signin.routes(keyring), *orders, *pages, *files, elsewhere]
 
 
 def _page(rooms: Rooms, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -204,6 +206,15 @@ def _tags(visit: Visit) -> Response:
     return visit.page("tags.html", "/tags", **tags_page(visit.books, picked))
 
 
+def _nothing(visit: Visit) -> Response:
+    """There is no such page: a person is told on one, a program as the API tells it."""
+    if "text/html" not in visit.request.headers.get("accept", ""):
+        raise HTTPException(404)
+    missing = QueryError(f"there is no page /{visit.place['name']}", hint=nearest(f"/{visit.place['name']}", _NAMED))
+    missing.status = 404
+    raise missing
+
+
 def _found(books: Books, session: str) -> SessionDetail:
     try:
         return books.session(session)
@@ -257,6 +268,8 @@ PAGES: dict[str, Answer] = {
     "/settings": _settings,
 }
 """What each address shows."""
+
+_NAMED = [path for path in PAGES if "{" not in path]
 
 ORDERS: dict[str, tuple[Carry, Answer]] = {
     "/budgets": (make_budget, _budgets),
