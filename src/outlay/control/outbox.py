@@ -7,7 +7,7 @@ delivered at least once, and its key goes with it, by which a receiver knows one
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,14 @@ def messages(store: ControlStore, *, state: str = "", limit: int = 100) -> list[
         wanted = wanted.where(outbox.c.state == state)
     with store.reading() as connection:
         return [_message(row) for row in connection.execute(wanted)]
+
+
+def known_keys(store: ControlStore, keys: Sequence[str]) -> set[str]:
+    """Those of these keys of which there is a message already."""
+    if not keys:
+        return set()
+    with store.reading() as connection:
+        return set(connection.execute(select(outbox.c.dedupe_key).where(outbox.c.dedupe_key.in_(keys))).scalars())
 
 
 def counts(store: ControlStore) -> dict[str, int]:

@@ -58,11 +58,14 @@ def letter(
     mail = EmailMessage()
     mail["From"] = str(settings["from"])
     mail["To"] = ", ".join(to)
-    mail["Subject"] = f"[{payload['severity']}] {payload['title']}"
+    loud = "" if payload["type"] == "digest" else f"[{payload['severity']}] "
+    mail["Subject"] = f"{loud}{payload['title']}"
     mail["Date"] = formatdate()
     mail["Message-ID"] = f"<{name}@{str(settings['from']).rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(text + "\n")
+    if payload.get("html"):
+        mail.add_alternative(str(payload["html"]), subtype="html")
     return mail
 
 

@@ -60,6 +60,8 @@ def message_id(key: str) -> str:
 def text_of(payload: Mapping[str, Any]) -> str:
     """A message as plain text: what happened, the figures, what to do next."""
     lines = [str(payload["title"])]
+    if payload.get("text"):
+        lines.append(str(payload["text"]))
     if payload.get("limit") is not None:
         currency = payload.get("currency", "")
         figures = [f"{name} {payload[name]} {currency}" for name in ("spent", "limit", "left") if payload.get(name)]
@@ -90,7 +92,8 @@ def _slack(post: Post, channel: Channel, secret: str, key: str, payload: Mapping
 
 def _webhook(post: Post, channel: Channel, secret: str, key: str, payload: Mapping[str, Any]) -> Outcome:
     name, at_s = message_id(key), int(time.time())
-    body = _json({"type": payload["type"], "timestamp": payload["at"], "id": name, "data": payload})
+    data = {key: value for key, value in payload.items() if key != "html"}  # for people only
+    body = _json({"type": payload["type"], "timestamp": payload["at"], "id": name, "data": data})
     headers = {
         "user-agent": AGENT,
         "webhook-id": name,
@@ -113,7 +116,7 @@ def _pagerduty(post: Post, channel: Channel, secret: str, key: str, payload: Map
             "timestamp": payload["at"],
             "component": payload.get("budget", ""),
             "class": payload["type"],
-            "custom_details": {name: value for name, value in payload.items() if value is not None},
+            "custom_details": {name: value for name, value in payload.items() if value is not None and name != "html"},
         },
     }
     if payload.get("link"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from outlay.faces import audit, budgets, keys, leases, overrides, targets, views
+from outlay.faces import audit, budgets, digests, keys, leases, overrides, targets, views
 from outlay.faces.alerts import AlertsDesk
 from outlay.faces.stops import StopsDesk
 
@@ -156,3 +156,11 @@ class ControlDesk:
     def set_override_policy(self, said: object) -> Reply:
         """Changes who may decide."""
         return overrides.set_override_policy(self.store, said, self.actor)
+
+    def digests(self) -> Reply:
+        """Which view goes to which channel every week or month."""
+        return digests.digests_reply(self.store)
+
+    def set_digests(self, said: object) -> Reply:
+        """Changes which digests are sent."""
+        return digests.set_digests(self.store, said, self.actor)

@@ -104,11 +104,13 @@ def _at_work(house: House) -> Generator[None]:
     """What a server does by itself beside answering, while the block lasts."""
     from outlay.control.leases import tidy
     from outlay.delivery.courier import Courier
+    from outlay.faces.web.digest import post_digests
     from outlay.house import ABANDON_EVERY_S
 
     duties = (
         Duty("tasks that were not completed in time", ABANDON_EVERY_S, house.abandon),
         Duty("what budgets have spent, and what of that is worth telling", _WATCH_EVERY_S, house.watch),
+        Duty("the digests of the week and the month", _WATCH_EVERY_S, lambda: post_digests(house)),
         Duty("the rates of today", _RATES_EVERY_S, house.refresh_rates),
         Duty("leases whose owners died", _SWEEP_EVERY_S, lambda: tidy(house.control)),
     )

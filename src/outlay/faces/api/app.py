@@ -22,6 +22,7 @@ from outlay.faces.api import (
     audit,
     books,
     budgets,
+    digests,
     docs,
     forecast,
     in_force,
@@ -65,6 +66,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *targets.ENDPOINTS,
     *views.ENDPOINTS,
     *lease_words.ENDPOINTS,
+    *digests.ENDPOINTS,
     *keys.ENDPOINTS,
     *audit.ENDPOINTS,
 )

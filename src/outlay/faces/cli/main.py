@@ -39,6 +39,7 @@ ENTRIES: dict[str, Entry] = {
     "reprice": Entry(f"{_HERE}.reprice:reprice", "Value a period again at today's price book."),
     "rebuild": Entry(f"{_HERE}.rebuild:rebuild", "Make the books again from the journal and compare."),
     "doctor": Entry(f"{_HERE}.doctor:doctor", "Check the books, the prices and the coverage, one line each."),
+    "digests": Entry(f"{_HERE}.digests:digests", "Which view goes to which channel every week or month."),
     "views": Entry(f"{_HERE}.views:views", "Which page each role is led to first; with a role and a view, change it."),
     "metrics": Entry(f"{_HERE}.metrics:metrics", "The measures and dimensions there are."),
     "audit": Entry(

@@ -41,7 +41,11 @@ def _templates() -> Environment:
     return environment
 
 
+def text_of(template: str, told: dict[str, Any]) -> str:
+    """A template, filled in."""
+    return _templates().get_template(template).render(**told)
+
+
 def html(template: str, status: int, told: dict[str, Any]) -> HTMLResponse:
     """A page."""
-    text = _templates().get_template(template).render(**told)
-    return HTMLResponse(text, status, {"cache-control": "no-store"})
+    return HTMLResponse(text_of(template, told), status, {"cache-control": "no-store"})
