@@ -6,11 +6,9 @@ The figures are those of the pages, from the same functions; only what a mail pr
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
 
 from outlay.control.alerts import post
 from outlay.control.outbox import known_keys
@@ -21,13 +19,11 @@ from outlay.faces.web.months import parse_month
 from outlay.faces.web.rendering import text_of
 from outlay.faces.web.strategic import collect_strategy, strategic_page
 from outlay.faces.web.visit import Rooms
+from outlay.govern.alert_rules import rules_in_force
 from outlay.govern.digests import WEEK, Digest, digests_in_force, due_since_ns
 
 LATE_NS = 2 * 86_400 * 10**9
 """A digest that could not be made for so long is not sent any more: the next one is near."""
-
-ADDRESS_VARIABLE = "OUTLAY_PUBLIC_URL"
-"""Where people reach the pages, for the links of a letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +57,23 @@ def post_digests(rooms: Rooms, now: datetime | None = None) -> int:
 
 
 def letter_of(books: Books, desk: ControlDesk, digest: Digest, now: datetime) -> Letter:
-    """The letter as of a moment: the month to date every week, the month before on the first."""
+    """The letter: every week the month its Sunday lies in, on the first the month before."""
     if digest.every == WEEK:
-        choice = parse_month({}, now, "/strategic")
+        last = digest.due(now) - timedelta(days=1)
+        choice = parse_month({"month": f"{last:%Y-%m}"}, now, "/strategic")
         told = strategic_page(collect_strategy(books, desk.store, choice))
-        title = f"Agents in week {(now - timedelta(days=1)).isocalendar().week}: {told['total']['cost']} this month"
+        title = f"Agents in week {last.isocalendar().week}: {told['total']['cost']} in {last:%B}"
         lines = [told["words"]]
     else:
-        before = now.replace(day=1) - timedelta(days=1)
+        before = digest.due(now).replace(day=1) - timedelta(days=1)
         choice = parse_month({"month": f"{before:%Y-%m}"}, now, "/executive")
         told = executive_page(collect_year(books, desk, choice))
         title = f"Agents in {before:%B %Y}: {told['total']['cost']}"
         lines = [told["lede"].striptags()]
     lines += [f"{item.label}: {item.figure} ({item.against})" for item in told["numbers"]]
-    href = os.environ.get(ADDRESS_VARIABLE, "").rstrip("/")
+    href = rules_in_force(desk.store).page.rstrip("/")
     link = f"{href}{choice.address()}" if href else ""
-    html = text_of("digest.html", {**told, "title": title, "view": digest.view, "link": link, "site": href})
+    html = text_of("digest.html", {**told, "title": title, "view": digest.view, "link": link})
     return Letter(title, "\n".join(lines), html)
 
 

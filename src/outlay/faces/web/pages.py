@@ -31,6 +31,7 @@ from outlay.faces.web.prices import prices_page
 from outlay.faces.web.rendering import asset, asset_path
 from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
+from outlay.faces.web.stopping import change_stop, stop_told
 from outlay.faces.web.strategic import collect_strategy, strategic_page
 from outlay.faces.web.tactical import tactical_page
 from outlay.faces.web.tags import parse_tag_choice, tags_page
@@ -175,7 +176,7 @@ def _session(visit: Visit) -> Response:
     first = visit.asked.get("from", "")
     detail = _found(visit.books, visit.place["id"])
     told = session_page(detail, CENTRES, int(first) if first.isdecimal() and len(first) < 10 else 0)
-    return visit.page("session.html", "/sessions", **told)
+    return visit.page("session.html", "/sessions", **told, **stop_told(visit, detail.root_session or detail.session))
 
 
 def _compare(visit: Visit) -> Response:
@@ -278,6 +279,7 @@ ORDERS: dict[str, tuple[Carry, Answer]] = {
     "/targets": (change_targets, _targets),
     "/alerts": (change_alerts, _alerts),
     "/overrides/{id}": (overrides.decide, _override),
+    "/sessions/{id:path}": (change_stop, _session),
     "/settings": (settings.change_settings, _settings),
     "/settings/keys": (settings.make_key, _settings),
 }
