@@ -229,6 +229,7 @@ def refusal_fields(refusal: Refusal) -> dict[str, Any]:
         "retryable": refusal.retryable,
         "retry_after_s": refusal.retry_after_s,
         "ask": refusal.ask,
+        "said": refusal.said,
     }
 
 
