@@ -61,6 +61,7 @@ QUESTIONS = [
     ["forecast", "--by", "team", "--month", "2025-11"],
     ["targets", "review", "--quarter", "2025-Q4"],
     ["targets", "review", "--quarter", "2025-Q5"],
+    ["efficiency", "--by", "model", "--month", "2025-11"],
     ["prices", "show", "gpt-4.1", "--provider", "openai", "--at", "2026-11-01"],
     ["prices", "check"],
     ["spend", "--by", "tean"],

@@ -73,6 +73,9 @@ def test_a_target_is_set_listed_decided_reviewed_and_removed(
         (("forecast", "--month", "2099-01"), "has not begun"),
         (("forecast", "--by", "tean"), "team"),
         (("forecast", "--by", "team,feature"), "one value"),
+        (("efficiency", "--month", "2099-01"), "has not begun"),
+        (("efficiency", "--by", "tean"), "team"),
+        (("efficiency", "--by", "model"), "by feature, product_line"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_is_right(

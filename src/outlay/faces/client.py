@@ -71,6 +71,10 @@ class ServerDesk:
         """See Desk."""
         return self._get("forecast", params)
 
+    def efficiency(self, params: Params) -> Reply:
+        """See Desk."""
+        return self._get("efficiency", params)
+
     def targets(self, params: Params) -> Reply:
         """See Desk."""
         return self._get("targets/review", params)

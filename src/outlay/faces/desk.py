@@ -90,6 +90,10 @@ class Desk(Protocol):
         """What a month will have cost when it is over."""
         ...
 
+    def efficiency(self, params: Params) -> Reply:
+        """What an outcome costs against a year ago."""
+        ...
+
     def targets(self, params: Params) -> Reply:
         """The features of a quarter beside their targets."""
         ...
@@ -294,6 +298,13 @@ class HouseDesk:
 
         with self._house.moment() as books:
             return forecast_reply(books.ask, lambda: self._house.control, params)
+
+    def efficiency(self, params: Params) -> Reply:
+        """See Desk."""
+        from outlay.faces.efficiency import efficiency_reply
+
+        with self._house.moment() as books:
+            return efficiency_reply(books.ask, params)
 
     def targets(self, params: Params) -> Reply:
         """See Desk."""

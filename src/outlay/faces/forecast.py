@@ -37,8 +37,8 @@ def forecast_reply(
 ) -> Reply:
     """A row for each part of the month, dearest first, and the whole as total; budgets stand beside teams."""
     now = datetime.now(UTC)
-    by = _one(params, "by")
-    window = month_named(_one(params, "month"), now)
+    by = one_of(params, "by")
+    window = month_named(one_of(params, "month"), now)
     if window[0] > now:
         raise QueryError(f"{window[0]:%Y-%m} has not begun", hint=f"like {now:%Y-%m}")
     where = tuple(item for text in params.get("where", ()) for item in parse_filters(text))
@@ -77,7 +77,8 @@ def _row(outlook: Outlook, allotment: Allotment | None, window: tuple[datetime, 
     }
 
 
-def _one(params: Mapping[str, Sequence[str]], name: str) -> str:
+def one_of(params: Mapping[str, Sequence[str]], name: str) -> str:
+    """The one text given for a name, empty where there is none. Raises InputError for several."""
     texts = [text.strip() for text in params.get(name, ()) if text.strip()]
     if len(texts) > 1 or any("," in text for text in texts):
         raise InputError(f"{name} takes one value here", hint="--by team, then --where to look inside")

@@ -6,14 +6,20 @@ valued twice, at what each kind cost then and at what it cost in the base month;
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
 from outlay.core.money import DEFAULT_CURRENCY, nano_of
+from outlay.core.period import Grain, Period, ns_of
+from outlay.metrics.answer import Answer
+from outlay.metrics.filters import Filter
+from outlay.metrics.query import Query
 
+KINDS_MAX = 200
+"""More kinds of work than this are one kind together, the ones that cost least."""
 BASE = 100
 """The index of the base month."""
 
@@ -40,6 +46,19 @@ class Point:
 
 
 Months = Mapping[datetime, Mapping[str, Made]]
+Asks = Callable[[Query], Answer]
+
+
+def year_of(
+    ask: Asks, months: Sequence[datetime], until: datetime, by: str = "feature", where: tuple[Filter, ...] = ()
+) -> tuple[list[Point], Answer]:
+    """The index of each month (starts, oldest first, the last one up to `until`) against the first of them.
+
+    `by` says what a kind of work is. Also the answer it stands on.
+    """
+    period = Period(ns_of(months[0]), ns_of(until))
+    answer = ask(Query(("cost", "tasks_completed"), (by,), Grain.MONTH, where, period, top=KINDS_MAX))
+    return indices(made_of(answer.rows, by), months, months[0]), answer
 
 
 def indices(made: Months, months: Sequence[datetime], base: datetime) -> list[Point]:

@@ -169,6 +169,9 @@ def test_the_executive_numbers_are_the_api_s(browser: Any, address: str) -> None
         for row in lines
     ]
     assert "should close at" in page.inner_text(".lede")
+    index = asked(address, "/api/v1/efficiency")["total"]["index"]
+    shown_index = page.locator(".chart.index .ends").inner_text() if index is not None else None
+    assert shown_index is None or shown_index.strip() == f"{float(index):.0f}"
     assert said == []
 
 

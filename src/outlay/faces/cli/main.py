@@ -30,6 +30,7 @@ ENTRIES: dict[str, Entry] = {
     "overrides": Entry(f"{_HERE}.overrides:overrides", "Exceptions to budgets: asked for, decided, ended."),
     "alerts": Entry(f"{_HERE}.alerts:alerts", "What is told of budgets: when, in which words, to whom."),
     "forecast": Entry(f"{_HERE}.forecast:forecast", "What a month will have cost when it is over."),
+    "efficiency": Entry(f"{_HERE}.efficiency:efficiency", "What an outcome costs against a year ago, month by month."),
     "targets": Entry(f"{_HERE}.targets:targets", "What a completed task of a feature may cost, quarter by quarter."),
     "stop": Entry(f"{_HERE}.stops:stop", "Stop a session, an agent, a feature, or whatever carries a scope, at once."),
     "stops": Entry(f"{_HERE}.stops:stops", "The stops in force."),

@@ -21,7 +21,7 @@ from outlay.faces.web.outcome_lines import line_rows
 from outlay.faces.web.tables import count, money, share
 from outlay.faces.web.view import Number, banners_of, footer_of, freshness_of
 from outlay.govern.allotments import COMPANY, Allotment, allotments, allotted
-from outlay.govern.efficiency import Point, indices, made_of
+from outlay.govern.efficiency import Point, year_of
 from outlay.govern.outlook import Outlooks, outlooks
 from outlay.govern.signs import Sign, signs
 from outlay.govern.targets import quarter_at, targets_in
@@ -31,7 +31,6 @@ from outlay.metrics.measures import UNKNOWN
 
 LINES_SHOWN = 12
 LINES_MAX = 200
-FEATURES_MAX = 200
 PROVIDERS_SHOWN = 6
 _OWN = "no provider: own compute"
 _OPTIONS = ("team", "product_line", "environment")
@@ -73,7 +72,7 @@ def collect_year(books: Books, desk: ControlDesk, choice: MonthChoice) -> Year:
     ago = Period(*map(ns_of, choice.year_ago))
     closed = choice.month if choice.is_over else (back(choice.start, Grain.MONTH, 1), choice.start)
     windows = [(start, back(start, Grain.MONTH, -1)) for start in choice.months]
-    features = asks(("cost", "tasks_completed"), ("feature",), grain=Grain.MONTH, period=choice.year, top=FEATURES_MAX)
+    points, features = year_of(books.ask, choice.months, choice.now, where=choice.where)
     present = [row for row in features.rows if row["time"].startswith(f"{choice.start:%Y-%m}")]
     teams = outlooks(books.ask, choice.month, choice.now, "team", choice.where)
     budgets = allotments(control, windows, choice.present) if not choice.where else [{} for _ in windows]
@@ -90,7 +89,7 @@ def collect_year(books: Books, desk: ControlDesk, choice: MonthChoice) -> Year:
         lines_year_ago=asks(("cost_per_completed_task",), ("product_line",), period=ago, top=LINES_MAX),
         lines_months=asks(("cost_per_completed_task",), ("product_line",), grain=Grain.MONTH, period=choice.year),
         kinds=asks(("tasks_completed",), ("product_line", "task_type"), top=LINES_MAX),
-        points=indices(made_of(features.rows, "feature"), choice.months, choice.months[0]),
+        points=points,
         providers=asks(("cost",), ("provider",), period=Period(*map(ns_of, closed)), top=PROVIDERS_SHOWN),
         signs=signs(
             present,
