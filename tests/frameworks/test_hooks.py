@@ -50,3 +50,17 @@ def test_a_message_in_a_queue_carries_the_session_of_its_sender(tmp_path: Path) 
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == ["one one", "two two"]
+
+
+@pytest.mark.slow
+def test_every_place_in_a_graph_belongs_to_its_session_sync_and_async(tmp_path: Path) -> None:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OUTLAY_")}
+    env = kept | {"PYTHONPATH": str(ROOT / "src"), "OUTLAY_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    command = [str(python_of("agents")), "-W", "ignore", str(AGENTS / "langgraph_rows.py")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    places = ("tool", "left node", "right node", "raw thread in a node", "pool in a node")
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "sync": dict.fromkeys(places, "sync a"),
+        "async": dict.fromkeys(places, "async b"),
+    }

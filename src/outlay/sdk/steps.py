@@ -8,6 +8,7 @@ from time import time_ns
 from types import FrameType
 from typing import Any, TypeVar, overload
 
+from outlay.core.envelope import VALUE_CHARACTERS_MAX
 from outlay.core.errors import nearest
 from outlay.core.meters import OTHER_METERS
 from outlay.core.money import to_decimal
@@ -50,9 +51,9 @@ class StepBlock(Block[Step]):
             caps.begin_tool(outer.run, outer)
         made = begin(self._operation, self._name, time_ns())
         if self._provider:
-            made.provider = self._provider
+            made.provider = _word("provider", self._provider)
         if self._model:
-            made.model_requested = self._model
+            made.model_requested = _word("model", self._model)
         if self._tags:
             made.tags = {key: text for key, value in self._tags.items() if (text := clean(key, value))}
         made.span_id = span_id = new_span_id()
@@ -83,8 +84,21 @@ _NAMES_MAX = 4_096
 def _name_of(name: object) -> str:
     """A name that may stand on a step; what was looked at once is known."""
     text = clean("name", name) or STEP
-    if isinstance(name, str) and len(_names) < _NAMES_MAX:
+    if isinstance(name, str) and len(_names) < _NAMES_MAX and len(name) <= VALUE_CHARACTERS_MAX:
         _names[name] = text
+    return text
+
+
+_words: dict[str, str] = {}
+
+
+def _word(key: str, value: object) -> str:
+    """A provider or a model that may stand on a step, empty where it may not; the same memory."""
+    text = _words.get(value) if type(value) is str else None
+    if text is None:
+        text = clean(key, value)
+        if isinstance(value, str) and len(_words) < _NAMES_MAX and len(value) <= VALUE_CHARACTERS_MAX:
+            _words[value] = text
     return text
 
 
