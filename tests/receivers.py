@@ -93,10 +93,10 @@ class Mailbox:
 
 
 @contextmanager
-def mail_inbox(tls: tuple[Path, Path] | None = None) -> Iterator[Mailbox]:
-    """An SMTP server: EHLO, STARTTLS, AUTH PLAIN, MAIL, RCPT, DATA, QUIT."""
+def mail_inbox(tls: tuple[Path, Path] | None = None, *, at_once: bool = False) -> Iterator[Mailbox]:
+    """An SMTP server: EHLO, STARTTLS, AUTH PLAIN, MAIL, RCPT, DATA, QUIT; TLS `at_once`, or after STARTTLS."""
     mailbox = Mailbox()
-    context = _context(tls) if tls else None
+    context = _context(tls) if tls and not at_once else None
 
     class Handler(socketserver.StreamRequestHandler):
         def say(self, line: str) -> None:
@@ -112,7 +112,7 @@ def mail_inbox(tls: tuple[Path, Path] | None = None) -> Iterator[Mailbox]:
                 self.request.close()
 
         def talk(self) -> None:
-            safe = False
+            safe = at_once
             self.say("220 test")
             while line := self.rfile.readline().decode().strip():
                 word = line.split()[0].upper()
@@ -146,7 +146,7 @@ def mail_inbox(tls: tuple[Path, Path] | None = None) -> Iterator[Mailbox]:
     class Server(socketserver.ThreadingTCPServer):
         daemon_threads = True
 
-    with _server(Server(("127.0.0.1", 0), Handler), None) as port:
+    with _server(Server(("127.0.0.1", 0), Handler), tls if at_once else None) as port:
         mailbox.port = port
         yield mailbox
 

@@ -76,13 +76,13 @@ def test_pagerduty_gets_an_event_that_it_can_tell_from_another() -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl on this machine makes a certificate")
-@pytest.mark.parametrize("tls", ["starttls"])
+@pytest.mark.parametrize("tls", ["starttls", "tls"])
 def test_e_mail_goes_over_tls_to_the_owner_and_those_named(
     tls: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = certificate(tmp_path)
     monkeypatch.setenv("MAIL_PASSWORD", "hush")
-    with mail_inbox(files) as mailbox:
+    with mail_inbox(files, at_once=tls == "tls") as mailbox:
         said = {"kind": "email", "host": "localhost", "port": mailbox.port, "tls": tls, "user": "outlay"}
         to = channel(
             **said, secret="env:MAIL_PASSWORD", **{"from": "o@example.com", "to": ["owner", "ops@example.com"]}

@@ -193,18 +193,25 @@ def look_at(
             keys = [key_of(budget.id, window[0], part) for part in parts]
             found = _stood(connection, budget, balances.c.key.in_(keys))
         else:
-            book = book_of(connection)
-            version = book.version()
-            here = (balances.c.budget_id == budget.id, balances.c.start_ns == window[0])
-            held = sorted(connection.execute(select(balances.c.part).where(*here)).scalars())
-            if not held and EACH not in budget.scope.values():
-                held = [""]
-            found = [book.standing(budget, part, version, now_ns) for part in held]
+            found = _stands(connection, budget, window[0], now_ns)
         if before is not None:
             then = (balances.c.budget_id == budget.id, balances.c.start_ns == before[0])
             found = [*_stood(connection, budget, *then), *found]
         given = _grants(connection, budget, now_ns)
     return tuple(Looked(standing, _version(given, standing)) for standing in found)
+
+
+def _stands(connection: Connection, budget: Budget, start_ns: int, now_ns: int) -> list[Standing]:
+    """The balances of a budget's present window; a limit that a change made old is worked out anew."""
+    version = connection.execute(select(counters.c.number).where(counters.c.name == "budgets")).scalar_one()
+    here = (balances.c.budget_id == budget.id, balances.c.start_ns == start_ns)
+    fresh = (balances.c.limit_version == version, balances.c.limit_until_ns > now_ns)
+    stood = _stood(connection, budget, *here, *fresh)
+    old = set(connection.execute(select(balances.c.part).where(*here)).scalars()) - {item.part for item in stood}
+    if not stood and not old and EACH not in budget.scope.values():
+        old = {""}
+    book = book_of(connection)
+    return [*stood, *(book.standing(budget, part, version, now_ns) for part in sorted(old))]
 
 
 def _stood(connection: Connection, budget: Budget, *where: Any) -> list[Standing]:

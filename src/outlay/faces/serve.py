@@ -58,9 +58,11 @@ def serve(
     """
     import uvicorn
 
+    from outlay.delivery.places import networks
     from outlay.faces.api.app import build_app
     from outlay.faces.web.pages import routes
 
+    networks()  # a setting that cannot be is said before anything runs
     key_needed = not is_loopback_host(host)
     keyring, own_key = _keyring(house, host, key_needed=key_needed)
     listener = _listen(host, port)
