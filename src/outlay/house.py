@@ -410,6 +410,7 @@ class House:
             self.clerk.policies = timeline
             report = retag(self.books, self.clerk, self.journal, start_us, end_us)
         self.intake.settle()
+        self.abandon()  # what nobody completed has the tags of its work
         return report
 
     def _try_policy(self, content: bytes, start_us: int | None, end_us: int | None) -> RetagReport:
