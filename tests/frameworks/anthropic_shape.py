@@ -41,7 +41,7 @@ def reply(asked: Asked, number: int, tokens: Tokens) -> Reply:
     if thought.tool:
         block: dict[str, Any] = {
             "type": "tool_use",
-            "id": f"toolu_{number}",
+            "id": f"toolu_01Fake{number:016d}",
             "name": thought.tool,
             "input": thought.arguments,
         }

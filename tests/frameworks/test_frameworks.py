@@ -72,18 +72,20 @@ def test_every_call_is_one_fact(name: str, server: Server, tmp_path: Path) -> No
 def test_a_command_line_that_reports_by_itself(server: Server, tmp_path: Path) -> None:
     """The Claude Agent SDK: what its process bills is what its own events say, in a child of the application's session.
 
-    Attempts that it repeats by itself are not in its events, so the two that were refused are not seen; they cost
-    nothing. It calls every sub-agent and every foreign tool by a general name.
+    Attempts that it repeats by itself are told by their number on the span of the call; they cost nothing. It calls
+    every sub-agent and every foreign tool by a general name.
     """
     done = run(Scenario("claude_agent", "claude", "concierge > researcher"), server, "run of claude", tmp_path)
     root, child = done.sessions
     assert (child["parent_session"], child["root_session"]) == (root["session"], done.run_id)
     assert_sum(done, server)
     answered = [line for line in done.bill if line.status == 200]
-    assert Counter(nano(usage["cost"]) for usage in child["usages"] if usage["operation"] == "chat") == Counter(
+    chats = [usage for usage in child["usages"] if usage["operation"] == "chat" and usage["counted"]]
+    assert Counter(nano(usage["cost"]) for usage in chats if usage["centre"] != "retries") == Counter(
         line.amount_nano for line in answered
     )
-    tools = sorted(usage["name"] for usage in child["usages"] if usage["operation"] == "tool")
+    assert sum(usage["centre"] == "retries" for usage in chats) == len(done.bill) - len(answered) > 0
+    tools = [usage for usage in child["usages"] if usage["operation"] == "tool" and usage["counted"]]
     assert len(tools) == sum(bool(line.tool) for line in answered)
     where = f"measures=cost&where=session:{quoted(child)}"
     rows = server.get(f"spend?by=team,feature,user_tier&{where}")["rows"]

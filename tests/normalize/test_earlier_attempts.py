@@ -6,9 +6,9 @@ which started a sub-agent.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-from normalizing import relation_rows
+from normalizing import meters, relation_rows
 from otlp_wire import START_NS, log, logs_request, request, span
 from outlay.normalize.clean import normalise
 from outlay.normalize.logs import facts_of_logs, telling
@@ -99,3 +99,41 @@ def test_the_main_agent_does_not_take_the_name_of_its_sub_agent() -> None:
     assert {"agent_id": "a98", "parent_agent": "a97"}.items() <= dict(row["tags"]).items()
     own = {"outlay.agent": "concierge"}
     assert logs_of(told(3, **own)).to_pylist()[0]["agent"] == "concierge", "the application's own word stands"
+
+
+class TestSpansOfVersion332:
+    """They state the GenAI attributes beside their own: other counts, and the sub-agent as the conversation."""
+
+    SAID: ClassVar[dict[str, object]] = {
+        "input_tokens": 60,
+        "output_tokens": 70,
+        "cache_read_tokens": 100,
+        "cache_creation_tokens": 7,
+        "gen_ai.usage.input_tokens": 167,
+        "gen_ai.usage.output_tokens": 70,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.cache_read.input_tokens": 100,
+        "gen_ai.usage.cache_write.input_tokens": 7,
+        "session.id": "s",
+        "gen_ai.conversation.id": "a15c3bbab206bf99a",
+        "agent_id": "a15c3bbab206bf99a",
+    }
+
+    def test_the_cache_is_counted_once(self) -> None:
+        (usage,) = normalise(spans_of(call(3, 1, **self.SAID))).usages.to_pylist()
+        assert meters(usage) == {"in_uncached": 60, "in_cache_read": 100, "in_cache_write_unspec": 7, "out_text": 70}
+        assert usage["basis"] == "exclusive"
+
+    def test_a_sub_agent_works_in_the_session_its_logs_name(self) -> None:
+        (usage,) = normalise(spans_of(call(3, 1, **self.SAID))).usages.to_pylist()
+        assert (usage["session_id"], usage["agent"]) == ("s", "a15c3bbab206bf99a")
+
+    def test_tools_that_one_answer_asked_for_are_several(self) -> None:
+        said = {"session.id": "s", "tool_name": "Read", "request_id": "req_011Fake000000000050"}
+        logs = [log("claude_code.tool_result", said | {"tool_use_id": f"toolu_01Fake{n:016d}"}) for n in (1, 2)]
+        made = span(
+            9, {"session.id": "s", "span.type": "tool", "tool_use_id": f"toolu_01Fake{1:016d}"}, name="claude_code.tool"
+        )
+        usages = normalise(joined([logs_of(*logs), spans_of(made)])).usages
+        counted = [row["counted"] for row in resolve(relation_rows(usages)).to_pylist()]
+        assert counted == [True, True, False]

@@ -120,6 +120,7 @@ class Aliases:
     kept: tuple[str, ...]
     refused: Mapping[str, str]
     kinds: tuple[KindTable, ...]
+    own_sessions: Mapping[str, str]
     main_agents: Mapping[str, str]
     one_report_a_call: tuple[str, ...]
     basis: Mapping[str, tuple[str, ...]]
@@ -179,6 +180,7 @@ def parse(text: str) -> Aliases:
         kept=(*data["kept"]["keys"], *data["kept"]["prefixes"]),
         refused=data["refused"],
         kinds=tuple(_kind(row) for row in data["kinds"]),
+        own_sessions=data["own_sessions"],
         main_agents=data["main_agents"],
         one_report_a_call=tuple(data["one_report_a_call"]["scopes"]),
         basis=_tuples(data["basis"]),

@@ -93,6 +93,7 @@ def facts_of_columns(
             if (column := columns.get(name)) is not None:
                 columns[name] = pc.if_else(counts, column, pa.nulls(read.length, column.type))
     columns["agent"] = _agents(read, columns.get("agent"))
+    columns["session_id"] = _sessions(read, columns["session_id"])
     facts = _table(columns, read.length)
     outcomes = outcomes_of_spans(read, facts, identity.get(JUDGED, identity["fact_key"]), problems, rules)
     return Batch(facts, outcomes, received=facts.num_rows + outcomes.num_rows, problems=problems)
@@ -193,6 +194,17 @@ def _agents(read: SpanColumns, named: pa.Array | None) -> pa.Array | None:
         own = pc.starts_with(scopes.cast(pa.string()), beginning).fill_null(fill_value=False)
         if pc.any(own).as_py():
             found = first([*_optional(found), pc.if_else(own, words(agent)[0], NO_TEXT)])
+    return found
+
+
+def _sessions(read: SpanColumns, named: pa.Array | None) -> pa.Array | None:
+    """The sessions, by the attribute that an emitter names them with where it has several."""
+    found = named
+    for beginning, key in load().own_sessions.items():
+        if found is not None and read.has(key):
+            mine = pc.starts_with(read.raw("scope_name").cast(pa.string()), beginning).fill_null(fill_value=False)
+            own = pc.if_else(mine, read.text_of(key), NO_TEXT)
+            found = first([own, found])
     return found
 
 

@@ -20,6 +20,8 @@ from outlay.sdk.recorder import recorder
 from outlay.sdk.surroundings import RESOURCE_VARIABLE
 
 SWITCH = "CLAUDE_CODE_ENABLE_TELEMETRY"
+SPANS = "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA"
+"""What switches its spans on: they alone tell how often a call was tried, and which sub-agent made it."""
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 MAIN_AGENT = "gen_ai.agent.id=claude-agent"
@@ -59,6 +61,8 @@ def missing(stated: Mapping[str, str]) -> dict[str, str]:
         said |= {
             SWITCH: "1",
             "OTEL_LOGS_EXPORTER": "otlp",
+            "OTEL_TRACES_EXPORTER": "otlp",
+            SPANS: "1",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             ENDPOINT: where,
         }
