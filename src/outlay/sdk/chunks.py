@@ -51,7 +51,7 @@ class Pool:
 
     envelope: Mapping[str, str]
     is_counted: bool
-    closed: Bound | None
+    fails_closed: bool
     chunk: Chunk | None = None
     left_nano: int | None = None
 

@@ -34,12 +34,13 @@ AHEAD = 8
 """A stream that needs more than it holds asks for one part in this many of it at once, so that it asks seldom."""
 
 _NEVER_SENT = frozenset({"connection"})
+_HUNG_UP = frozenset({"cancelled", "timeout"})
 _WITHOUT_OUTPUT = frozenset({"embeddings", "rerank", "retrieval"})
 
 
 @dataclass(slots=True, eq=False)
 class _Held:
-    """What a call holds: of the till, of the lease around it, or, with `part_nano`, of both."""
+    """What a call holds: of the till, or `lent_nano` of the lease around it. `usual_nano` is what such calls cost."""
 
     account: Account | None
     hold: Hold | None
@@ -48,6 +49,7 @@ class _Held:
     rate: Rate | None
     kind: str
     input_tokens: int
+    usual_nano: int | None = None
 
     @property
     def amount_nano(self) -> int:
@@ -122,7 +124,10 @@ class BudgetGate:
         depth = caps.depth(call.context) if account is not None and account.pool and account.pool.is_counted else 0
         need = Need(quote, asked, None, None, counts, depth, final, kind, began_ns=call.context.run.began_ns)
         if lease is not None and not final and not lease.over and lease.covers(account):
-            return self._from_lease(call, account, lease, need, rate)
+            held = self._from_lease(call, account, lease, need, rate)
+            if isinstance(held, _Held) and usual is not None:
+                held.usual_nano = usual.usual_nano
+            return held
         if account is None:
             return _Held(None, None, None, 0, rate, kind, asked.input_tokens)
         hold = self._till.hold(account, need)
@@ -135,7 +140,8 @@ class BudgetGate:
             hold.kind = hold.kind and kind
         if hold.max_tokens is not None and call.clamp(hold.max_tokens):
             self._till.counts.clamped += 1
-        return _Held(account, hold, lease, 0, rate, kind, call.input_tokens_estimate)
+        known = None if usual is None else usual.usual_nano
+        return _Held(account, hold, lease, 0, rate, kind, call.input_tokens_estimate, known)
 
     def _from_lease(
         self, call: PendingCall, account: Account | None, lease: Lease, need: Need, rate: Rate | None
@@ -226,6 +232,8 @@ class BudgetGate:
         """What one recorded step cost, in nano-units: what it says itself, else by the rate of its model."""
         if step.cost is not None and step.currency in {"", "USD"}:
             return nano_of(step.cost)
+        if not step.http_status and step.error_type in _HUNG_UP:
+            return held.usual_nano or held.amount_nano  # it was sent, and is made and billed all the same
         if not step.tokens:
             unknown = step.http_status < 300 and step.error_type not in _NEVER_SENT
             return held.amount_nano if unknown and not step.units else 0

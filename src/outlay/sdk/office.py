@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -39,6 +40,7 @@ class _Office:
         self._unregister = _nothing
         self._file: Path | None = None  # whose appearance is waited for
         self._look_ns = 0
+        self._making = threading.RLock()
         self._broken = False  # what names the control store cannot be meant
 
     def open(self, settings: Settings) -> None:
@@ -80,18 +82,24 @@ class _Office:
 
     def look(self) -> Till | None:
         """The till, made when there is somebody to ask; None before that."""
-        if self.till is None and self.settings is not None and not self.settings.disabled:
-            if self._file is None:
-                from outlay.sdk.desk.server import ServerDesk
-                from outlay.sdk.destination import Whereabouts
-
-                if not self._broken:
-                    self.use(ServerDesk(Whereabouts(self.settings.home, self.settings.endpoint, self.settings.key)))
-            elif self._file.exists():
-                from outlay.sdk.desk.local import LocalDesk
-
-                self.use(LocalDesk(self._file))
+        if self.till is not None or self.settings is None or self.settings.disabled or self._broken:
+            return self.till
+        if self._file is not None and not self._file.exists():
+            return None
+        with self._making:
+            if self.till is None:
+                self.use(self._desk(self.settings))
         return self.till
+
+    def _desk(self, settings: Settings) -> Desk:
+        if self._file is not None:
+            from outlay.sdk.desk.local import LocalDesk
+
+            return LocalDesk(self._file)
+        from outlay.sdk.desk.server import ServerDesk
+        from outlay.sdk.destination import Whereabouts
+
+        return ServerDesk(Whereabouts(settings.home, settings.endpoint, settings.key))
 
     def _glance(self, waits: bool) -> None:  # noqa: FBT001 - see gate.glance
         """Whether there are budgets now, asked before each metered call: a comparison, and seldom a look."""
@@ -100,10 +108,10 @@ class _Office:
             return
         try:
             till = self.look()
-            if till is not None and now >= till.look_ns:
+            if till is not None and till.is_due(now):
                 till.look(now)
             if till is not None and waits and not till.desk.ready():
-                till.look(time.time_ns())
+                till.look(time.time_ns(), again=True)
             self._look_ns = now + LOOK_NS if waits or till is None else 0
         except Exception as error:  # noqa: BLE001 - metering goes on where budgets cannot be read
             say_once(f"budgets cannot be looked at: {error!r}")
@@ -119,6 +127,7 @@ class _Office:
 
     def after_fork(self) -> None:
         """A child process has no part of its parent's chunks."""
+        self._making = threading.RLock()
         if self._keeper is not None:
             self._keeper.after_fork()
 
@@ -152,5 +161,5 @@ def till() -> Till | None:
     """The till of this process; None where nobody is there to be asked, or budgets are switched off."""
     found = office.till or office.look()
     if found is not None and not found.desk.ready():
-        found.look(time.time_ns())
+        found.look(time.time_ns(), again=True)
     return found

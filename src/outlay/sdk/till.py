@@ -60,7 +60,9 @@ class Till:
         self.samples: dict[str, list[int]] = {}
         self.wake: Callable[[], None] = _idle
         self.changed: Callable[[], None] = _idle
-        self.look_ns = self._down_ns = 0
+        self._look_ns = self._down_ns = 0
+        self._looked = False
+        self._first = threading.RLock()
         self._pools: OrderedDict[tuple[tuple[str, str], ...], Pool] = OrderedDict()
         self._accounts: dict[tuple[str, ...], Account] = {}
         self._rates: dict[tuple[str, str], Rate | None] = {}
@@ -74,7 +76,7 @@ class Till:
     def account(self, run: Run) -> Account | None:
         """What binds a run; None where nothing does."""
         now = self._clock()
-        if now >= self.look_ns:
+        if self.is_due(now):
             self.look(now)
         force = self.force
         if force is None:
@@ -84,9 +86,23 @@ class Till:
             found = run.account = self._resolved(force, run, now)
         return found if found.pool is not None or found.stop is not None else None
 
-    def look(self, now_ns: int) -> None:
-        """Looks whether what holds has changed."""
-        self.look_ns = now_ns + LOOK_NS
+    def is_due(self, now_ns: int) -> bool:
+        """Whether somebody has to look at what holds."""
+        return now_ns >= self._look_ns or not self._looked
+
+    def look(self, now_ns: int, *, again: bool = False) -> None:
+        """Looks whether what holds has changed. The first time everybody waits, later what was known is good enough."""
+        if self._looked and not again:
+            self._look_ns = now_ns + LOOK_NS
+            self._look(now_ns)
+            return
+        with self._first:
+            if not self._looked or again:
+                self._look(now_ns)
+                self._look_ns = now_ns + LOOK_NS
+                self._looked = True
+
+    def _look(self, now_ns: int) -> None:
         try:
             force = self.desk.in_force(self._seen)
         except UnreachableError as error:
@@ -152,7 +168,7 @@ class Till:
             if pool is None:
                 hard = [each for each in bound if each[0].mode == "hard"]
                 counted = any(each[0].caps for each in hard)
-                closed = next((each for each in hard if each[0].fail == "closed"), None)
+                closed = any(each[0].fail == "closed" for each in hard)
                 pool = self._pools[shared] = Pool(dict(shared), counted, closed)
                 while len(self._pools) > POOLS_MAX:
                     self._pools.popitem(last=False)
@@ -278,13 +294,13 @@ class Till:
                 return True
         with self._asking:
             if self._clock() < self._down_ns:
-                return chunk.pool.closed is None
+                return not chunk.pool.fails_closed
             self.counts.statements += 1
             try:
                 grant = self.desk.draw(chunk.lease, amount_nano)
             except UnreachableError as error:
                 self._missed(error, self._clock())
-                return chunk.pool.closed is None
+                return not chunk.pool.fails_closed
             except LeaseError:
                 return False
         with self._lock:
@@ -408,7 +424,7 @@ class Till:
         for chunk in self.live:
             chunk.lease, chunk.pool.chunk = "", None
         self.live, self.owed, self.samples = set(), [], {}
-        self._lock, self._asking = threading.Lock(), threading.Lock()
+        self._lock, self._asking, self._first = threading.Lock(), threading.Lock(), threading.RLock()
 
     # ---- nobody to ask ---------------------------------------------------------------------------------------------
 
@@ -419,30 +435,12 @@ class Till:
 
     def unasked(self, account: Account) -> Hold | Refusal:
         """What the budgets that bind it want to happen while nobody can be asked."""
-        closed = account.pool.closed if account.pool is not None else None
-        if closed is None:
+        refusal = account.force.unasked(account.envelope, self._clock())
+        if refusal is None:
             self.counts.failed_open += 1
             return Hold(None, 0)
         self.counts.failed_closed += 1
-        budget, _, start_ns, end_ns = closed
-        owner = budget.owner or "whoever administers Outlay"
-        window = budget.calendar.label(start_ns)
-        return Refusal(
-            "unreachable",
-            budget.name,
-            window,
-            "usd",
-            asked=0,
-            limit=0,
-            spent=0,
-            held=0,
-            left=0,
-            resets_ns=end_ns,
-            retryable=True,
-            retry_after_s=1,
-            ask=owner,
-            currency=budget.currency,
-        )
+        return refusal
 
 
 def _idle() -> None:

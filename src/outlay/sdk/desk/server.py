@@ -93,7 +93,8 @@ class ServerDesk:
         if self._told:
             return True
         came = self._answered.wait(FIRST_S)
-        self._told = True
+        if not came:
+            self._told = True
         return not came
 
     def decide(self, ask: Ask, reports: Sequence[Report] = ()) -> Grant:
