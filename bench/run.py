@@ -16,6 +16,7 @@ MODEST: dict[str, tuple[str, ...]] = {
     "wire": (),
     "sdk": (),
     "guard": ("--rows", "100000"),
+    "decide": (),
     "ingest": (),
     "import_rows": (),
     "footprint": (),
