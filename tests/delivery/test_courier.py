@@ -163,6 +163,20 @@ def test_a_channel_that_hangs_rests_and_holds_up_no_other(control: ControlStore)
     assert sum(message.attempts for message in waiting) == len(slow.got)
 
 
+def test_a_message_that_cannot_be_said_holds_up_no_other(control: ControlStore) -> None:
+    with web_inbox() as inbox:
+        hook(control, inbox.url)
+        with control.writing() as connection:
+            put(connection, "odd@ops", "actual", json.dumps({"severity": "info"}), "ops", NOW - 1, NOW)
+        put_messages(control, 3)
+        courier = Courier(control, POST)
+        courier.round(NOW)
+        courier.stop()
+        assert len(inbox.taken()) == 3
+    (odd,) = (message for message in outbox.messages(control) if message.state == "waiting")
+    assert (odd.attempts, odd.last_error) == (1, "it cannot be said: KeyError")
+
+
 def test_waits_grow_to_an_hour_and_are_never_all_the_same() -> None:
     no = Outcome(ok=False, said="500")
     for attempt, most in ((1, 5), (5, 80), (11, 3600), (30, 3600)):

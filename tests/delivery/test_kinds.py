@@ -104,6 +104,16 @@ def test_e_mail_goes_over_tls_to_the_owner_and_those_named(
     assert "90 %" in letter["subject"]
 
 
+def test_no_name_from_telemetry_writes_a_header() -> None:
+    with mail_inbox() as mailbox:
+        said = {"kind": "email", "host": "localhost", "port": mailbox.port, "tls": "none", "to": "ops@example.com"}
+        odd = {**PAYLOAD, "title": "run\r\nBcc: all@example.com\n\nhello"}
+        assert deliver(POST, channel(**said, **{"from": "o@example.com"}), KEY, odd).ok
+    letter = email.message_from_string(mailbox.letters[0])
+    assert letter["bcc"] is None
+    assert letter["subject"] == "[warning] run  Bcc: all@example.com  hello"
+
+
 def test_a_relay_that_refuses_says_so_and_what_may_get_better_is_tried_again() -> None:
     with mail_inbox() as mailbox:
         said = {"kind": "email", "host": "localhost", "port": mailbox.port, "tls": "none", "to": "ops@example.com"}

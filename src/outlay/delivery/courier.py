@@ -83,7 +83,7 @@ class Courier:
             outbox.put_off(self._store, message, later_ns)
             return
         began = time.monotonic()
-        outcome = deliver(self._post, channel, message.key, message.payload)
+        outcome = self._tried(channel, message)
         took_ms = int((time.monotonic() - began) * 1000)
         if outcome.ok:
             outbox.sent(self._store, message, outcome.said, took_ms, now)
@@ -95,6 +95,13 @@ class Courier:
         if last:
             _log.warning("message %s to %s is dead: %s", message.id, message.channel, outcome.said)
         outbox.failed(self._store, message, outcome.said, took_ms, now, due_ns)
+
+    def _tried(self, channel: Channel, message: Message) -> Outcome:
+        try:
+            return deliver(self._post, channel, message.key, message.payload)
+        except Exception as error:  # noqa: BLE001 - one message that cannot be said must not hold up the others
+            _log.warning("message %s cannot be sent: %s", message.id, type(error).__name__, exc_info=True)
+            return Outcome(ok=False, said=f"it cannot be said: {type(error).__name__}")
 
     def _walk(self) -> None:
         while not self._stopped.wait(EVERY_S):

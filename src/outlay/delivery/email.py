@@ -59,7 +59,8 @@ def letter(
     mail["From"] = str(settings["from"])
     mail["To"] = ", ".join(to)
     loud = "" if payload["type"] == "digest" else f"[{payload['severity']}] "
-    mail["Subject"] = f"{loud}{payload['title']}"
+    subject = f"{loud}{payload['title']}"
+    mail["Subject"] = "".join(letter if letter.isprintable() else " " for letter in subject)
     mail["Date"] = formatdate()
     mail["Message-ID"] = f"<{name}@{str(settings['from']).rpartition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
