@@ -256,7 +256,7 @@ def _wants_a_price(nodes: Sequence[Node]) -> Node | None:
 
 
 def _over_cap(node: Node, ask: Ask, now_ns: int) -> Refusal | None:
-    if node.budget.mode != "hard":
+    if node.budget.mode != "hard" or not node.budget.caps:
         return None
     for name in CAPS:
         cap = node.budget.caps.get(name)
