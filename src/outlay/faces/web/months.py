@@ -84,7 +84,7 @@ class MonthChoice(Choice):
 
 def parse_month(parameters: Mapping[str, str], now: datetime, path: str) -> MonthChoice:
     """The month an address spells, the present one if none. Raises InputError, QueryError."""
-    present = now.astimezone(UTC).replace(microsecond=0)
+    present = now.astimezone(UTC).replace(second=59, microsecond=0)  # as with other windows: answers can be kept
     start, end = month_named(parameters.get("month", "").strip(), present)
     if start > present:
         raise QueryError(f"{start:%B %Y} has not begun", hint=f"{path}?month={present:%Y-%m}")

@@ -62,7 +62,7 @@ def targets_page(visit: Visit) -> dict[str, Any]:
     choice = parse_month({name: value for name, value in visit.asked.items() if name != "month"}, visit.now, "/targets")
     targets = targets_in(visit.control.store, quarter)
     begun = quarter.start <= visit.now
-    found = review(visit.books.ask, targets, quarter, visit.now, choice.where) if begun else None
+    found = review(visit.books.ask, targets, quarter, choice.present, choice.where) if begun else None
     asks = Asking(visit.books, choice)
     rows = [] if found is None else [_row(row, quarter, choice) for row in found.rows]
     return {
