@@ -74,14 +74,14 @@ def permitted(batch: Batch, sender: Sender) -> Batch:
     problems = list(batch.problems)
     facts = _permitted_rows(batch.facts, sender, "facts", problems)
     outcomes = _permitted_rows(batch.outcomes, sender, "outcomes", problems)
-    raw = (batch.spans, batch.logs, batch.points)
-    return Batch(
-        facts,
-        outcomes,
-        batch.received,
-        batch.repeats,
-        problems,
-        *(_permitted_raw(rows, sender, problems) for rows in raw),
+    return replace(
+        batch,
+        facts=facts,
+        outcomes=outcomes,
+        problems=problems,
+        spans=_permitted_raw(batch.spans, sender, problems),
+        logs=_permitted_raw(batch.logs, sender, problems),
+        points=_permitted_raw(batch.points, sender, problems),
     )
 
 
