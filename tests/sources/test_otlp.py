@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,8 +25,16 @@ CANARY = "zq-canary-7f3b"
 def by_reference(bodies: Sequence[bytes]) -> Decoded:
     """The same bodies through the decoder that reads message by message."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(otlp, "_decoder", lambda encoding: decode_messages)
+        patch.setattr(otlp, "_decoder", lambda encoding, size: decode_messages)
         return decode(bodies, "protobuf")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_columns() -> Iterator[None]:
+    """The bodies here are small, and what is tried is how large ones are read: that both ways agree is tried too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(otlp, "SMALL_BYTES_MAX", 0)
+        yield
 
 
 def rows(decoded: Decoded) -> dict[str, list[object]]:
@@ -337,3 +345,16 @@ def test_bench_traffic_reads_the_same_in_every_encoding(shared: Path, monkeypatc
     )
     assert columnar.spans.num_rows == 256
     assert sum(report.refused for report in columnar.bodies) == 0
+
+
+def test_small_bodies_are_read_message_by_message_and_a_malformed_one_refuses_only_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    good = request([span(1, {"outlay.team": "risk"})]).SerializeToString()
+    whole = rows(decode([good, b"", good], "protobuf"))
+    monkeypatch.setattr(otlp, "SMALL_BYTES_MAX", 3 * len(good))
+    assert otlp._decoder("protobuf", 3 * len(good)) is decode_messages
+    assert otlp._decoder("protobuf", 3 * len(good) + 1) is not decode_messages
+    decoded = decode([good, b"\x0a\xff", good], "protobuf")
+    assert rows(decoded) == whole
+    assert [report.malformed for report in decoded.bodies] == [False, True, False]

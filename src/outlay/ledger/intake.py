@@ -32,7 +32,9 @@ from outlay.sources.facts import Batch
 WAITING_BYTES_MAX = 256 * 1024 * 1024
 """Bodies that wait for the journal; beyond this a sender is asked to come back, instead of memory growing."""
 
-GROUP_BODIES_MAX = 16
+GROUP_BODIES_MAX = 64
+"""Bodies decoded together: a group costs some milliseconds, however small its bodies are."""
+
 GROUP_BYTES_MAX = 16 * 1024 * 1024
 GATHER_S = 0.004  # not money: seconds that bodies of several senders wait for each other
 POST_ROWS_MAX = 65_536
