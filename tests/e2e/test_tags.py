@@ -80,6 +80,9 @@ def test_a_torn_line_of_the_history_never_counted(tmp_path: Path) -> None:
 def test_books_of_the_version_before_go_on(tmp_path: Path) -> None:
     troubled_home(tmp_path)
     with House(tmp_path) as house:
+        every = "SELECT fact_key, team, tag_source, tag_gaps, inherited FROM usages ORDER BY fact_key"
+        before = house.books.rows(every).to_pylist()
+        assert TagSource.PARENT in {sources_of(row["tag_source"]).get("team") for row in before}
         with house.books.writing() as connection:
             connection.execute("DROP VIEW usages")
             for name in ("tag_source", "tag_gaps", "said"):
@@ -95,6 +98,8 @@ def test_books_of_the_version_before_go_on(tmp_path: Path) -> None:
         own = [row for row in rows if row["team"] == "support"]
         assert [sources_of(row["tag_source"])["team"] for row in own] == [TagSource.OWN]
         assert {row["tag_gaps"] for row in rows if row["team"] == "(untagged)"} == {1}
+        house.intake.settle()
+        assert house.books.rows(every).to_pylist() == before, "what was inherited is settled again, and says from whom"
         assert all(check.ok for check in house.doctor() if check.name in ("sums", "lines", "rollups", "counters"))
         table = troubled_facts()
         report = house.post_facts(Batch(table, OUTCOMES.empty_table(), received=table.num_rows))

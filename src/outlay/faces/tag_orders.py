@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.errors import InputError, nearest
 from outlay.core.period import NS_PER_US, moment_of, parse_moment
+from outlay.faces.orders import known_fields
 from outlay.faces.plain import Reply, plain, reply
 
 if TYPE_CHECKING:
@@ -174,9 +175,7 @@ def rule_rows(policy: Policy, spoken: Answer) -> list[dict[str, Any]]:
 
 def add_rule(house: House, actor: str, said: Mapping[str, Any]) -> Reply:
     """Appends a rule to the policy file and adopts it from now on. Raises InputError, and then nothing has changed."""
-    for name in said:
-        if name not in RULE_WORDS:
-            raise InputError(f'unknown field "{name}"', hint=nearest(name, RULE_WORDS))
+    known_fields(said, RULE_WORDS, "a rule")
     text = house.policies.text().decode("utf-8-sig")
     content = f"{text.rstrip()}\n\n{_rule_table(said)}".lstrip("\n").encode()
     report = house.adopt_policy(content, datetime.now(UTC), None, actor, "tags.rule.add")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from outlay.core.errors import InputError, nearest
+from outlay.core.errors import InputError
 from outlay.faces.api.endpoints import Body, Call, Endpoint, Parameter
+from outlay.faces.orders import known_fields
 from outlay.faces.plain import Reply
 
 TOML_TYPE = "application/toml"
@@ -55,9 +56,8 @@ def _check(call: Call) -> Reply:
 
 def _apply(call: Call) -> Reply:
     said = call.json_object()
+    known_fields(said, _WORDS, "the period")
     for name, value in said.items():
-        if name not in _WORDS:
-            raise InputError(f'unknown field "{name}"', hint=nearest(name, _WORDS))
         if not isinstance(value, str):
             raise InputError(f"{name} is a text", hint="like 2026-11-01; trial is yes or no")
     return call.desk.apply_tags({name: [value] for name, value in said.items() if value})
