@@ -28,12 +28,12 @@ def unknown_tags(policy: Policy) -> str:
 
 
 def _require(require: Require) -> str:
-    words = ", ".join(require.keys)
+    words = " and ".join(f"{'an' if key[0] in 'aei' else 'a'} {key}" for key in require.keys)
     globs = {"environment": require.environment, "source": require.source}
     where = [f"{name} {glob}" for name, glob in globs.items() if glob != "*"]
     of = f"Usages of {' and '.join(where)} need" if where else "Every usage needs"
     reject = "; one that lacks it and stands alone is refused" if require.mode is Mode.REJECT else ""
-    return f"{of} a {words}{reject}."
+    return f"{of} {words}{reject}."
 
 
 def _key(rule: KeyRule) -> str:

@@ -22,9 +22,10 @@ from outlay.faces.web.changes import decimal_of
 from outlay.faces.web.choice import FILTERS, WINDOWS, Choice
 from outlay.faces.web.figures import Asking, Books, Row, bucket_of
 from outlay.faces.web.view import Number
-from outlay.govern.tags import GATES, CauseFinding, level_of
+from outlay.govern.tags import GATES, HINTS, CauseFinding, level_of
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.query import Order, Query
+from outlay.metrics.tags import Cause
 from outlay.normalize.policy.model import Policy
 
 TEAMS_SHOWN = 20
@@ -175,7 +176,12 @@ def _by_cause(causes: list[CauseFinding]) -> list[dict[str, str]]:
             held[place] += amount
     order = sorted(found.items(), key=lambda item: (-item[1][0], item[0]))
     return [
-        {"cause": cause, "cost": _money(held[0], currency, unpriced=held[2]), "usages": formats.count(held[1])}
+        {
+            "cause": cause,
+            "hint": HINTS[Cause(cause)],
+            "cost": _money(held[0], currency, unpriced=held[2]),
+            "usages": formats.count(held[1]),
+        }
         for (cause, currency), held in order
     ]
 
@@ -196,7 +202,6 @@ def _cause(row: CauseFinding, picked: TagChoice) -> dict[str, Any]:
         "href": picked.sessions(**narrowed),
         "example": "" if row.example == NO_SESSION else row.example,
         "example_href": "/sessions/" + quote(row.example, safe=""),
-        "hint": row.hint,
     }
 
 
