@@ -6,6 +6,7 @@
     a guard       `with outlay.guard(estimate_usd=…) as lease: lease.settle(…)`
     a call        what a budget adds to a metered httpx2 call that is answered from memory, in CPU
     processes     several at once against one cap: how much of it was in use when the first was refused
+    races         many calls at once for one cap, by tasks, threads and processes: admitted, and billed of the cap
 
 Rounds of the three stores (empty, filled with leases that are over) show that nothing grows with what was spent.
 """
@@ -28,7 +29,9 @@ import measure
 
 sys.path.insert(0, str(measure.ROOT / "tests"))
 
-from budgeting import put, put_rates, standing, store_of
+from budgeting import NANO, put, put_rates, standing, store_of
+from obliging_provider import obliging_provider
+from racing import each_nano, race, teach
 
 WORKER = """
 import sys, outlay
@@ -187,6 +190,34 @@ def processes(home: Path, many: int) -> dict[str, Any]:
     }
 
 
+def races(home: Path, sizes: list[int]) -> dict[str, Any]:
+    """All calls at once against a cap that has room for 29 in 100: tasks, threads, four processes.
+
+    The provider takes 0.4 s and bills four times the input that a request's length lets one think of; what such calls
+    cost is known from 24 before.
+    """
+    figures: dict[str, Any] = {}
+    with obliging_provider() as provider:
+        provider.input_tokens = 1_000
+        teach(home, provider)
+        provider.delay_s = 0.4
+        for calls in sizes:
+            for way, many in (("tasks", 1), ("threads", 1), ("tasks", 4)):
+                provider.bills.clear()
+                team = f"{way}-{many}-{calls}"
+                put(home, team, each_nano(provider) * calls * 0.29 / NANO, {"team": team})
+                done = race(home, provider, team=team, calls=calls, processes=many, way=way)
+                figures[f"{calls} calls, {way}, {many} process{'es' if many > 1 else ''}"] = {
+                    "admitted": done.ends["200"],
+                    "refused": done.ends["402"],
+                    "other": sum(done.ends.values()) - done.ends["200"] - done.ends["402"],
+                    "billed_percent_of_cap": round(100 * done.billed_nano / done.limit_nano, 1),
+                    "spent_is_billed": str(done.spent_nano == done.billed_nano),
+                    "leases_left": done.live,
+                }
+    return figures
+
+
 def fill(home: Path, rows: int) -> None:
     """Leases that are over, as a store has after a while."""
     put(home, "search", 1_000_000, {"team": "search"})
@@ -211,6 +242,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of model calls (5)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="old leases in the filled store (1000000)")
     parser.add_argument("--processes", type=int, default=4, help="processes at once (4)")
+    parser.add_argument("--race", type=int, action="append", help="calls at once in a race; may be repeated (64, 512)")
     args = parser.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -222,6 +254,7 @@ def main() -> int:
             figures[f"{args.rows:,} leases in the store"] = decisions(home / "filled", args.times)
         figures["a call"] = calls(home / "calls", args.calls, args.rounds)
         figures["processes"] = processes(home / "processes", args.processes)
+        figures["races"] = races(home / "races", args.race or [64, 512])
         from outlay.sdk import office
 
         office.office.close()

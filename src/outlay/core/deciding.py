@@ -223,13 +223,16 @@ class Deciding:
 
     @staticmethod
     def _chunked(ask: Ask, scene: Scene, each: int) -> int:
-        """Money for several calls where a chunk is asked for, and nothing counts the calls themselves."""
+        """Money for several calls where a chunk is asked for, and nothing counts the calls themselves.
+
+        It is for whole calls: what is less than one would lie unused until all of them are over.
+        """
         hard = [node.budget for node in scene.nodes if node.budget.mode == "hard"]
         if not ask.chunk or any(name in budget.caps for budget in hard for name in COUNTED):
             return each
         free = scene.free_nano
         share = each * CHUNK_CALLS if free is None else free // CHUNK_SHARE
-        return max(each, min(each * CHUNK_CALLS, share))
+        return each * max(1, min(CHUNK_CALLS, share // each)) if each else 0
 
 
 def _again(row: Held) -> Grant:
