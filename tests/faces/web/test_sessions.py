@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -12,6 +14,7 @@ from starlette.testclient import TestClient
 
 from faces.web.doubles import NOW, Miniature
 from metrics.books import Books, usage
+from outlay.control.store import ControlStore
 from outlay.core.errors import QueryError
 from outlay.faces import formats
 from outlay.faces.api.guard import Guard
@@ -24,7 +27,9 @@ FOREIGN = "a/b <script>alert(1)</script> 🧾"
 
 
 class WithSessions(Miniature):
-    """The miniature company, with sessions that can be opened."""
+    """The miniature company, with sessions that can be opened, and a control store in which nothing is stopped."""
+
+    control: ControlStore
 
     def session(self, session_id: str) -> SessionDetail:
         return session_detail(BOOKS, session_id)
@@ -49,10 +54,12 @@ BOOKS = Books(
 
 
 @pytest.fixture
-def browser() -> TestClient:
-    return TestClient(
-        Guard(Starlette(routes=pages.routes(WithSessions())), None, key_needed=False), base_url="http://127.0.0.1"
-    )
+def browser(tmp_path: Path) -> Iterator[TestClient]:
+    books = WithSessions()
+    with ControlStore(f"sqlite:///{tmp_path / 'control.sqlite'}") as books.control:
+        yield TestClient(
+            Guard(Starlette(routes=pages.routes(books)), None, key_needed=False), base_url="http://127.0.0.1"
+        )
 
 
 def words_of(html: str) -> str:
