@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from outlay.control import audit
@@ -166,27 +166,43 @@ def grants_of(store: ControlStore, budget: Budget) -> tuple[GrantRow, ...]:
         )
 
 
-def standings(store: ControlStore, budget: Budget, now_ns: int | None = None) -> tuple[Standing, ...]:
-    """How the balances of a budget stand in the present window; one that was never asked for stands untouched."""
+def standings(
+    store: ControlStore, budget: Budget, now_ns: int | None = None, *, most: int | None = None
+) -> tuple[Standing, ...]:
+    """How the balances of a budget stand in the present window; one that was never asked for stands untouched.
+
+    With `most` only so many, those of which most is used: a budget for each session has a balance a session.
+    """
     now = time.time_ns() if now_ns is None else now_ns
     start_ns, _ = budget.calendar.window(now)
     with store.writing() as connection:
         book = book_of(connection)
         version = book.version()
         wanted = select(balances.c.part).where(balances.c.budget_id == budget.id, balances.c.start_ns == start_ns)
+        if most is not None:
+            used = balances.c.spent_nano + balances.c.held_nano + balances.c.presumed_nano
+            wanted = wanted.order_by(used.desc(), balances.c.part).limit(most)
         parts = sorted(connection.execute(wanted).scalars())
         if not parts and "*" not in budget.scope.values():
             parts = [""]
         return tuple(book.standing(budget, part, version, now) for part in parts)
 
 
-def past_balances(store: ControlStore, budget: Budget) -> list[dict[str, Any]]:
-    """Every balance a budget ever had, oldest first."""
+def balances_now(store: ControlStore, budget: Budget, now_ns: int) -> int:
+    """How many balances a budget has in the present window."""
+    start_ns, _ = budget.calendar.window(now_ns)
+    wanted = select(func.count()).where(balances.c.budget_id == budget.id, balances.c.start_ns == start_ns)
     with store.reading() as connection:
-        wanted = (
-            select(balances).where(balances.c.budget_id == budget.id).order_by(balances.c.start_ns, balances.c.part)
-        )
-        return [dict(row) for row in connection.execute(wanted).mappings()]
+        return int(connection.execute(wanted).scalar_one())
+
+
+def past_balances(store: ControlStore, budget: Budget, *, newest: int | None = None) -> list[dict[str, Any]]:
+    """The balances a budget has had, oldest first; all of them, or only so many of the newest."""
+    newest_first = (balances.c.start_ns.desc(), balances.c.opened_ns.desc(), balances.c.part)
+    wanted = select(balances).where(balances.c.budget_id == budget.id).order_by(*newest_first).limit(newest)
+    with store.reading() as connection:
+        rows = [dict(row) for row in connection.execute(wanted).mappings()]
+    return sorted(rows, key=lambda row: (row["start_ns"], row["part"]))
 
 
 def true_up(

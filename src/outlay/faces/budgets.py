@@ -10,12 +10,18 @@ from typing import Any
 
 from outlay.control import budgets as stored
 from outlay.control.store import ControlStore
-from outlay.core.budget import Budget, Standing
+from outlay.core.budget import EACH, Budget, Standing
 from outlay.core.errors import InputError, nearest
 from outlay.faces.orders import amount_of, end_ns, known_fields, text_of
 from outlay.faces.plain import Reply, plain, reply
 from outlay.govern import budgets as govern
 from outlay.govern.budget_words import read_budget, read_budgets, scope_text
+
+BALANCES_SHOWN = 50
+"""Of a budget for each of something, those of which most is used."""
+
+WINDOWS_SHOWN = 500
+"""Of a budget's past, the newest balances."""
 
 NO_PART = "(none yet)"
 """In place of a value, where a budget for each of something has met none."""
@@ -24,10 +30,12 @@ GRANT_FIELDS = ("amount", "reason", "until", "from", "part", "to")
 
 
 def list_reply(store: ControlStore) -> Reply:
-    """Every budget as it stands, a row a balance."""
+    """Every budget as it stands, a row a balance; of a budget for each of something the fullest."""
     now_ns = time.time_ns()
-    rows = [row for budget in stored.list_budgets(store) for row in _rows(store, budget, now_ns)]
-    return reply({}, rows, {"budgets": len({row["name"] for row in rows})})
+    held = stored.list_budgets(store)
+    rows = [row for budget in held for row in _rows(store, budget, now_ns)]
+    left_out = sum(_left_out(store, budget, now_ns) for budget in held)
+    return reply({}, rows, {"budgets": len(held), "balances_left_out": left_out})
 
 
 def show_reply(store: ControlStore, name: str) -> Reply:
@@ -38,11 +46,12 @@ def show_reply(store: ControlStore, name: str) -> Reply:
     live = [_grant(row) for row in stored.grants_of(store, budget) if row.ends_ns > max(now_ns, row.starts_ns)]
     told = stored.described(budget, wanted.amount_nano, wanted.plans)
     total = {**told, "grants": live, "version": stored.version_of(told)}
+    total["balances_left_out"] = _left_out(store, budget, now_ns)
     return reply({"budget": name}, _rows(store, budget, now_ns), _with_plan(total))
 
 
 def history_reply(store: ControlStore, name: str) -> Reply:
-    """Every window a budget has had, oldest first, and every grant."""
+    """The windows a budget has had, oldest first, and every grant; the newest `WINDOWS_SHOWN` balances."""
     budget = _named(store, name)
     rows = [
         {
@@ -51,7 +60,7 @@ def history_reply(store: ControlStore, name: str) -> Reply:
             **{key: row[key] for key in ("limit_nano", "carried_nano", "spent_nano", "held_nano", "presumed_nano")},
             "steps": row["steps"],
         }
-        for row in stored.past_balances(store, budget)
+        for row in stored.past_balances(store, budget, newest=WINDOWS_SHOWN)
     ]
     return reply({"budget": name}, rows, {"grants": [_grant(row) for row in stored.grants_of(store, budget)]})
 
@@ -117,12 +126,18 @@ def end_grant(store: ControlStore, number: str, actor: str) -> Reply:
 
 def _rows(store: ControlStore, budget: Budget, now_ns: int) -> list[dict[str, Any]]:
     """A row a balance; a budget for each of something that nothing was asked of yet has one all the same."""
-    rows = [_row(standing) for standing in stored.standings(store, budget, now_ns)]
+    rows = [_row(standing) for standing in stored.standings(store, budget, now_ns, most=BALANCES_SHOWN)]
     if rows:
         return rows
     start_ns, end_ns = budget.calendar.window(now_ns)
     amount_nano = stored.wanted_of(store, budget, now_ns).amount_nano
     return [{**_row(Standing(budget, "", start_ns, end_ns, amount_nano, 0, 0)), "part": NO_PART}]
+
+
+def _left_out(store: ControlStore, budget: Budget, now_ns: int) -> int:
+    if EACH not in budget.scope.values():
+        return 0
+    return max(0, stored.balances_now(store, budget, now_ns) - BALANCES_SHOWN)
 
 
 def _row(standing: Standing) -> dict[str, Any]:

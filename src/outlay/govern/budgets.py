@@ -29,6 +29,9 @@ from outlay.metrics.query import Query
 GRACE_NS = 15 * 60 * NS_PER_SECOND
 """How long a call that was settled may take to be in the books; younger ones count by what was settled."""
 
+OVER_SHOWN = 50
+"""Balances of one budget that are told to be beyond their limit, those of which most is used."""
+
 LATE_NS = 2 * GRACE_NS
 """How long after its end a window is still looked at."""
 
@@ -129,7 +132,7 @@ def findings(store: ControlStore, now_ns: int, occurring: Callable[[str], set[st
             found.append(Problem(budget.name, "the amount is 0: every call that costs anything is refused", ""))
         for other, theirs in held[:place]:
             found += _contradiction(budget, wanted, other, theirs)
-        for standing in standings(store, budget, now_ns):
+        for standing in standings(store, budget, now_ns, most=OVER_SHOWN):
             if standing.left_nano < 0:
                 found.append(
                     Problem(budget.name, f"{_part(standing)}spent beyond its limit", "outlay budgets show NAME")

@@ -27,13 +27,14 @@ Row = Mapping[str, Any]
 
 def budgets_page(visit: Visit) -> dict[str, Any]:
     """Every budget as it stands, those nearest their limit first, and the form for a new one."""
-    listed = visit.control.budgets()["rows"]
-    rows = sorted(listed, key=lambda row: -(row["used_percent"] or 0))
+    listed = visit.control.budgets()
+    rows = sorted(listed["rows"], key=lambda row: -(row["used_percent"] or 0))
     full = sum(row["state"] == "over" for row in rows)
     near = sum(row["state"] != "over" and (row["used_percent"] or 0) >= _WARN_PERCENT for row in rows)
     return {
         "rows": [_row(row) for row in rows],
-        "lede": _lede(len(rows), full, near),
+        "lede": _lede(listed["total"]["budgets"], full, near),
+        "left_out": listed["total"]["balances_left_out"],
         "keys": ENVELOPE_KEYS,
         "periods": PERIODS,
         "modes": MODES,
