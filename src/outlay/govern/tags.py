@@ -7,7 +7,7 @@ since a cheap call that nobody tags is tomorrow's dear one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 
 from outlay.metrics.tags import Cause, CauseRow, ConflictRow
@@ -31,23 +31,9 @@ HINTS: Mapping[Cause, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class CauseFinding:
-    """A cause on one code path (`agent`, `service`, `source`, `scope`, `feature`) with the next step."""
+class CauseFinding(CauseRow):
+    """A cause on one code path, with the next step."""
 
-    cause: Cause
-    value: str
-    agent: str
-    service: str
-    source: str
-    scope: str
-    feature: str
-    currency: str
-    amount_nano: int
-    usages: int
-    unpriced_usages: int
-    sessions: int
-    example: str
-    last_seen_ns: int
     hint: str
 
 
@@ -70,26 +56,7 @@ def level_of(score: Fraction | None) -> str:
 
 def judged(causes: Sequence[CauseRow]) -> list[CauseFinding]:
     """Causes with what to do about each."""
-    return [
-        CauseFinding(
-            cause=row.cause,
-            value=row.value,
-            agent=row.agent,
-            service=row.service,
-            source=row.source,
-            scope=row.scope,
-            feature=row.feature,
-            currency=row.currency,
-            amount_nano=row.amount_nano,
-            usages=row.usages,
-            unpriced_usages=row.unpriced_usages,
-            sessions=row.sessions,
-            example=row.example,
-            last_seen_ns=row.last_seen_ns,
-            hint=HINTS[row.cause],
-        )
-        for row in causes
-    ]
+    return [CauseFinding(**asdict(row), hint=HINTS[row.cause]) for row in causes]
 
 
 def findings(
