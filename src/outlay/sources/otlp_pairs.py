@@ -28,11 +28,12 @@ _TYPE_OF_TAG[[0x0A, 0x10, 0x18, 0x21, 0x2A, 0x32]] = (TEXT, BOOL, INTEGER, DOUBL
 _LENGTH_BITS_MAX = 28
 _INTEGER_BYTES_MAX = 10
 _DOUBLE_BYTES = 8
-_INLINE_BYTES_MAX = 12  # so short a text stands in its Arrow view itself
-_INLINE_MASKS = np.array([[0xFF] * n + [0] * (_INLINE_BYTES_MAX - n) for n in range(13)], np.uint8).view("<u4")
+_BUFFER_BYTES_MAX = 2**30  # sums of a place and a length stay within 32 bits
 
 Wanted = Callable[[str], bool]
 Int64s = np.ndarray[Any, np.dtype[np.int64]]
+Places = np.ndarray[Any, np.dtype[np.int32]]
+"""Offsets in a buffer; Arrow's are of 32 bits for byte strings."""
 
 
 class _NotPlainError(Exception):
@@ -64,7 +65,9 @@ def read_pairs(encoded: pa.BinaryArray, wanted: Wanted, general: Any) -> Pairs:
 
 def _plain(encoded: pa.BinaryArray, wanted: Wanted) -> Pairs:
     _, offset_buffer, buffer = encoded.buffers()
-    offsets = np.frombuffer(offset_buffer, np.int32, len(encoded) + 1, encoded.offset * 4).astype(np.int64)
+    if buffer.size > _BUFFER_BYTES_MAX:
+        raise _NotPlainError
+    offsets = np.frombuffer(offset_buffer, np.int32, len(encoded) + 1, encoded.offset * 4)
     starts, ends = offsets[:-1], offsets[1:]
     data = np.frombuffer(buffer, np.uint8)
     _require(ends - starts >= 4)
@@ -75,17 +78,19 @@ def _plain(encoded: pa.BinaryArray, wanted: Wanted) -> Pairs:
     _require(data[value_tag] == _VALUE_TAG)
     length, begin = _lengths(data, value_tag + 1, ends)
     _require(begin + length == ends)
-    keys = _views(buffer, starts + 2, key_length.astype(np.int64)).dictionary_encode()
+    keys = _strings(buffer, starts + 2, value_tag).dictionary_encode()
     names, codes = [key.decode() for key in keys.dictionary.to_pylist()], keys.indices.to_numpy()
-    chosen = _by_key(np.flatnonzero(_asked(names, wanted)[codes] & (length > 0)), codes, len(names))
-    begin, end = begin[chosen], ends[chosen]
+    chosen = np.flatnonzero(_asked(names, wanted)[codes] & (length > 0))
+    begin, codes = begin[chosen], codes[chosen]
     types = _TYPE_OF_TAG[data[begin]]
     _require(types > 0)
-    return Pairs(names, chosen, codes[chosen], types, _values(buffer, types, begin + 1, end))
+    order = _by_key(codes, len(names))
+    values = _values(buffer, types, begin + 1, ends[chosen], order)
+    return Pairs(names, chosen[order], codes[order], types[order], values)
 
 
-def _values(buffer: pa.Buffer, types: np.ndarray, begin: Int64s, end: Int64s) -> dict[str, pa.Array]:
-    """The children of values that stand between `begin` (behind the tag) and `end`."""
+def _values(buffer: pa.Buffer, types: np.ndarray, begin: Places, end: Places, order: Int64s) -> dict[str, pa.Array]:
+    """The children of values that stand between `begin` (behind the tag) and `end`, put in this order."""
     data, count = np.frombuffer(buffer, np.uint8), len(types)
     sized = np.flatnonzero((types == TEXT) | (types >= ARRAY))
     _require(begin[sized] < end[sized])
@@ -94,9 +99,12 @@ def _values(buffer: pa.Buffer, types: np.ndarray, begin: Int64s, end: Int64s) ->
     values: dict[str, pa.Array] = {}
     for child, kind, form in (("s", TEXT, pa.string()), ("array", ARRAY, pa.binary()), ("map", MAP, pa.binary())):
         here = types[sized] == kind
-        places, sizes = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        places[sized[here]], sizes[sized[here]] = first[here], lengths[here]
-        values[child] = _views(buffer, places, sizes).cast(form) if here.any() else pa.nulls(count, form)
+        if not here.any():
+            values[child] = pa.nulls(count, form)
+            continue
+        places = end.copy()  # a value of another type is an empty string
+        places[sized[here]] = first[here]
+        values[child] = _strings(buffer, places, end, order).cast(form)
     integers, doubles = np.zeros(count, np.int64), np.zeros(count, np.float64)
     rows = np.flatnonzero(types == INTEGER)
     integers[rows] = _integers(data, begin[rows], end[rows])
@@ -109,7 +117,7 @@ def _values(buffer: pa.Buffer, types: np.ndarray, begin: Int64s, end: Int64s) ->
     flags = np.zeros(count, np.uint8)
     flags[rows] = data[begin[rows]]
     _require(flags <= 1)
-    return values | {"b": pa.array(flags == 1), "i": pa.array(integers), "d": pa.array(doubles)}
+    return values | {"b": pa.array(flags[order] == 1), "i": pa.array(integers[order]), "d": pa.array(doubles[order])}
 
 
 def _require(plain: np.ndarray) -> None:
@@ -117,23 +125,23 @@ def _require(plain: np.ndarray) -> None:
         raise _NotPlainError
 
 
-def _lengths(data: np.ndarray, places: Int64s, ends: Int64s) -> tuple[Int64s, Int64s]:
+def _lengths(data: np.ndarray, places: Places, ends: Places) -> tuple[Places, Places]:
     """The lengths that stand at `places`, and where that begins of which they are the length."""
     lead = data[places]
-    lengths, begin = (lead & 0x7F).astype(np.int64), places + 1
+    lengths, begin = (lead & 0x7F).astype(np.int32), places + 1
     more, bits = np.flatnonzero(lead > 0x7F), 7
     while len(more):
         _require(begin[more] < ends[more])
         if bits == _LENGTH_BITS_MAX:
             raise _NotPlainError
         following = data[begin[more]]
-        lengths[more] |= (following & 0x7F).astype(np.int64) << bits
+        lengths[more] |= (following & 0x7F).astype(np.int32) << bits
         begin[more] += 1
         more, bits = more[following > 0x7F], bits + 7
     return lengths, begin
 
 
-def _integers(data: np.ndarray, begin: Int64s, end: Int64s) -> Int64s:
+def _integers(data: np.ndarray, begin: Places, end: Places) -> Int64s:
     """The 64-bit varints that fill the places from `begin` to `end`."""
     digits = end - begin
     _require((digits >= 1) & (digits <= _INTEGER_BYTES_MAX))
@@ -147,32 +155,25 @@ def _integers(data: np.ndarray, begin: Int64s, end: Int64s) -> Int64s:
     return numbers.view(np.int64)
 
 
-def _views(buffer: pa.Buffer, places: Int64s, lengths: Int64s) -> pa.BinaryViewArray:
-    """Byte strings that lie anywhere in a buffer, as an array that points to them."""
-    if buffer.size >= 2**31:
-        raise _NotPlainError
-    words = np.ndarray(max(buffer.size - 3, 0), "<u4", buffer, 0, (1,))
-    views = np.zeros((len(places), 4), "<u4")
-    views[:, 0] = lengths
-    long = np.flatnonzero(lengths > _INLINE_BYTES_MAX)
-    views[long, 1], views[long, 3] = words[places[long]], places[long]
-    inside = (lengths > 0) & (lengths <= _INLINE_BYTES_MAX)
-    short = np.flatnonzero(inside & (places + _INLINE_BYTES_MAX <= buffer.size))
-    for word in range(3):
-        views[short, word + 1] = words[places[short] + 4 * word] & _INLINE_MASKS[lengths[short], word]
-    for row in np.flatnonzero(inside & (places + _INLINE_BYTES_MAX > buffer.size)).tolist():  # at the very end
-        text = bytes(buffer[places[row] : places[row] + lengths[row]])
-        views[row, 1:] = np.frombuffer(text.ljust(_INLINE_BYTES_MAX, b"\0"), "<u4")
-    return pa.Array.from_buffers(pa.binary_view(), len(views), [None, pa.py_buffer(views), buffer])
+def _strings(buffer: pa.Buffer, begin: Places, end: Places, order: Int64s | None = None) -> pa.BinaryArray:
+    """The byte strings from `begin` to `end`, which ascend and do not overlap, put in this order.
+
+    Read as they lie, every second string is what stands between two of them; Arrow takes the others in one step.
+    """
+    bounds = np.empty(2 * len(begin), np.int32)
+    bounds[::2], bounds[1::2] = begin, end
+    strings = pa.Array.from_buffers(pa.binary(), len(bounds) - 1, [None, pa.py_buffer(bounds), buffer])
+    return strings.take(pa.array(2 * (np.arange(len(begin)) if order is None else order)))
 
 
 def _asked(names: list[str], wanted: Wanted) -> np.ndarray:
     return np.array([wanted(name) for name in names], np.bool_)
 
 
-def _by_key(chosen: Int64s, codes: np.ndarray, keys_count: int) -> Int64s:
-    narrow = codes[chosen].astype(np.uint16 if keys_count <= 2**16 else np.int32)  # 16 bits are sorted by radix
-    return chosen[np.argsort(narrow, kind="stable")]
+def _by_key(codes: np.ndarray, keys_count: int) -> Int64s:
+    """The order that puts the same keys together and changes nothing within a key."""
+    narrow = codes.astype(np.uint16 if keys_count <= 2**16 else np.int32)  # 16 bits are sorted by radix
+    return np.argsort(narrow, kind="stable")
 
 
 def _general(encoded: pa.BinaryArray, wanted: Wanted, reader: Any) -> Pairs:
@@ -185,7 +186,8 @@ def _general(encoded: pa.BinaryArray, wanted: Wanted, reader: Any) -> Pairs:
     types = np.zeros(len(codes), np.uint8)
     for child, kind in CHILDREN.items():
         types = np.maximum(types, np.asarray(values.field(child).is_valid()) * np.uint8(kind))
-    chosen = _by_key(np.flatnonzero(_asked(names, wanted)[codes] & (types > 0)), codes, len(names))
+    chosen = np.flatnonzero(_asked(names, wanted)[codes] & (types > 0))
+    chosen = chosen[_by_key(codes[chosen], len(names))]
     places = pa.array(chosen)
     children = {child: values.field(child).take(places) for child in CHILDREN}
     return Pairs(names, chosen, codes[chosen], types[chosen], children)
