@@ -9,7 +9,8 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,35 @@ def spread(values: Sequence[float], digits: int = 1) -> dict[str, float]:
 
 def machine() -> dict[str, Any]:
     """Where the figures were made, without naming the machine."""
-    return {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.system()}
+    where = {"python": platform.python_version(), "cores": os.cpu_count(), "system": platform.system()}
+    return {**where, **yardstick()}
+
+
+def yardstick() -> dict[str, float]:
+    """CPU milliseconds of two fixed pieces of work, the least of nine: how fast the machine is at this hour.
+
+    One machine was seen to take 1.3 to 1.8 times as long on another day: only by these do figures of two days compare.
+    """
+    source = os.urandom(1 << 20) * 16
+
+    def loop() -> None:
+        total = 0
+        for number in range(200_000):
+            total += number & 7
+
+    def copy() -> None:
+        bytearray(source)
+
+    return {"yardstick_loop_ms": _least_ms(loop), "yardstick_copy_ms": _least_ms(copy)}
+
+
+def _least_ms(work: Callable[[], None]) -> float:
+    times: list[float] = []
+    for _ in range(9):
+        began = time.thread_time()
+        work()
+        times.append(time.thread_time() - began)
+    return round(min(times) * 1e3, 2)
 
 
 def arguments(text: str | None) -> argparse.ArgumentParser:
@@ -102,7 +131,8 @@ def report(name: str, figures: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"bench": name, **machine(), **figures}))
         return
-    print(f"\n{name}")
+    loop, copy = yardstick().values()
+    print(f"\n{name}   (yardstick: loop {loop} ms, copy {copy} ms)")
     _print_tree(figures, "  ")
 
 
