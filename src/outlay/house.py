@@ -36,7 +36,9 @@ from outlay.ledger.spool import Spool
 from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.kept import Kept
 from outlay.metrics.query import Query
-from outlay.metrics.sessions import SessionDetail, Together, session_detail, sessions_together
+from outlay.metrics.session import SessionDetail, session_detail
+from outlay.metrics.sessions import Together, sessions_together
+from outlay.metrics.steps import StepsAsked
 from outlay.metrics.tags import tag_causes, tag_conflicts, tag_values
 from outlay.metrics.task_list import TaskDetail, TaskRow, list_tasks, task_detail
 from outlay.metrics.tasks import ask_outcomes, asks_how_tasks_ended
@@ -95,16 +97,15 @@ class HouseAtOneMoment:
     """What a page asks of the books; see `House.moment`."""
 
     def __init__(self, moment: Moment, house: House) -> None:
-        self.prices = house.prices
-        self.policies = house.policies
+        self.prices, self.policies = house.prices, house.policies
         self.ask, self.values = moment.ask, moment.values
         self._moment = moment
         self._counters = house.counters()
         self._house = house
 
-    def session(self, session_id: str) -> SessionDetail:
+    def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
         """See `House.session`."""
-        return session_detail(self._moment.reader, session_id)
+        return session_detail(self._moment.reader, session_id, steps)
 
     def together(self, query: Query) -> Together:
         """How the sessions of a question lie in time."""
@@ -271,10 +272,10 @@ class House:
         with self.books.reading() as reader:
             return owners_of(reader, batch.outcomes)
 
-    def session(self, session_id: str) -> SessionDetail:
-        """One session with its usages, cost lines, outcome and relatives. Raises QueryError for an unknown one."""
+    def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
+        """One session with a page of its steps, cost lines, outcome and relatives. QueryError for an unknown one."""
         with self.books.reading() as reader:
-            return session_detail(reader, session_id)
+            return session_detail(reader, session_id, steps)
 
     def tag_causes(self, query: Query, key: str, limit: int) -> list[CauseFinding]:
         """See `HouseAtOneMoment.tag_causes`."""

@@ -12,7 +12,8 @@ from outlay.core.errors import QueryError
 from outlay.core.session import SessionState
 from outlay.metrics.outcomes import list_outcomes, outcome_history
 from outlay.metrics.query import Query, parse_query
-from outlay.metrics.sessions import Together, list_sessions, session_detail, sessions_together
+from outlay.metrics.session import session_detail
+from outlay.metrics.sessions import Together, list_sessions, sessions_together
 
 
 def fact(place: int) -> bytes:
@@ -84,7 +85,7 @@ def test_relatives_are_found_over_generations_and_a_circle_ends() -> None:
         [*chain, usage(1, session_id="x", parent_session_id="y"), usage(1, session_id="y", parent_session_id="x")]
     )
     top, leaf = session_detail(books, "a"), session_detail(books, "d")
-    assert (top.child_sessions, top.root_session, top.tree_cost_nano) == (("b", "c"), "a", 15)
+    assert (top.child_sessions, top.root_session, top.tree_cost_nano) == (("c", "b"), "a", 15)
     assert (leaf.parent_session, leaf.root_session, leaf.child_sessions) == ("b", "a", ())
     circle = session_detail(books, "x")
     assert (circle.parent_session, circle.child_sessions, circle.tree_cost_nano) == ("y", ("y",), 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from metrics.books import DAY, Books, usage
-from outlay.metrics.sessions import session_detail
+from outlay.metrics.session import session_detail
 from outlay.metrics.why import REASONS_MAX, ReasonKind
 
 

@@ -43,9 +43,9 @@ class ServerDesk:
         """See Desk."""
         return self._get("sessions", params)
 
-    def session(self, session_id: str) -> Reply:
+    def session(self, session_id: str, params: Params) -> Reply:
         """See Desk."""
-        return self._get(f"sessions/{quote(session_id, safe='')}", {})
+        return self._get(f"sessions/{quote(session_id, safe='')}", params)
 
     def why(self, feature: str, params: Params) -> Reply:
         """See Desk."""

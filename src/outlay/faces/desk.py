@@ -62,8 +62,8 @@ class Desk(Protocol):
         """The dearest sessions."""
         ...
 
-    def session(self, session_id: str) -> Reply:
-        """One session, usage by usage."""
+    def session(self, session_id: str, params: Params) -> Reply:
+        """One session, and a page of its steps."""
         ...
 
     def why(self, feature: str, params: Params) -> Reply:
@@ -259,15 +259,19 @@ class HouseDesk:
         answer = self._house.ask(parse_query({**defaults, **params}))
         return reply(answer.query, answer.rows, answer.total, answer.coverage)
 
-    def session(self, session_id: str) -> Reply:
+    def session(self, session_id: str, params: Params) -> Reply:
         """See Desk."""
+        from outlay.metrics.steps import parse_steps
+
+        steps = parse_steps(params)
         try:
-            detail = plain(self._house.session(session_id))
+            detail = plain(self._house.session(session_id, steps))
         except QueryError as error:
             raise _no_such_thing(error) from error
-        rows = detail.pop("usages")
+        page = detail.pop("steps")
+        rows = page.pop("steps")
         coverage = {name: detail.pop(name) for name in ("unpriced_usages", "usages_left_out")}
-        return reply({"session": session_id}, rows, detail, coverage)
+        return reply({"session": session_id, **plain(steps)}, rows, detail, coverage | page)
 
     def report_outcomes(self, said: object) -> Reply:
         """See Desk."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from outlay.faces import formats
 from outlay.faces.plain import plain
-from outlay.metrics.sessions import SessionDetail
+from outlay.metrics.session import SessionDetail
 from outlay.metrics.why import ReasonKind
 
 _NEAR = Decimal("0.15")

@@ -62,6 +62,10 @@ class Dialect(Protocol):
         """A quotient of whole numbers that are not negative, cut to a whole number."""
         ...
 
+    def wide(self, number: str) -> str:
+        """A whole number that can be multiplied by another one without running over."""
+        ...
+
     def end_of(self, time: str, duration_ms: str) -> str:
         """Microseconds since 1970 at the end of a stretch; a NULL duration is none."""
         ...
@@ -140,6 +144,10 @@ class DuckDB:
     def whole_quotient(self, over: str, under: str) -> str:
         """`//` stays within whole numbers."""
         return f"{over} // {under}"
+
+    def wide(self, number: str) -> str:
+        """Sixteen bytes."""
+        return f"CAST({number} AS HUGEINT)"
 
     def end_of(self, time: str, duration_ms: str) -> str:
         """Whole numbers all the way."""

@@ -54,11 +54,14 @@ def outcome_history(reader: Reader, task: str) -> list[OutcomeRow]:
     return _read(reader, statement, [f"{OUTCOME}.task_id = {statement.bind(task)}"], OUTCOMES_MAX)
 
 
-def outcomes_of_session(reader: Reader, session: str) -> list[OutcomeRow]:
-    """The current outcomes that name a session, latest first."""
+def outcomes_of_session(reader: Reader, session: str, *, limit: int = OUTCOMES_MAX) -> tuple[list[OutcomeRow], int]:
+    """The current outcomes that name a session, latest first, at most `limit`, and how many there are."""
     statement = Statement(dialect_named(reader.dialect))
     named = statement.dialect.contains(f"{OUTCOME}.task_sessions", statement.bind(session))
-    return _read(reader, statement, [f"{OUTCOME}.{quoted('current')}", named], OUTCOMES_MAX)
+    wheres = [f"{OUTCOME}.{quoted('current')}", named]
+    sql = f"SELECT count(*) AS n FROM outcomes AS {OUTCOME} WHERE {' AND '.join(wheres)}"
+    (row,) = reader.rows(sql, statement.parameters).to_pylist()
+    return (_read(reader, statement, wheres, limit) if row["n"] else []), row["n"]
 
 
 def _read(reader: Reader, statement: Statement, wheres: list[str], limit: int) -> list[OutcomeRow]:

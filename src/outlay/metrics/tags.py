@@ -6,7 +6,7 @@ have the tag, did the step around the call arrive, did the call stand inside any
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 from enum import StrEnum
@@ -17,7 +17,7 @@ from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.core.period import ns_of
 from outlay.core.session import NO_SESSION
-from outlay.core.tagging import INVALID_BIT, WORDS, TagSource, digit_at, sources_of
+from outlay.core.tagging import INVALID_BIT, TagSource, digit_at
 from outlay.ledger.store import Reader
 from outlay.ledger.tables import STATED
 from outlay.metrics.dialect import Dialect, dialect_named
@@ -38,16 +38,6 @@ class Cause(StrEnum):
     SUB_AGENT = "lost in sub-agent"
     THREAD = "lost in thread or queue"
     ROOT = "missing at the root"
-
-
-@dataclass(frozen=True, slots=True)
-class TagNote:
-    """One value of one tag within a session: where it came from, and on how many steps."""
-
-    key: str
-    value: str
-    source: str
-    usages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +74,6 @@ class ConflictRow:
     key: str
     winner: str
     values: Mapping[str, int]
-
-
-def source_words(packed: int, rules: str) -> dict[str, str]:
-    """Where each tag of a usage came from, in words; a rule by its name."""
-    named = dict(pair.split("=", 1) for pair in rules.split())
-    by_rule = {TagSource.RULE, TagSource.OVERRIDE}
-    return {
-        key: f"{WORDS[source]} {named[key]}" if source in by_rule and key in named else WORDS[source]
-        for key, source in sources_of(packed).items()
-    }
-
-
-def tag_notes(usages: Sequence[Mapping[str, Any]]) -> list[TagNote]:
-    """Every value of every tag on these usages by its source, the most frequent first."""
-    found: dict[tuple[str, str, str], int] = {}
-    for row in usages:
-        words = source_words(row["tag_source"], row["tag_rule"])
-        for key in ENVELOPE_KEYS:
-            if row[key] != UNTAGGED:
-                place = key, row[key], words.get(key, "")
-                found[place] = found.get(place, 0) + 1
-    order = sorted(found.items(), key=lambda item: (ENVELOPE_KEYS.index(item[0][0]), -item[1], item[0]))
-    return [TagNote(*place, count) for place, count in order]
 
 
 # ---- causes ---------------------------------------------------------------------------------------------------------

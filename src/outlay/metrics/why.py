@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from outlay.core.centre import CostCentre, Operation
 from outlay.core.envelope import UNTAGGED
+from outlay.core.meters import INPUT_METERS
 from outlay.core.money import nano_of
 from outlay.core.period import NS_PER_SECOND, Period
 from outlay.ledger.store import Snapshot
 from outlay.metrics.answer import ask
 from outlay.metrics.filters import Filter
+from outlay.metrics.parts import USAGE
 from outlay.metrics.query import Query
-
-if TYPE_CHECKING:
-    from outlay.metrics.sessions import UsageRow
+from outlay.metrics.session_rows import COSTS, COUNTED, SessionRows
 
 USUAL_DAYS = 30
 """How far back the usual cost of a session is looked for."""
@@ -58,22 +55,20 @@ class Reason:
     last: int = 0
 
 
-def reasons_of(steps: Sequence[UsageRow], cost_nano: int | None, below_nano: int) -> tuple[Reason, ...]:
+def reasons_of(rows: SessionRows, cost_nano: int | None, below_nano: int) -> tuple[Reason, ...]:
     """The largest reasons first, at most REASONS_MAX; none where the cost is not known.
 
     The dearest model comes last: where everything else is usual it is no finding, only an answer.
-
-    `steps` are in order of time; `below_nano` is what the sessions started by this one cost.
+    `below_nano` is what the sessions started by this one cost. All of it is added up by the engine.
     """
     if not cost_nano:
         return ()
-    counted = [step for step in steps if step.counted]
+    models, names = (f"{USAGE}.{name}" for name in ("model_id", "name"))
     found = [
-        _of_centre(counted, CostCentre.RETRIES, ReasonKind.RETRIES),
-        _of_centre(counted, CostCentre.ORCHESTRATION, ReasonKind.COMPUTE),
-        _largest(counted, ReasonKind.MODEL, lambda step: step.model, 1),
-        _largest(counted, ReasonKind.REPEATED, lambda step: step.name if not step.model else "", REPEATED_MIN),
-        _context(counted),
+        *_of_centres(rows),
+        _largest(rows, ReasonKind.MODEL, models, f"{models} <> ''", 1),
+        _largest(rows, ReasonKind.REPEATED, names, f"{models} = '' AND {names} <> ''", REPEATED_MIN),
+        _context(rows),
         Reason(ReasonKind.CHILDREN, below_nano, 0),
     ]
     told = [reason for reason in found if reason is not None and reason.amount_nano * SHARE_MIN >= cost_nano]
@@ -94,40 +89,36 @@ def usual_cost_nano(reader: Snapshot, feature: str, until_ns: int) -> int | None
     return nano_of(told) if isinstance(told, str) else None
 
 
-def _of_centre(steps: Iterable[UsageRow], centre: CostCentre, kind: ReasonKind) -> Reason | None:
-    own = [step for step in steps if step.centre == centre and step.cost_nano]
-    return Reason(kind, _sum(own), len(own)) if own else None
+_OF_CENTRE = {CostCentre.RETRIES: ReasonKind.RETRIES, CostCentre.ORCHESTRATION: ReasonKind.COMPUTE}
 
 
-def _largest(
-    steps: Sequence[UsageRow], kind: ReasonKind, name_of: Callable[[UsageRow], str], times_min: int
-) -> Reason | None:
+def _of_centres(rows: SessionRows) -> list[Reason]:
+    """What went to the centres that are a finding by themselves."""
+    centres = ", ".join(f"'{centre}'" for centre in _OF_CENTRE)
+    selected = [f"{USAGE}.centre AS centre", f"sum({USAGE}.amount_nano) AS cost", "count(*) AS steps"]
+    found = rows.summed(selected, f"{COUNTED} AND {COSTS} AND {USAGE}.centre IN ({centres})", "GROUP BY 1")
+    return [Reason(_OF_CENTRE[CostCentre(row["centre"])], int(row["cost"]), row["steps"]) for row in found]
+
+
+def _largest(rows: SessionRows, kind: ReasonKind, name: str, named: str, times_min: int) -> Reason | None:
     """The name on which most was spent."""
-    amounts: Counter[str] = Counter()
-    times: Counter[str] = Counter()
-    for step in steps:
-        if (name := name_of(step)) and step.cost_nano:
-            amounts[name] += step.cost_nano
-            times[name] += 1
-    often = [name for name in sorted(amounts) if times[name] >= times_min]
-    if not often:
-        return None
-    name = max(often, key=lambda each: amounts[each])
-    return Reason(kind, amounts[name], times[name], name)
+    selected = [f"{name} AS name", f"sum({USAGE}.amount_nano) AS cost", "count(*) AS steps"]
+    tail = f"GROUP BY 1 HAVING count(*) >= {times_min} ORDER BY cost DESC, name LIMIT 1"
+    found = rows.summed(selected, f"{COUNTED} AND {COSTS} AND {named}", tail)
+    return Reason(kind, int(found[0]["cost"]), found[0]["steps"], found[0]["name"]) if found else None
 
 
-def _context(steps: Iterable[UsageRow]) -> Reason | None:
+def _context(rows: SessionRows) -> Reason | None:
     """What calls cost because their input had grown since the first one."""
-    calls = [step for step in steps if step.operation == Operation.CHAT and step.input_tokens and not step.failed]
-    if len(calls) < 2:
+    tokens = f"({' + '.join(f'{USAGE}.{meter}' for meter in INPUT_METERS)})"
+    call = f"{COUNTED} AND {USAGE}.operation = '{Operation.CHAT}' AND NOT {USAGE}.failed AND {tokens} > 0"
+    ends = [
+        rows.summed([f"{tokens} AS tokens"], call, f"ORDER BY {USAGE}.time {way}, {USAGE}.seq {way} LIMIT 1")
+        for way in ("ASC", "DESC")
+    ]
+    if not ends[0] or ends[1][0]["tokens"] < (first := ends[0][0]["tokens"]) * GROWTH_MIN:
         return None
-    first, last = calls[0].input_tokens, calls[-1].input_tokens
-    if last < first * GROWTH_MIN:
-        return None
-    grown = [step for step in calls if step.input_tokens > first]
-    amount = sum((step.cost_nano or 0) * (step.input_tokens - first) // step.input_tokens for step in grown)
-    return Reason(ReasonKind.CONTEXT, amount, len(grown), "", first, last)
-
-
-def _sum(steps: Iterable[UsageRow]) -> int:
-    return sum(step.cost_nano or 0 for step in steps)
+    grown = f"{rows.dialect.wide(f'{USAGE}.amount_nano')} * ({tokens} - {int(first)})"
+    selected = [f"sum({rows.dialect.whole_quotient(grown, tokens)}) AS cost", "count(*) AS steps"]
+    (row,) = rows.summed(selected, f"{call} AND {tokens} > {int(first)}")
+    return Reason(ReasonKind.CONTEXT, int(row["cost"] or 0), row["steps"], "", first, ends[1][0]["tokens"])

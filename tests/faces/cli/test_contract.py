@@ -215,11 +215,11 @@ def test_the_bare_command_says_how_to_start_and_makes_nothing(cli: Outlay, home:
 def test_session_and_sessions_id_are_the_same_question(cli: Outlay, house: FakeHouse) -> None:
     said = {
         "cost_nano": 7,
-        "usages": [{"operation": "chat", "cost_nano": 5}],
+        "steps": {"steps": [{"operation": "chat", "cost_nano": 5}], "first": 0, "count": 1, "previous": "", "next": ""},
         "unpriced_usages": 0,
         "usages_left_out": 0,
     }
-    house.session = lambda _name: said  # type: ignore[attr-defined]
+    house.session = lambda _name, _steps: said  # type: ignore[attr-defined]
     one, other = cli("session", "s1", "--json"), cli("sessions", "s1", "--json")
     assert one == other
     assert json.loads(one.out)["rows"] == [{"operation": "chat", "cost": "0.000000005"}]

@@ -13,7 +13,8 @@ from outlay.core.errors import QueryError
 from outlay.core.period import Grain, ns_of
 from outlay.metrics.answer import Answer
 from outlay.metrics.query import Query
-from outlay.metrics.sessions import SessionDetail
+from outlay.metrics.session import SessionDetail
+from outlay.metrics.steps import StepsAsked
 
 NOW = datetime(2026, 11, 23, 14, 52, tzinfo=UTC)
 
@@ -133,7 +134,7 @@ class Miniature:
         """See Books."""
         return sorted({str(row[dimension]) for row in self.rows})
 
-    def session(self, session_id: str) -> SessionDetail:
+    def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
         """See Books."""
         raise QueryError(f'no session is called "{session_id}"', hint="outlay sessions lists them")
 

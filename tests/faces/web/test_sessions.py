@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,7 +21,8 @@ from outlay.faces import formats
 from outlay.faces.api.guard import Guard
 from outlay.faces.web import pages
 from outlay.faces.web.steps import STEPS_SHOWN
-from outlay.metrics.sessions import SessionDetail, session_detail
+from outlay.metrics.session import SessionDetail, session_detail
+from outlay.metrics.steps import StepsAsked
 
 BEGAN = NOW.replace(tzinfo=None) - timedelta(hours=2)
 FOREIGN = "a/b <script>alert(1)</script> 🧾"
@@ -31,8 +33,8 @@ class WithSessions(Miniature):
 
     control: ControlStore
 
-    def session(self, session_id: str) -> SessionDetail:
-        return session_detail(BOOKS, session_id)
+    def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
+        return session_detail(BOOKS, session_id, steps)
 
 
 def step(session: str, place: int, cost: int | None, **stated: object) -> dict[str, object]:
@@ -60,6 +62,12 @@ def browser(tmp_path: Path) -> Iterator[TestClient]:
         yield TestClient(
             Guard(Starlette(routes=pages.routes(books)), None, key_needed=False), base_url="http://127.0.0.1"
         )
+
+
+def led_to(html: str, word: str) -> str:
+    """The address behind a link."""
+    (found,) = re.findall(rf'<a href="([^"]+)"[^>]*>{re.escape(word)}</a>', html)
+    return unescape(found)
 
 
 def words_of(html: str) -> str:
@@ -108,12 +116,41 @@ def test_a_long_session_has_pages_and_each_shows_its_steps(browser: TestClient) 
     first = browser.get("/sessions/long").text
     assert first.count("<tr><td>") == STEPS_SHOWN
     assert f"steps 1 to {STEPS_SHOWN} of {STEPS_SHOWN + 20}" in first
-    second = browser.get(f"/sessions/long?from={STEPS_SHOWN}").text
+    second = browser.get(led_to(first, "next")).text
     assert f"steps {STEPS_SHOWN + 1} to {STEPS_SHOWN + 20} of" in second
-    assert ">earlier</a>" in second
-    assert ">later</a>" not in second
-    for odd in ("999999999", "-1", "x", "1" * 40):
-        assert browser.get(f"/sessions/long?from={odd}").status_code == 200
+    assert ">next</a>" not in second
+    back = browser.get(led_to(second, "previous")).text
+    assert f"steps 1 to {STEPS_SHOWN} of" in back
+    assert ">previous</a>" not in back
+    assert f"steps 1 to {STEPS_SHOWN} of" in browser.get(led_to(second, "first")).text
+    assert "no such step" in browser.get("/sessions/long?after=9999999999999999.9").text
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("after=x", "take next or previous of an earlier answer"),
+        ("after=1", "take next or previous of an earlier answer"),
+        ("before=999999999999999999.1", "no step lies at"),
+        ("order=dear", "steps cannot be ordered by"),
+        ("only=odd", "no steps are called"),
+        ("after=1.1&before=1.1", "leave one of them out"),
+    ],
+)
+def test_a_place_in_a_session_that_cannot_be_is_said(browser: TestClient, asked: str, says: str) -> None:
+    page = browser.get(f"/sessions/long?{asked}")
+    assert page.status_code == 400
+    assert says in page.text
+
+
+def test_the_dearest_and_the_odd_steps_are_one_click_away(browser: TestClient) -> None:
+    page = browser.get("/sessions/one").text
+    dearest = words_of(browser.get(led_to(page, "The dearest first")).text)
+    assert dearest.index("$8.00") < dearest.rindex("$2.00")
+    failed = browser.get(led_to(page, "Failed: 1")).text
+    assert failed.count("<tr><td>") == 1
+    assert "steps 1 to 1 of 1" in failed
+    assert "Without a price:" not in page
 
 
 def test_names_from_telemetry_are_text(browser: TestClient) -> None:

@@ -17,6 +17,14 @@ QUESTION = (
     Parameter("counted", "all: superseded reports too, only to look at them", choices=("only", "all")),
 )
 
+STEPS = (
+    Parameter("top", "this many steps, at most 10000; 1000 if left out"),
+    Parameter("order", "time, or the dearest first", choices=("time", "cost")),
+    Parameter("only", "only steps like these", choices=("failed", "retries", "unpriced")),
+    Parameter("after", "behind this place: `next` of an earlier answer"),
+    Parameter("before", "in front of this place: `previous` of an earlier answer"),
+)
+
 
 def _spend(call: Call) -> Reply:
     return call.desk.spend(call.params)
@@ -27,7 +35,7 @@ def _sessions(call: Call) -> Reply:
 
 
 def _session(call: Call) -> Reply:
-    return call.desk.session(call.path["id"])
+    return call.desk.session(call.path["id"], call.params)
 
 
 def _why(call: Call) -> Reply:
@@ -44,9 +52,9 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/api/v1/sessions/{id}",
-        "One session, usage by usage",
+        "One session, and its steps a page at a time",
         _session,
-        (Parameter("id", "the session's id", place="path", needed=True),),
+        (Parameter("id", "the session's id", place="path", needed=True), *STEPS),
         room="questions",
     ),
     Endpoint(

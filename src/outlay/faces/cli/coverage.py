@@ -22,9 +22,9 @@ def session_line(reply: Reply) -> str:
     parts = [f"session {total['session']} ({total['state']})"]
     parts += [f"{name} {total['envelope'][name]}" for name in ("team", "feature", "agent") if name in total["envelope"]]
     parts.append(f"{_minute(total['first_seen'])} to {_minute(total['last_seen'])} UTC")
-    if total["child_sessions"]:
+    if total["sessions_below"]:
         tree = "(unpriced)" if total["tree_cost"] is None else formats.money(total["tree_cost"])
-        parts.append(f"with {len(total['child_sessions'])} sub-sessions {tree}")
+        parts.append(f"with {formats.count(total['sessions_below'])} sub-sessions {tree}")
     parts += [f"task {outcome['task']} {outcome['outcome']}" for outcome in total["outcomes"]]
     return " · ".join(parts)
 
@@ -38,6 +38,17 @@ def tag_lines(reply: Reply) -> Iterator[str]:
     for key, values in by_key.items():
         told = "; ".join(f"{value} ({', '.join(sources)})" for value, sources in values.items())
         yield f"{key}: {told}"
+
+
+def page_line(reply: Reply) -> Iterator[str]:
+    """Which steps of a session these are, where they are not all, and how to see the others."""
+    page, shown = reply["coverage"], len(reply["rows"])
+    if page.get("count", shown) > shown:
+        first, last = formats.count(page["first"] + 1), formats.count(page["first"] + shown)
+        parts = [f"steps {first} to {last} of {formats.count(page['count'])}"]
+        parts += [f"the next: --after {page['next']}"] if page["next"] else []
+        parts += [f"the ones before: --before={page['previous']}"] if page["previous"] else []
+        yield " · ".join(parts)
 
 
 def _obtained(coverage: dict[str, Any]) -> Iterator[str]:

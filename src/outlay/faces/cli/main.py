@@ -24,7 +24,7 @@ ENTRIES: dict[str, Entry] = {
     "spend": Entry(f"{_HERE}.spend:spend", "What was spent, by whatever you want to split it by."),
     "why": Entry(f"{_HERE}.why:why", "Why a completed task of a feature costs what it costs."),
     "sessions": Entry(f"{_HERE}.sessions:sessions", "The dearest sessions, or one of them."),
-    "session": Entry(f"{_HERE}.sessions:session", "One session, usage by usage, and why it cost what it cost."),
+    "session": Entry(f"{_HERE}.sessions:session", "One session, why it is dear, and its steps a page at a time."),
     "outcomes": Entry(f"{_HERE}.outcomes:outcomes", "Tasks that came to an end, and what a completed one cost."),
     "budgets": Entry(f"{_HERE}.budgets:budgets", "What may be spent, by whom, in which window, and what is left."),
     "overrides": Entry(f"{_HERE}.overrides:overrides", "Exceptions to budgets: asked for, decided, ended."),

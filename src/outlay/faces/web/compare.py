@@ -10,7 +10,7 @@ from outlay.faces import formats
 from outlay.faces.reasons import why_dear_of
 from outlay.faces.web.changes import change_of
 from outlay.faces.web.session import Fact, figures_of, session_address
-from outlay.metrics.sessions import ModelShare, SessionDetail, models_of
+from outlay.metrics.session import ModelShare, SessionDetail
 
 MODELS_SHOWN = 8
 
@@ -56,7 +56,7 @@ def _amount(detail: SessionDetail, centre: str) -> str:
 
 def _models(one: SessionDetail, other: SessionDetail) -> list[dict[str, str]]:
     """Calls and cost by model, the dearest of the two first."""
-    sides = [{share.model: share for share in models_of(detail)} for detail in (one, other)]
+    sides = [{share.model: share for share in detail.models} for detail in (one, other)]
     shares = sorted((share for side in sides for share in side.values()), key=lambda share: -share.cost_nano)
     names = list(dict.fromkeys(share.model for share in shares))
     return [

@@ -14,7 +14,8 @@ from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Order, Query
-from outlay.metrics.sessions import SessionDetail
+from outlay.metrics.session import SessionDetail
+from outlay.metrics.steps import StepsAsked
 from outlay.normalize.policy.shelf import PolicyShelf
 from outlay.pricing.book import PriceBook
 
@@ -55,8 +56,8 @@ class Books(Protocol):
         """What usages ever carried of a dimension, by name."""
         ...
 
-    def session(self, session_id: str) -> SessionDetail:
-        """One session with its steps; QueryError where there is none of that id."""
+    def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
+        """One session with a page of its steps; QueryError where there is none of that id."""
         ...
 
     @property

@@ -31,6 +31,7 @@ from outlay.faces.web.prices import prices_page
 from outlay.faces.web.rendering import asset, asset_path
 from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
+from outlay.faces.web.steps import STEPS_SHOWN
 from outlay.faces.web.stopping import change_stop, stop_told
 from outlay.faces.web.strategic import collect_strategy, strategic_page
 from outlay.faces.web.tactical import tactical_page
@@ -39,7 +40,8 @@ from outlay.faces.web.targets import change_targets, targets_page
 from outlay.faces.web.view import CENTRES, page_of
 from outlay.faces.web.visit import Answer, Carry, Order, Rooms, Visit, shown
 from outlay.govern.views import LOCAL, views_in_force
-from outlay.metrics.sessions import SessionDetail
+from outlay.metrics.session import SessionDetail
+from outlay.metrics.steps import StepsAsked, parse_steps
 
 if TYPE_CHECKING:
     from outlay.control.keyring import Keyring
@@ -173,9 +175,9 @@ def _sessions(visit: Visit) -> Response:
 
 
 def _session(visit: Visit) -> Response:
-    first = visit.asked.get("from", "")
-    detail = _found(visit.books, visit.place["id"])
-    told = session_page(detail, CENTRES, int(first) if first.isdecimal() and len(first) < 10 else 0)
+    said = {name: visit.asked.get(name, "") for name in ("order", "only", "after", "before")}
+    asked = parse_steps({**said, "top": str(STEPS_SHOWN)})
+    told = session_page(detail := _found(visit.books, visit.place["id"], asked), CENTRES, asked)
     return visit.page("session.html", "/sessions", **told, **stop_told(visit, detail.root_session or detail.session))
 
 
@@ -183,7 +185,8 @@ def _compare(visit: Visit) -> Response:
     one, other = (visit.asked.get(name, "").strip() for name in ("a", "b"))
     if not one or not other:
         return visit.page("compare.html", "/sessions", sides=(), a=one, b=other)
-    told = compare_page(_found(visit.books, one), _found(visit.books, other), CENTRES)
+    steps = StepsAsked(top=1)  # of two sessions side by side no steps are shown
+    told = compare_page(_found(visit.books, one, steps), _found(visit.books, other, steps), CENTRES)
     return visit.page("compare.html", "/sessions", a=one, b=other, **told)
 
 
@@ -216,9 +219,9 @@ def _nothing(visit: Visit) -> Response:
     raise missing
 
 
-def _found(books: Books, session: str) -> SessionDetail:
+def _found(books: Books, session: str, steps: StepsAsked) -> SessionDetail:
     try:
-        return books.session(session)
+        return books.session(session, steps)
     except QueryError as error:
         error.status = 404  # nothing is wrong with the address: there is no such session
         raise

@@ -8,19 +8,18 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from outlay.core.centre import CostCentre
 from outlay.core.charge import UNPRICED
 from outlay.core.money import DEFAULT_CURRENCY, decimal_text
 from outlay.core.period import NS_PER_SECOND, moment_of
 from outlay.faces import formats
 from outlay.faces.reasons import why_dear_of
 from outlay.faces.web import charts
-from outlay.faces.web.steps import STEPS_SHOWN, step_lines
+from outlay.faces.web.relatives import tree_of
+from outlay.faces.web.steps import step_lines
 from outlay.faces.web.tables import outcome_tone
 from outlay.metrics.measures import UNKNOWN
-from outlay.metrics.sessions import SessionDetail
-
-CHILDREN_SHOWN = 50
+from outlay.metrics.session import SessionDetail
+from outlay.metrics.steps import StepsAsked
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,8 @@ def session_address(session: str, **parameters: str) -> str:
     return f"/sessions/{quote(session, safe='')}" + (f"?{urlencode(asked)}" if asked else "")
 
 
-def session_page(detail: SessionDetail, centres: Mapping[str, str], first: int = 0) -> dict[str, Any]:
-    """What the template of a session needs; `first` is the first step shown."""
-    first = max(0, min(first, max(len(detail.usages) - 1, 0))) // STEPS_SHOWN * STEPS_SHOWN
+def session_page(detail: SessionDetail, centres: Mapping[str, str], asked: StepsAsked) -> dict[str, Any]:
+    """What the template of a session needs; `asked` are the steps on its page."""
     return {
         "session": detail.session,
         "why": why_dear_of(detail),
@@ -50,28 +48,28 @@ def session_page(detail: SessionDetail, centres: Mapping[str, str], first: int =
         "parts": parts_of(detail, centres),
         "bar": charts.micro_stack(_stack(detail, centres), "cost by centre"),
         "family": family_of(detail),
-        "steps": step_lines(detail, first),
-        "pages": _pages(detail, first),
-        "left_out": formats.count(detail.usages_left_out) if detail.usages_left_out else "",
+        "tree": tree_of(detail),
+        "steps": step_lines(detail),
+        "lists": lists_of(detail, asked),
+        "pages": _pages(detail, asked),
+        "outcomes_more": detail.outcomes_count - len(detail.outcomes),
         "compare": "/compare?" + urlencode({"a": detail.session}),
     }
 
 
 def figures_of(detail: SessionDetail) -> list[Fact]:
     """The headline of a session."""
-    counted = [step for step in detail.usages if step.counted and (step.bears or step.charges)]
     lasted = Decimal(detail.last_seen_ns - detail.first_seen_ns) / NS_PER_SECOND
-    retries = sum(step.centre == CostCentre.RETRIES for step in counted)
-    figures = [Fact("Full cost", _money(detail.cost_nano, detail))]
-    if detail.child_sessions:
-        figures.append(Fact("With its sub-agents", _money(detail.tree_cost_nano, detail)))
+    figures = [Fact("Full cost", _money(detail.cost_nano, detail.currencies))]
+    if detail.sessions_below:
+        figures.append(Fact("With its sub-agents", _money(detail.tree_cost_nano, detail.tree_currencies)))
     figures += [
         Fact(
             "Usual for its feature", UNKNOWN if detail.usual_cost_nano is None else formats.nano(detail.usual_cost_nano)
         ),
         Fact("Alive", formats.duration(str(lasted))),
-        Fact("Steps", formats.count(len(counted) + detail.usages_left_out)),
-        Fact("Retries", formats.count(retries)),
+        Fact("Steps", formats.count(detail.usages_count)),
+        Fact("Retries", formats.count(detail.retries)),
         Fact("Without a price", formats.count(detail.unpriced_usages)),
     ]
     return figures
@@ -127,14 +125,30 @@ def parts_of(detail: SessionDetail, centres: Mapping[str, str]) -> list[dict[str
 
 
 def family_of(detail: SessionDetail) -> dict[str, Any]:
-    """The sessions around it: the one that started it, the outermost, and those it started."""
-    shown = detail.child_sessions[:CHILDREN_SHOWN]
+    """The sessions above it: the one that started it, and the outermost."""
     return {
         "parent": _link(detail.parent_session),
         "root": _link(detail.root_session) if detail.root_session != detail.session else None,
-        "children": [_link(child) for child in shown],
-        "more": len(detail.child_sessions) - len(shown),
     }
+
+
+def lists_of(detail: SessionDetail, asked: StepsAsked) -> list[dict[str, Any]]:
+    """The lists of its steps: all by time, the dearest first, and what is odd, each with how many there are."""
+    odd = {
+        "failed": ("Failed", detail.failed_usages),
+        "retries": ("Retries", detail.retries),
+        "unpriced": ("Without a price", detail.unpriced_usages),
+    }
+    lists: list[dict[str, Any]] = [
+        {"word": "In order of time", "here": not asked.only and asked.order == "time", "said": {}},
+        {"word": "The dearest first", "here": not asked.only and asked.order == "cost", "said": {"order": "cost"}},
+    ]
+    for name, (word, count) in odd.items():
+        if count:
+            lists.append(
+                {"word": f"{word}: {formats.count(count)}", "here": asked.only == name, "said": {"only": name}}
+            )
+    return [{**each, "href": session_address(detail.session, **each.pop("said")) + "#steps"} for each in lists]
 
 
 def _link(session: str) -> Fact | None:
@@ -154,17 +168,19 @@ def _share(amount: str, whole_nano: int) -> str:
     return formats.share(str(Decimal(amount) / Decimal(decimal_text(whole_nano))))
 
 
-def _money(nano: int | None, detail: SessionDetail) -> str:
+def _money(nano: int | None, currencies: Sequence[str]) -> str:
     if nano is None:
-        return "several currencies" if len(detail.currencies) > 1 else UNPRICED
-    return formats.money(decimal_text(nano), (*detail.currencies, DEFAULT_CURRENCY)[0])
+        return "several currencies" if len(currencies) > 1 else UNPRICED
+    return formats.money(decimal_text(nano), (*currencies, DEFAULT_CURRENCY)[0])
 
 
-def _pages(detail: SessionDetail, first: int) -> dict[str, str]:
-    count = len(detail.usages)
-    last = min(first + STEPS_SHOWN, count)
+def _pages(detail: SessionDetail, asked: StepsAsked) -> dict[str, str]:
+    page = detail.steps
+    said = {"order": "" if asked.order == "time" else asked.order.value, "only": asked.only}
+    first, last = formats.count(page.first + 1), formats.count(page.first + len(page.steps))
     return {
-        "words": f"steps {formats.count(first + 1)} to {formats.count(last)} of {formats.count(count)}",
-        "before": session_address(detail.session, **{"from": str(first - STEPS_SHOWN)}) if first else "",
-        "after": session_address(detail.session, **{"from": str(last)}) if last < count else "",
+        "words": f"steps {first} to {last} of {formats.count(page.count)}" if page.steps else "no such step",
+        "start": session_address(detail.session, **said) + "#steps" if page.previous else "",
+        "before": session_address(detail.session, **said, before=page.previous) + "#steps" if page.previous else "",
+        "after": session_address(detail.session, **said, after=page.next) + "#steps" if page.next else "",
     }

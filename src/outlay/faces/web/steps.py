@@ -14,10 +14,11 @@ from outlay.core.money import decimal_text
 from outlay.core.period import moment_of
 from outlay.faces import formats
 from outlay.faces.plain import plain
-from outlay.metrics.sessions import ChargeRow, SessionDetail, UsageRow
+from outlay.metrics.session import SessionDetail
+from outlay.metrics.steps import ChargeRow, UsageRow
 
 STEPS_SHOWN = 200
-"""Steps on one page; a session of two hundred thousand has a thousand pages and each is as quick as the first."""
+"""Steps on one page; of a session of two hundred thousand no page reads more."""
 INDENT_MAX = 8
 _BAR_MIN = 0.4
 """Per cent of the timeline's width: a step of a millisecond can still be seen."""
@@ -52,10 +53,10 @@ class StepLine:
     counted: bool
 
 
-def step_lines(detail: SessionDetail, first: int) -> list[StepLine]:
-    """The rows from step `first` on, at most STEPS_SHOWN."""
+def step_lines(detail: SessionDetail) -> list[StepLine]:
+    """The rows of the page that was asked for."""
     start, end = detail.first_seen_ns, detail.last_seen_ns
-    return [_line(step, start, max(end - start, 1)) for step in detail.usages[first : first + STEPS_SHOWN]]
+    return [_line(step, start, max(end - start, 1)) for step in detail.usages]
 
 
 def _line(step: UsageRow, start_ns: int, span_ns: int) -> StepLine:
