@@ -36,7 +36,7 @@ GROUP_BODIES_MAX = 64
 """Bodies decoded together: a group costs some milliseconds, however small its bodies are."""
 
 GROUP_BYTES_MAX = 4 * 1024 * 1024
-"""Some 5,000 spans of 20 attributes: columns of larger groups leave a core's cache; a span then costs up to half more."""
+"""Some 5,000 spans of 20 attributes: columns of larger groups leave a core's cache, and each costs up to half more."""
 
 GATHER_S = 0.004  # not money: seconds that bodies of several senders wait for each other
 POST_ROWS_MAX = 65_536
