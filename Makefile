@@ -5,6 +5,9 @@ CANDIDATES := python3.13 python3.12 python3.11 python3.14 python3 python /usr/bi
 SUITS := import sys, importlib.util as u; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 14) and (u.find_spec("ensurepip") or u.find_spec("pip"))))
 PYTHON ?= $(shell for name in $(CANDIDATES); do if $$name -c '$(SUITS)' >/dev/null 2>&1; then echo $$name; break; fi; done)
 
+# Containers like to forbid bytecode; every command would then compile all it imports again. It stays in ignored folders.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PORT ?= 4318
 ARGS ?=

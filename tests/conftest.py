@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 
+# Containers like to forbid bytecode. Every one of the several hundred processes that tests start would then compile all
+# it imports again, which is most of its life. Workers and children inherit this.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # No deadline: a busy machine makes any single example slow at times. The printed blob replays a CI failure at a desk.
 settings.register_profile(
     "quick", deadline=None, max_examples=40, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

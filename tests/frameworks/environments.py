@@ -46,7 +46,7 @@ def make(folder: Path, pins: Path) -> None:
     python = folder / "bin" / "python"
     for command in (
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder],
-        [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes", "--python", python, pins],
+        [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, pins],
     ):
         try:
             done = subprocess.run(
