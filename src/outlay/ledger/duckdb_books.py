@@ -199,21 +199,21 @@ class DuckBooks(DuckTags):
             names = ("labels", *(name for name in RESOLVED if name not in LABELS))
             sets = ", ".join(f'"{name}" = d."{name}"' for name in names)
             transaction.execute(f"UPDATE usage_rows SET {sets} FROM decided d WHERE usage_rows.seq = d.seq")
-            rollups.mark_seqs(transaction, "decided")
+            self.touch(work=rollups.mark_seqs(transaction, "decided"))
         finally:
             transaction.unregister("decided")
 
-    @staticmethod
     def settle_outcomes(
-        transaction: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray
+        self, transaction: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray
     ) -> None:
         """Find the sessions and the task of outcomes that name none, mark the latest report of each task, tag them."""
-        settle_outcomes(transaction, after, decided)
+        self.touch(outcomes=settle_outcomes(transaction, after, decided))
 
-    @staticmethod
-    def settle_timeouts(transaction: duckdb.DuckDBPyConnection, timeouts: Timeouts, as_of: datetime) -> int:
+    def settle_timeouts(self, transaction: duckdb.DuckDBPyConnection, timeouts: Timeouts, as_of: datetime) -> int:
         """Have exactly those tasks abandoned that nobody completed in time, as of a moment (UTC)."""
-        return settle_timeouts(transaction, timeouts, as_of)
+        changed, hours = settle_timeouts(transaction, timeouts, as_of)
+        self.touch(outcomes=hours)
+        return changed
 
     @classmethod
     def all_settled(cls, transaction: duckdb.DuckDBPyConnection, through: int) -> None:

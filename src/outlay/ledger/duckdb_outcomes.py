@@ -16,9 +16,13 @@ from outlay.core.outcome import DERIVED
 from outlay.core.session import NO_SESSION
 from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.tables import SESSION_STATED, TASK_STATED
+from outlay.ledger.touched import HOUR_US, Hours
 
 _ENVELOPE_BITS = (1 << len(ENVELOPE_KEYS)) - 1  # the lowest bits of `stated`
 _REPORTED = f"source <> '{DERIVED}'"
+
+OUTCOME_HOURS = f"SELECT DISTINCT epoch_us(time) // {HOUR_US} FROM outcomes"
+"""The hours of outcomes; a WHERE clause may follow."""
 
 _TOUCHED_USAGES = """
 CREATE OR REPLACE TEMP TABLE touched_usages AS
@@ -97,7 +101,7 @@ WHERE o.task_id = l.task_id AND o.{_REPORTED}
 """
 
 _REPORTED_SINCE = f"""
-DELETE FROM outcomes WHERE source = '{DERIVED}' AND (
+WHERE source = '{DERIVED}' AND (
     task_id IN (SELECT task_id FROM touched_tasks)
     OR session_id IN (SELECT unnest(session_ids) FROM outcomes SEMI JOIN touched_tasks USING (task_id)
                       WHERE {_REPORTED}))
@@ -139,25 +143,39 @@ WHERE f.outcome_key = o.outcome_key
 """
 
 
-def settle_outcomes(transaction: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray) -> None:
-    """Settle the outcomes that are new after seq `after`, or whose work is; `decided` are usages that changed."""
+def settle_outcomes(transaction: duckdb.DuckDBPyConnection, after: int, decided: pa.Array | pa.ChunkedArray) -> Hours:
+    """Settle the outcomes that are new after seq `after`, or whose work is; `decided` are usages that changed.
+
+    Returns the hours of all it looked at.
+    """
     if not _count(transaction, f"SELECT count(*) FROM outcomes WHERE {_REPORTED}"):
-        return
+        return frozenset()
     transaction.register("decided_seqs", pa.table({"seq": decided}))
     try:
         transaction.execute(_TOUCHED_USAGES, [after])
         transaction.execute(_TOUCHED_TASKS, [after])
         if not _count(transaction, "SELECT count(*) FROM touched_tasks"):
-            return
+            return frozenset()
         transaction.execute(_UNNAMED)
         if _count(transaction, "SELECT count(*) FROM unnamed"):
             transaction.execute(_PLACED)
             transaction.execute(_PLACE)
             transaction.execute("INSERT INTO touched_tasks SELECT DISTINCT task_id FROM placed")
-        for statement in (_LATEST, _REPORTED_SINCE, _FOUND, _TAGS):
-            transaction.execute(statement)
+        transaction.execute(_LATEST)
+        gone = fetched_hours(transaction, f"{OUTCOME_HOURS} {_REPORTED_SINCE}")
+        transaction.execute(f"DELETE FROM outcomes {_REPORTED_SINCE}")
+        transaction.execute(_FOUND)
+        transaction.execute(_TAGS)
+        return gone | fetched_hours(
+            transaction, f"{OUTCOME_HOURS} WHERE task_id IN (SELECT task_id FROM touched_tasks)"
+        )
     finally:
         transaction.unregister("decided_seqs")
+
+
+def fetched_hours(transaction: duckdb.DuckDBPyConnection, sql: str) -> Hours:
+    """The hours a statement tells."""
+    return frozenset(hour for (hour,) in transaction.execute(sql).fetchall())
 
 
 def _count(transaction: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -6,12 +6,13 @@ from datetime import date, timedelta
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from outlay.ledger.rollups import FLAGS, NULLABLE, ROLLUP_LABELS, SESSION_LABELS, SIGNED, SUMS
+from outlay.ledger.touched import HOUR_US, Hours, hours_of
 
 DAYS_AT_ONCE = 31
 """Days added up in one transaction: bounds its memory and how long posting waits for it."""
+_HOURS_A_DAY = 24
 
 STALE_DAYS = "SELECT day FROM stale_days ORDER BY day"
 
@@ -88,10 +89,10 @@ JOIN labels l ON l.number = q.labels
 GROUP BY month, counted, meter, provenance, q.currency, bare, {_TEXTS} ORDER BY month
 """
 
-_MARK = "INSERT INTO stale_days SELECT day FROM ({days}) AS touched ANTI JOIN stale_days USING (day)"
-_DAYS_OF_SEQS = """
-SELECT DISTINCT time::DATE AS day FROM usage_rows WHERE seq IN (SELECT seq FROM {seqs})
-UNION SELECT DISTINCT time::DATE AS day FROM charges WHERE seq IN (SELECT seq FROM {seqs})
+_MARK = "INSERT INTO stale_days SELECT day FROM touched_days ANTI JOIN stale_days USING (day)"
+_HOURS_OF_SEQS = f"""
+SELECT DISTINCT epoch_us(time) // {HOUR_US} FROM usage_rows WHERE seq IN (SELECT seq FROM {{seqs}})
+UNION SELECT DISTINCT epoch_us(time) // {HOUR_US} FROM charges WHERE seq IN (SELECT seq FROM {{seqs}})
 """
 
 
@@ -104,18 +105,25 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"INSERT INTO stale_days {every}")
 
 
-def mark_times(transaction: duckdb.DuckDBPyConnection, times: pa.ChunkedArray) -> None:
-    """The days of these times are stale."""
-    transaction.register("touched_days", pa.table({"day": pc.unique(times.cast(pa.date32(), safe=False))}))
+def mark_times(transaction: duckdb.DuckDBPyConnection, times: pa.ChunkedArray) -> Hours:
+    """The days of these times are stale; returns their hours."""
+    return _mark(transaction, hours_of(times))
+
+
+def mark_seqs(transaction: duckdb.DuckDBPyConnection, seqs: str) -> Hours:
+    """The days of the usages whose `seq` stand in the table `seqs`, and of their cost lines, are stale."""
+    rows = transaction.execute(_HOURS_OF_SEQS.format(seqs=seqs)).fetchall()
+    return _mark(transaction, frozenset(hour for (hour,) in rows))
+
+
+def _mark(transaction: duckdb.DuckDBPyConnection, hours: Hours) -> Hours:
+    days = pa.array(sorted({hour // _HOURS_A_DAY for hour in hours}), pa.int32()).cast(pa.date32())
+    transaction.register("touched_days", pa.table({"day": days}))
     try:
-        transaction.execute(_MARK.format(days="SELECT day FROM touched_days"))
+        transaction.execute(_MARK)
     finally:
         transaction.unregister("touched_days")
-
-
-def mark_seqs(transaction: duckdb.DuckDBPyConnection, seqs: str) -> None:
-    """The days of the usages whose `seq` stand in the table `seqs`, and of their cost lines, are stale."""
-    transaction.execute(_MARK.format(days=_DAYS_OF_SEQS.format(seqs=seqs)))
+    return hours
 
 
 def next_chunk(days: list[date]) -> tuple[date, date] | None:

@@ -7,10 +7,12 @@ from datetime import date
 from typing import Any
 
 import duckdb
+import numpy.typing as npt
 import pyarrow as pa
 
 from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
 from outlay.ledger.duckdb_rollups import STALE_DAYS
+from outlay.ledger.touched import Touched
 
 
 class Snapshot:
@@ -18,10 +20,15 @@ class Snapshot:
 
     dialect = "duckdb"
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, version: object) -> None:
-        self.version = version
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, touched: Touched) -> None:
+        self.touched = touched
         self._cursor = cursor
         self._stale: tuple[date, ...] | None = None
+
+    @property
+    def version(self) -> object:
+        """Which state of the books this is: the same object as long as nothing was written."""
+        return self.touched
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> pa.Table:
         """The rows of a question as Arrow; `parameters` stand for `$1`, `$2`, …."""
@@ -36,6 +43,13 @@ class Snapshot:
             found = self._cursor.execute(sql, list(parameters))
             names = [item[0] for item in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+        except duckdb.Error as error:
+            raise store_error(error, "a question to the books failed") from error
+
+    def columns(self, sql: str, parameters: Sequence[object] = ()) -> dict[str, npt.NDArray[Any]]:
+        """The rows of a question as columns of numbers, times and texts; masked where values are missing."""
+        try:
+            return self._cursor.execute(sql, list(parameters)).fetchnumpy()
         except duckdb.Error as error:
             raise store_error(error, "a question to the books failed") from error
 

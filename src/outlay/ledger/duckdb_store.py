@@ -41,6 +41,7 @@ from outlay.ledger.tables import (
     Column,
     Kind,
 )
+from outlay.ledger.touched import Hours, Touched, hours_of
 from outlay.sources.facts import KEY
 
 _TYPES = {
@@ -96,7 +97,9 @@ class DuckStore:
         self.path = path
         self._write = threading.RLock()
         self._turn = threading.Lock()
-        self._version = object()
+        self._touched = Touched()
+        self._work: set[int] = set()
+        self._outcomes: set[int] = set()
         self._labels: LabelBook | None = None
         self._connection = _connect(path)
         try:
@@ -111,7 +114,7 @@ class DuckStore:
             self._connection.close()
             self._labels = None
             self._connection = _connect(self.path)
-            self._version = object()
+            self._touched = Touched()
             self._prepare()
 
     def is_usable(self) -> bool:
@@ -139,11 +142,11 @@ class DuckStore:
         """The books as they are at this moment, whatever is posted meanwhile."""
         cursor = self.cursor()
         try:
-            with self._turn:  # the moment begins with the first question, and its version with it
+            with self._turn:  # the moment begins with the first question, and what was touched until then with it
                 cursor.execute("BEGIN")
                 cursor.execute("SELECT value FROM meta LIMIT 0").fetchall()
-                version = self._version
-            yield Snapshot(cursor, version)
+                touched = self._touched
+            yield Snapshot(cursor, touched)
         except duckdb.Error as error:
             raise store_error(error, "a question to the books failed") from error
         finally:
@@ -202,13 +205,20 @@ class DuckStore:
                 yield connection
                 with self._turn:
                     connection.execute("COMMIT")
-                    self._version = object()
+                    self._touched = self._touched.after(self._work, self._outcomes)
             except BaseException as error:
                 _roll_back(connection)
                 self._labels = None  # numbers given in this transaction were not written
                 if isinstance(error, duckdb.Error):
                     raise store_error(error, "the books could not be written") from error
                 raise
+            finally:
+                self._work, self._outcomes = set(), set()
+
+    def touch(self, *, work: Hours = frozenset(), outcomes: Hours = frozenset()) -> None:
+        """The present transaction changes usages, cost lines or outcomes of these hours."""
+        self._work |= work
+        self._outcomes |= outcomes
 
     def roll_up(self) -> bool:
         """Add up some of the stale days; False where there is none left."""
@@ -240,7 +250,9 @@ class DuckStore:
         if table == "usages":
             table, rows = "usage_rows", rows.append_column("labels", self.label(transaction, rows))
         if table in ("usage_rows", "charges"):
-            rollups.mark_times(transaction, rows.column("time"))
+            self.touch(work=rollups.mark_times(transaction, rows.column("time")))
+        elif table == "outcomes":
+            self.touch(outcomes=hours_of(rows.column("time")))
         columns = _TABLES[table]
         source = with_uuid_keys(rows, columns)
         names = ", ".join(f'"{c.name}"' for c in columns)
@@ -310,8 +322,7 @@ class DuckStore:
                 transaction.unregister("fresh_labels")
         return numbers
 
-    @staticmethod
-    def reverse_charges(transaction: duckdb.DuckDBPyConnection, seqs: pa.Array, first_line: int) -> int:
+    def reverse_charges(self, transaction: duckdb.DuckDBPyConnection, seqs: pa.Array, first_line: int) -> int:
         """Reverse every live cost line of these usages by a line that names it; returns how many lines were added."""
         transaction.register("reversed_usages", pa.table({"seq": seqs}))
         try:
@@ -327,18 +338,17 @@ class DuckStore:
                 """,
                 [first_line],
             )
-            rollups.mark_seqs(transaction, "reversed_usages")
+            self.touch(work=rollups.mark_seqs(transaction, "reversed_usages"))
             added = transaction.execute("SELECT count(*) FROM charges WHERE line >= ?", [first_line]).fetchall()
         finally:
             transaction.unregister("reversed_usages")
         return int(added[0][0])
 
-    @staticmethod
-    def remove_usages(transaction: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
+    def remove_usages(self, transaction: duckdb.DuckDBPyConnection, seqs: pa.Array) -> None:
         """Take usages out that are put back in a new state in the same transaction; relatives look at them again."""
         transaction.register("removed_usages", pa.table({"seq": seqs}))
         try:
-            rollups.mark_seqs(transaction, "removed_usages")
+            self.touch(work=rollups.mark_seqs(transaction, "removed_usages"))
             transaction.execute("DELETE FROM usage_rows WHERE seq IN (SELECT seq FROM removed_usages)")
             transaction.execute("INSERT INTO unsettled SELECT seq FROM removed_usages")
         finally:

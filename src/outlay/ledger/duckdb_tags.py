@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.ledger import duckdb_rollups as rollups
+from outlay.ledger.duckdb_outcomes import OUTCOME_HOURS, fetched_hours
 from outlay.ledger.duckdb_snapshot import store_error
 from outlay.ledger.duckdb_store import DuckStore
 from outlay.ledger.labels import LABELS
@@ -61,17 +62,17 @@ class DuckTags(DuckStore):
             sets = ", ".join(f'"{name}" = t."{name}"' for name in ("labels", *_WRITTEN))
             transaction.execute(f"UPDATE usage_rows SET {sets} FROM tagged t WHERE usage_rows.seq = t.seq")
             transaction.execute("INSERT INTO unsettled SELECT seq FROM tagged")
-            rollups.mark_seqs(transaction, "tagged")
+            self.touch(work=rollups.mark_seqs(transaction, "tagged"))
         finally:
             transaction.unregister("tagged")
 
-    @staticmethod
-    def write_outcome_tags(transaction: duckdb.DuckDBPyConnection, outcomes: pa.Table) -> None:
+    def write_outcome_tags(self, transaction: duckdb.DuckDBPyConnection, outcomes: pa.Table) -> None:
         """See Books."""
         transaction.register("tagged", outcomes)
         try:
             sets = ", ".join(f'"{name}" = t."{name}"' for name in _OUTCOME_COLUMNS)
             transaction.execute(f"UPDATE outcomes SET {sets} FROM tagged t WHERE outcomes.seq = t.seq")
+            self.touch(outcomes=fetched_hours(transaction, f"{OUTCOME_HOURS} WHERE seq IN (SELECT seq FROM tagged)"))
             sessions = "SELECT session_id FROM outcomes WHERE seq IN (SELECT seq FROM tagged) AND session_id <> ''"
             transaction.execute(f"INSERT INTO unsettled SELECT seq FROM usage_rows WHERE session_id IN ({sessions})")
         finally:

@@ -19,8 +19,9 @@ from outlay.core.centre import Operation
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.outcome import DERIVED, OutcomeStatus, Timeouts
 from outlay.core.session import NO_SESSION
-from outlay.ledger.duckdb_outcomes import EARLIEST_TAGS
+from outlay.ledger.duckdb_outcomes import EARLIEST_TAGS, OUTCOME_HOURS, fetched_hours
 from outlay.ledger.tables import SESSION_STATED, TASK_STATED
+from outlay.ledger.touched import HOUR_US, Hours
 
 _REPORTED = f"source <> '{DERIVED}'"
 _NEVER_S = -1
@@ -132,16 +133,20 @@ FROM (SELECT task_id, arg_max(outcome_key, (reported_at, outcome_key)) AS outcom
       SEMI JOIN gone USING (task_id) WHERE {_REPORTED} GROUP BY task_id) l
 WHERE o.task_id = l.task_id AND o.{_REPORTED}
 """
-_STEP_BACK = f"""
-UPDATE outcomes SET current = false WHERE {_REPORTED} AND current AND task_id IN (SELECT task_id FROM wanted)
+_STEPS_BACK = f"WHERE {_REPORTED} AND current AND task_id IN (SELECT task_id FROM wanted)"
+_NEW = "FROM wanted WHERE outcome_key NOT IN (SELECT outcome_key FROM outcomes)"
+_CHANGED = f"""
+{OUTCOME_HOURS} WHERE task_id IN (SELECT task_id FROM gone)
+UNION {OUTCOME_HOURS} {_STEPS_BACK}
+UNION SELECT DISTINCT epoch_us(time) // {HOUR_US} {_NEW}
 """
 
 
-def settle_timeouts(transaction: duckdb.DuckDBPyConnection, timeouts: Timeouts, as_of: datetime) -> int:
-    """Make the derived outcomes those of `as_of` (UTC); returns how many came or went."""
+def settle_timeouts(transaction: duckdb.DuckDBPyConnection, timeouts: Timeouts, as_of: datetime) -> tuple[int, Hours]:
+    """Make the derived outcomes those of `as_of` (UTC); returns how many came or went, and which hours changed."""
     outcomes = transaction.execute("SELECT 1 FROM outcomes LIMIT 1").fetchall()
     if not outcomes and not timeouts.by_feature and not timeouts.by_task_type:
-        return 0
+        return 0, frozenset()
     moment = as_of.astimezone(UTC).replace(tzinfo=None)
     said = (timeouts.by_feature, timeouts.by_task_type)
     for name, seconds in zip(_TABLES, said, strict=True):
@@ -159,15 +164,14 @@ def settle_timeouts(transaction: duckdb.DuckDBPyConnection, timeouts: Timeouts, 
         transaction.execute(_OPENED, {"as_of": moment})
         transaction.execute(_WANTED)
         transaction.execute(_GONE)
+        hours = fetched_hours(transaction, _CHANGED)
         transaction.execute("DELETE FROM outcomes WHERE outcome_key IN (SELECT outcome_key FROM gone)")
         transaction.execute(_RESTORE)
-        transaction.execute(_STEP_BACK)
-        transaction.execute(
-            f"INSERT INTO outcomes ({_NAMES}) SELECT {_NAMES} FROM wanted "
-            "WHERE outcome_key NOT IN (SELECT outcome_key FROM outcomes)"
-        )
+        hours |= fetched_hours(transaction, _CHANGED)  # and those that step back now
+        transaction.execute(f"UPDATE outcomes SET current = false {_STEPS_BACK}")
+        transaction.execute(f"INSERT INTO outcomes ({_NAMES}) SELECT {_NAMES} {_NEW}")
         counts = [transaction.execute(f"SELECT count(*) FROM {table}").fetchall() for table in ("gone", "wanted")]
     finally:
         for name in _TABLES:
             transaction.unregister(name)
-    return int(counts[0][0][0]) + int(counts[1][0][0])
+    return int(counts[0][0][0]) + int(counts[1][0][0]), hours

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
 
+import numpy.typing as npt
 import pyarrow as pa
 
 from outlay.core.outcome import Timeouts
 from outlay.ledger.tables import Column
+from outlay.ledger.touched import Touched
 
 
 class Reader(Protocol):
@@ -36,6 +38,15 @@ class Snapshot(Reader, Protocol):
     @property
     def version(self) -> object:
         """Which state of the books this is: the same object as long as nothing was written."""
+        ...
+
+    @property
+    def touched(self) -> Touched:
+        """When each hour of this state of the books was last changed."""
+        ...
+
+    def columns(self, sql: str, parameters: Sequence[object] = ()) -> dict[str, npt.NDArray[Any]]:
+        """The answer to one SELECT as columns of numbers, times and texts; masked where values are missing."""
         ...
 
     def records(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from outlay.core.errors import QueryError
@@ -25,9 +26,10 @@ from outlay.metrics.measures import (
     measure_named,
 )
 from outlay.metrics.parts import shown
+from outlay.metrics.pieces import Pieces
 from outlay.metrics.plan import Plan, about_outcomes_alone, plan_of
 from outlay.metrics.query import Query, check, time_text
-from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, Rendered, render
+from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, columns_of, render
 from outlay.metrics.rolled import rolled
 from outlay.metrics.values import values_of
 
@@ -36,6 +38,7 @@ TIME = "time"
 
 Row = dict[str, Any]
 Found = dict[Aggregate, int | None]
+Columns = dict[Aggregate, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,18 @@ class Moment:
     same state of the books. Used by one thread.
     """
 
-    def __init__(self, reader: Snapshot, currency: str = DEFAULT_CURRENCY, kept: KeptAnswers | None = None) -> None:
+    def __init__(
+        self,
+        reader: Snapshot,
+        currency: str = DEFAULT_CURRENCY,
+        kept: KeptAnswers | None = None,
+        now: datetime | None = None,
+    ) -> None:
         self.reader = reader
         self._currency = currency
         self._kept = kept or KeptAnswers()
+        store = self._kept.pieces
+        self._pieces = None if store is None else Pieces(reader, store, now)
 
     def ask(self, query: Query) -> Answer:
         """The answer to a question, not to be changed; QueryError where it names what is not, or asks too much."""
@@ -85,8 +96,8 @@ class Moment:
 
     def _answered(self, query: Query) -> Answer:
         part = ("coverage", query.where, query.period, query.counted_only, self._currency)
-        coverage = self._kept.get(part, lambda: coverage_of(self.reader, query, self._currency))
-        return _answer(self.reader, query, dict(coverage), self._currency)
+        coverage = self._kept.get(part, lambda: coverage_of(self.reader, query, self._currency, self._pieces))
+        return _answer(self.reader, query, dict(coverage), self._currency, self._pieces)
 
 
 def ask(reader: Snapshot, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:
@@ -98,34 +109,43 @@ def _size(answer: Answer) -> int:
     return 1 + len(answer.rows)
 
 
-def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: str) -> Answer:
+def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: str, pieces: Pieces | None) -> Answer:
     coverage["tasks_not_split_by"] = list(plan_of(query).unsplit)
     asked = [measure_named(name) for name in query.measures]
     values: list[str] = []
     if any(item.rests_on_value for item in asked):
-        values = coverage["value_currencies"] = value_currencies(reader, query, currency)
+        values = coverage["value_currencies"] = value_currencies(reader, query, currency, pieces)
     alone = about_outcomes_alone(query)
     split = len(values if alone else coverage["currencies"]) > 1 and any(map(_is_money, asked))
     mixed = frozenset(item.name for item in asked if not alone and _mixes(item, values, coverage["currencies"]))
     plan = rolled(plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage)), reader)
-    rendered = render(plan, dialect_named(reader.dialect))
-    found = reader.records(rendered.sql, rendered.parameters)
-    rows = [row for row in found if row["kind"] == ROW and not _is_empty(row, plan, rendered)]
+    columns = columns_of(plan)
+    found = _found(reader, plan, pieces)
+    rows = [row for row in found if row["kind"] == ROW and not _is_empty(row, plan, columns)]
     if len(rows) > ROWS_MAX:
         raise QueryError(
             f"the answer has more than {ROWS_MAX:,} rows",
             hint="narrow the period, take a coarser grain or a smaller top",
         )
     (total,) = (row for row in found if row["kind"] == TOTAL)
-    _fill_rest(plan, rendered, rows, [row for row in found if row["kind"] == REST])
+    _fill_rest(plan, columns, rows, [row for row in found if row["kind"] == REST])
     rows.sort(key=_place)
     described = {**query.described(), "by": [item.name for item in plan.dimensions]}
     return Answer(
         query=described,
-        rows=[{**_labels(plan, row), **_figures(plan, _sums(rendered, row), mixed)} for row in rows],
-        total=_figures(plan, _sums(rendered, total), mixed, money=not split),
+        rows=[{**_labels(plan, row), **_figures(plan, _sums(columns, row), mixed)} for row in rows],
+        total=_figures(plan, _sums(columns, total), mixed, money=not split),
         coverage=coverage,
     )
+
+
+def _found(reader: Snapshot, plan: Plan, pieces: Pieces | None) -> list[Row]:
+    """The rows of a plan: put together from what is kept, or else from the engine."""
+    together = None if pieces is None else pieces.rows(plan)
+    if together is not None:
+        return together
+    rendered = render(plan, dialect_named(reader.dialect))
+    return reader.records(rendered.sql, rendered.parameters)
 
 
 def _is_money(measure: Measure) -> bool:
@@ -137,20 +157,20 @@ def _mixes(measure: Measure, values: list[str], costs: list[str]) -> bool:
     return measure.rests_on_value and bool(values) and (len(values) > 1 or values != costs)
 
 
-def _is_empty(row: Mapping[str, Any], plan: Plan, rendered: Rendered) -> bool:
+def _is_empty(row: Mapping[str, Any], plan: Plan, columns: Columns) -> bool:
     """A group without a usage in a set without a task: there is nothing to say."""
     without_usage = any(row.get(f"d{place}") == NO_USAGE for place in range(len(plan.dimensions)))
-    return without_usage and not any(row[rendered.columns[item]] for item in plan.outcome_sums)
+    return without_usage and not any(row[columns[item]] for item in plan.outcome_sums)
 
 
-def _fill_rest(plan: Plan, rendered: Rendered, rows: list[Row], rest: list[Row]) -> None:
+def _fill_rest(plan: Plan, columns: Columns, rows: list[Row], rest: list[Row]) -> None:
     """Sets the session figures of the `(other)` rows, which folding cannot add up."""
-    columns = [rendered.columns[item] for item in plan.session_sums]
+    named = [columns[item] for item in plan.session_sums]
     by_bucket = {row.get("bucket"): row for row in rest}
     for row in rows:
         if row["rank"] is None:
             apart = by_bucket.get(row.get("bucket"), {})
-            row.update({name: apart.get(name) for name in columns})
+            row.update({name: apart.get(name) for name in named})
 
 
 def _place(row: Row) -> tuple[str, bool, int]:
@@ -167,8 +187,8 @@ def _labels(plan: Plan, row: Mapping[str, Any]) -> dict[str, str]:
     return labels
 
 
-def _sums(rendered: Rendered, row: Mapping[str, Any]) -> Found:
-    return {item: None if row[name] is None else int(row[name]) for item, name in rendered.columns.items()}
+def _sums(columns: Columns, row: Mapping[str, Any]) -> Found:
+    return {item: None if row[name] is None else int(row[name]) for item, name in columns.items()}
 
 
 def _figures(plan: Plan, sums: Found, mixed: frozenset[str], *, money: bool = True) -> dict[str, str | int | None]:

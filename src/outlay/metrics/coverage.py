@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from outlay.core.centre import CostCentre
 from outlay.core.envelope import UNTAGGED
 from outlay.core.money import NANO, decimal_text
 from outlay.ledger.store import Snapshot
+from outlay.metrics.cube_kinds import kinds_in, values_in
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.groups import outcome_conditions, select, usage_conditions, usage_source, work_tables
 from outlay.metrics.measures import BEARS, UNKNOWN, UNPRICED_TOKEN_SHARE_MAX, UNPRICED_USAGE
 from outlay.metrics.parts import OUTCOME, USAGE, Statement, condition
+from outlay.metrics.pieces import Pieces
 from outlay.metrics.plan import Plan, plan_of, plan_of_usages
 from outlay.metrics.query import Query, time_text
 from outlay.metrics.rolled import rolled
@@ -35,14 +38,14 @@ _UNPRICED_SUMS = {"unpriced_tokens": "unpriced_tokens", "low": "band_low_nano", 
 _ADDED = ("usages", "paid", "unpriced", *_SUMS, "unpriced_tokens")
 
 
-def coverage_of(reader: Snapshot, query: Query, main_currency: str) -> dict[str, Any]:
+def coverage_of(reader: Snapshot, query: Query, main_currency: str, pieces: Pieces | None = None) -> dict[str, Any]:
     """What is known, guessed and missing in the set a question asks about.
 
     Shares are of the known cost. `estimate_band` is what the unpriced usages would cost by models of their family;
     amounts are null where currencies differ, since these are never added. Amounts without a word on their currency
     are in `main_currency`.
     """
-    kinds = _kinds(reader, rolled(plan_of_usages(replace(query, grain=None, counted_only=False)), reader))
+    kinds = _kinds_of(reader, rolled(plan_of_usages(replace(query, grain=None, counted_only=False)), reader), pieces)
     counted = [row for row in kinds if row["counted"]] if query.counted_only else kinds
     known = {name: _sum(counted, name) for name in _ADDED}
     untagged = _sum((row for row in counted if row["untagged"]), "cost")
@@ -70,12 +73,31 @@ def coverage_of(reader: Snapshot, query: Query, main_currency: str) -> dict[str,
     }
 
 
-def value_currencies(reader: Snapshot, query: Query, main_currency: str) -> list[str]:
+def value_currencies(reader: Snapshot, query: Query, main_currency: str, pieces: Pieces | None = None) -> list[str]:
     """The currencies in which the tasks asked about state their value; no word is the main one."""
-    statement = Statement(dialect_named(reader.dialect))
-    wheres = [*outcome_conditions(statement, plan_of(query)), f"{OUTCOME}.value_nano <> 0"]
-    text = select([f"DISTINCT {OUTCOME}.currency AS currency"], f"outcomes AS {OUTCOME}", wheres)
-    return sorted({row["currency"] or main_currency for row in reader.records(text, statement.parameters)})
+    plan = plan_of(query)
+
+    def asked(one: Plan) -> list[Row]:
+        statement = Statement(dialect_named(reader.dialect))
+        wheres = [*outcome_conditions(statement, one), f"{OUTCOME}.value_nano <> 0"]
+        text = select([f"DISTINCT {OUTCOME}.currency AS currency"], f"outcomes AS {OUTCOME}", wheres)
+        return reader.records(text, statement.parameters)
+
+    if pieces is None:
+        return sorted({row["currency"] or main_currency for row in asked(plan)})
+    filters = tuple((one, item) for one, item in plan.filters if one.on_outcomes)
+    found = pieces.about_outcomes(("values", filters), plan, asked, lambda cube: values_in(cube, filters))
+    return sorted({row["currency"] or main_currency for row in found})
+
+
+def _kinds_of(reader: Snapshot, plan: Plan, pieces: Pieces | None) -> list[Row]:
+    """The kinds of usages, those of several stretches beside each other where they are kept apart."""
+    found = None
+    if pieces is not None:
+        question = ("kinds", plan.filters)
+        ask, read = partial(_kinds, reader), partial(kinds_in, filters=plan.filters)
+        found = pieces.about_usages(question, plan, ask, read)
+    return _kinds(reader, plan) if found is None else found
 
 
 def _kinds(reader: Snapshot, plan: Plan) -> list[Row]:

@@ -66,6 +66,10 @@ class Dialect(Protocol):
         """A whole number that can be multiplied by another one without running over."""
         ...
 
+    def whole(self, value: str) -> str:
+        """A whole number in 64 bits; NULL where it does not fit."""
+        ...
+
     def end_of(self, time: str, duration_ms: str) -> str:
         """Microseconds since 1970 at the end of a stretch; a NULL duration is none."""
         ...
@@ -148,6 +152,10 @@ class DuckDB:
     def wide(self, number: str) -> str:
         """Sixteen bytes."""
         return f"CAST({number} AS HUGEINT)"
+
+    def whole(self, value: str) -> str:
+        """Sums are of 128 bits."""
+        return f"TRY_CAST({value} AS BIGINT)"
 
     def end_of(self, time: str, duration_ms: str) -> str:
         """Whole numbers all the way."""

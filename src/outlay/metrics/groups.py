@@ -139,14 +139,14 @@ def usage_conditions(statement: Statement, plan: Plan) -> list[str]:
 def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     """The table `u`: `k`, `bucket`, `d0` …, `a0` …, `s0` …; where sessions are counted, `runs` under it."""
     if not plan.session_sums:
-        return [f"u AS ({_groups(statement, plan)})"]
+        return [f"u AS ({usage_groups(statement, plan)})"]
     names = [*bucket_name(plan), *key_names(plan)]
     if plan.reading is None and plan.session_reading is None:
         again = [f"sum(a{place}) AS a{place}" for place in range(len(plan.usage_sums))]
         figures = select(["1 AS k", *names, *again, *_session_sums(plan)], "runs", (), names)
         return [f"runs AS ({_runs(statement, plan)})", f"u AS ({figures})"]
     # Sums and sessions apart: rollups answer one of them, and a row a session and group need not carry the sums.
-    sums = _groups(statement, replace(plan, session_sums=(), session_reading=None))
+    sums = usage_groups(statement, replace(plan, session_sums=(), session_reading=None))
     runs = _runs(statement, replace(plan, usage_sums=(), reading=plan.session_reading))
     figures = select(["1 AS k", *names, *_session_sums(plan)], "runs", (), names)
     same = " AND ".join(f"v.{name} IS NOT DISTINCT FROM us.{name}" for name in ("k", *names))
@@ -160,8 +160,8 @@ def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     return [f"runs AS ({runs})", f"us AS ({figures})", f"u AS ({both})"]
 
 
-def _groups(statement: Statement, plan: Plan) -> str:
-    """Sums by bucket and group."""
+def usage_groups(statement: Statement, plan: Plan) -> str:
+    """Sums of usages by bucket and group: `k`, `bucket`, `d0` …, `a0` …."""
     grain = plan.query.grain
     by_day = grain in (Grain.MONTH, Grain.QUARTER, Grain.YEAR)
     rows = _grouped(statement, plan, [], by_day=by_day)

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from outlay.metrics.piece_store import PieceStore
+
 ROWS_KEPT_MAX = 20_000
 """Rows of all answers kept, each answer counted as one more: some megabytes."""
 
@@ -19,7 +21,8 @@ Found = TypeVar("Found")
 class KeptAnswers:
     """What was answered about one state of the books, by question. Used by many threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, pieces: PieceStore | None = None) -> None:
+        self.pieces = pieces
         self._found: dict[tuple[object, ...], Any] = {}
         self._rows = 0
 
@@ -46,11 +49,12 @@ class Kept:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._version: object = None
-        self._answers = KeptAnswers()
+        self._pieces = PieceStore()
+        self._answers = KeptAnswers(self._pieces)
 
     def of(self, version: object) -> KeptAnswers:
         """The answers about this state (see `Snapshot.version`); none when it is another than the last one."""
         with self._lock:
             if version is not self._version:
-                self._version, self._answers = version, KeptAnswers()
+                self._version, self._answers = version, KeptAnswers(self._pieces)
             return self._answers

@@ -42,7 +42,7 @@ from outlay.metrics.plan import Plan
 
 def rolled(plan: Plan, reader: Snapshot) -> Plan:
     """The plan, with the part of its period that rollups may answer; as it is where they cannot."""
-    sums = _is_kept(plan)
+    sums = is_kept(plan)
     runs = bool(plan.session_sums) and (sums or not plan.usage_sums) and _keeps_sessions(plan)
     stale = reader.stale_days() if plan.query.grain is not Grain.HOUR and (sums or runs) else None
     if stale is None or (plan.session_sums and plan.with_charges):
@@ -57,7 +57,7 @@ def rolled(plan: Plan, reader: Snapshot) -> Plan:
     )
 
 
-def _is_kept(plan: Plan) -> bool:
+def is_kept(plan: Plan) -> bool:
     """Everything the plan splits, filters and tests by is kept apart in the rollup it would read."""
     named = (*plan.dimensions, *(dimension for dimension, _ in plan.filters))
     if plan.with_charges:

@@ -1,0 +1,185 @@
+"""Where cubes come from: one statement for all stretches of time that a question lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from outlay.core.envelope import ENVELOPE_KEYS
+from outlay.ledger.rollups import FLAGS, NULLABLE, ROLLUP_LABELS, SIGNED, SUMS, Stretch
+from outlay.ledger.store import Snapshot
+from outlay.metrics.cube import Cube, Numbers
+from outlay.metrics.dialect import dialect_named
+from outlay.metrics.dimensions import Dimension
+from outlay.metrics.filters import Filter
+from outlay.metrics.groups import select
+from outlay.metrics.parts import Statement, quoted, within
+
+CUBE_ROWS_MAX = 30_000
+"""Rows of all stretches read at once; where facts are less alike than this, the engine adds them up itself."""
+LABELS_MAX = 50_000
+"""More combinations of texts than this are not held in memory."""
+
+OUTCOME_TEXTS = (*(key for key in ENVELOPE_KEYS if key != "customer"), "task_type", "status", "currency", "source")
+"""Texts of outcomes that few values are usual for."""
+
+_DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
+_NULLABLE = (*NULLABLE, "band_low_nano", "band_high_nano", "duration_ms")
+_WIDE = 2**62
+_KNOWN = tuple(name for name in SUMS if name not in _NULLABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTexts:
+    """The texts that rollups keep apart, by the number of their combination; `numbers` ascend."""
+
+    numbers: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    full: bool = False
+    """There are too many to hold: none is."""
+    places: dict[str, Numbers] = field(default_factory=dict[str, Numbers])
+    words: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+
+    @property
+    def last(self) -> int:
+        """The highest number known."""
+        return int(self.numbers[-1]) if len(self.numbers) else 0
+
+    def with_fresh(self, reader: Snapshot) -> LabelTexts:
+        """The same with the combinations that came since; they are never changed."""
+        statement = Statement(dialect_named(reader.dialect))
+        names = ", ".join(quoted(name) for name in ROLLUP_LABELS)
+        where = f"WHERE number > {statement.bind(self.last)} ORDER BY number LIMIT {LABELS_MAX + 1}"
+        fresh = reader.columns(f"SELECT number, {names} FROM labels {where}", statement.parameters)
+        if len(self.numbers) + len(fresh["number"]) > LABELS_MAX:
+            return LabelTexts(full=True)
+        places, words = dict[str, Numbers](), dict[str, list[str]]()
+        for name in ROLLUP_LABELS:
+            coded, words[name] = _coded(fresh[name], self.words.get(name, []))
+            places[name] = np.concatenate((self.places[name], coded)) if name in self.places else coded
+        numbers = np.concatenate((self.numbers, fresh["number"].astype(np.int64)))
+        return LabelTexts(numbers, places=places, words=words)
+
+
+def usage_cubes(
+    reader: Snapshot, labels: LabelTexts, stretches: Sequence[tuple[Stretch, bool]], *, hourly: bool
+) -> tuple[LabelTexts, list[Cube | None]]:
+    """A cube for each stretch, read from rollups where it says so; None where they would be too large."""
+    none: list[Cube | None] = [None] * len(stretches)
+    if labels.full:
+        return labels, none
+    statement = Statement(dialect_named(reader.dialect))
+    parts = [
+        _rolled_part(statement, place, stretch) if rolled else _rows_part(statement, place, stretch, hourly=hourly)
+        for place, (stretch, rolled) in enumerate(stretches)
+    ]
+    found = reader.columns(_limited(parts), statement.parameters)
+    count = len(found["piece"])
+    if count > CUBE_ROWS_MAX or _any(found["wide"]) or any(np.ma.is_masked(found[name]) for name in _KNOWN):
+        return labels, none
+    if count and int(found["labels"].max()) > labels.last:
+        labels = labels.with_fresh(reader)
+    if labels.full:
+        return labels, none
+    return labels, [_usage_cube(found, found["piece"] == place, labels) for place in range(len(stretches))]
+
+
+def outcome_cubes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
+    """A cube of the outcomes that stand for each stretch; None where they would be too large."""
+    statement = Statement(dialect_named(reader.dialect))
+    parts: list[str] = []
+    for place, stretch in enumerate(stretches):
+        keys = [
+            f"{place} AS piece",
+            f"{_stamp(statement, hourly=hourly)} AS stamp",
+            *(f"coalesce({quoted(name)}, '') AS {quoted(name)}" for name in OUTCOME_TEXTS),
+            "found",
+            "value_nano IS NULL AS bare",
+            "sign(value_nano) AS side",
+        ]
+        sums = ["count(*) AS n", f"{statement.dialect.whole('sum(value_nano)')} AS value_nano"]
+        wheres = [quoted("current"), within(statement, stretch)]
+        parts.append(select([*keys, *sums], "outcomes", wheres, [str(place + 1) for place in range(len(keys))]))
+    found = reader.columns(_limited(parts), statement.parameters)
+    lost = np.ma.getmaskarray(found["value_nano"]) & ~found["bare"].astype(bool)
+    if len(found["piece"]) > CUBE_ROWS_MAX or bool(lost.any()):
+        return [None] * len(stretches)
+    return [_outcome_cube(found, found["piece"] == place) for place in range(len(stretches))]
+
+
+def outcomes_fit(dimensions: Sequence[Dimension], filters: Sequence[tuple[Dimension, Filter]]) -> bool:
+    """Whether a cube of outcomes tells what is split and filtered by."""
+    named = (*dimensions, *(dimension for dimension, _ in filters))
+    return all(not item.tag and item.outcome_column in OUTCOME_TEXTS for item in named)
+
+
+def _limited(parts: Sequence[str]) -> str:
+    return f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS read LIMIT {CUBE_ROWS_MAX + 1}"
+
+
+def _stamp(statement: Statement, *, hourly: bool) -> str:
+    width = _HOUR_US if hourly else _DAY_US
+    return f"{statement.dialect.whole_quotient(statement.dialect.us('time'), str(width))} * {width}"
+
+
+def _rows_part(statement: Statement, place: int, stretch: Stretch, *, hourly: bool) -> str:
+    """Rows that are alike, added up as a rollup does."""
+    us = statement.dialect.us
+    keys = [f"{place} AS piece", f"{_stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS]
+    tests = [*(f"sign({name})" for name in SIGNED), *(f"{name} IS NULL" for name in NULLABLE)]
+    sums = [f"{statement.dialect.whole(f'sum({name})')} AS {name}" for name in SUMS]
+    wide = " OR ".join(f"coalesce(abs(sum({name})) > {_WIDE}, false)" for name in _NULLABLE)
+    selected = [*keys, "count(*) AS n", f"{us('min(time)')} AS first", f"{us('max(time)')} AS last", *sums]
+    groups = [*(str(number + 1) for number in range(len(keys))), *tests]
+    return select([*selected, f"({wide}) AS wide"], "usage_rows", [within(statement, stretch)], groups)
+
+
+def _rolled_part(statement: Statement, place: int, stretch: Stretch) -> str:
+    """Whole days that are added up already."""
+    us = statement.dialect.us
+    keys = [f"{place} AS piece", f"{us('time')} AS stamp", "labels", *FLAGS, "n"]
+    sums = [f"{statement.dialect.whole(name)} AS {name}" for name in SUMS]
+    wide = " OR ".join(f"coalesce(abs({name}) > {_WIDE}, false)" for name in _NULLABLE)
+    ends = [f"{us('first')} AS first", f"{us('last')} AS last"]
+    return select([*keys, *ends, *sums, f"({wide}) AS wide"], "usage_days", [within(statement, stretch)])
+
+
+def _usage_cube(found: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_], labels: LabelTexts) -> Cube:
+    at = np.searchsorted(labels.numbers, found["labels"][rows])
+    held: dict[str, Numbers] = {}
+
+    def texts(column: str) -> tuple[Numbers, Sequence[str]]:
+        if not len(at):
+            return at, ()
+        if column not in held:
+            held[column] = labels.places[column][at]
+        return held[column], labels.words[column]
+
+    numbers = {name: _filled(found[name][rows]) for name in ("n", "first", "last", *SUMS)}
+    missing = {name: np.ma.getmaskarray(found[name])[rows] for name in _NULLABLE}
+    return Cube(found["stamp"][rows], numbers, missing, {name: found[name][rows].astype(bool) for name in FLAGS}, texts)
+
+
+def _outcome_cube(found: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_]) -> Cube:
+    coded = {name: _coded(found[name][rows], []) for name in OUTCOME_TEXTS}
+    numbers = {"n": found["n"][rows], "value_nano": _filled(found["value_nano"][rows])}
+    missing = {"value_nano": np.ma.getmaskarray(found["value_nano"])[rows]}
+    return Cube(found["stamp"][rows], numbers, missing, {"found": found["found"][rows].astype(bool)}, coded.__getitem__)
+
+
+def _filled(values: npt.NDArray[Any]) -> Numbers:
+    return np.ma.filled(values, 0).astype(np.int64) if isinstance(values, np.ma.MaskedArray) else values
+
+
+def _coded(texts: npt.NDArray[Any], known: Sequence[str]) -> tuple[Numbers, list[str]]:
+    """The place of each text among the words, those known before first."""
+    places = {word: place for place, word in enumerate(known)}
+    coded = [places.setdefault(text, len(places)) for text in np.ma.filled(texts, "").tolist()]
+    return np.array(coded, dtype=np.int64), list(places)
+
+
+def _any(flags: npt.NDArray[Any]) -> bool:
+    return bool(np.ma.filled(flags, fill_value=True).any())
