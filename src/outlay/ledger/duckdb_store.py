@@ -100,6 +100,7 @@ class DuckStore:
         self._touched = Touched()
         self._work: set[int] = set()
         self._outcomes: set[int] = set()
+        self._labelled = False
         self._labels: LabelBook | None = None
         self._connection = _connect(path)
         try:
@@ -205,7 +206,7 @@ class DuckStore:
                 yield connection
                 with self._turn:
                     connection.execute("COMMIT")
-                    self._touched = self._touched.after(self._work, self._outcomes)
+                    self._touched = self._touched.after(self._work, self._outcomes, labels=self._labelled)
             except BaseException as error:
                 _roll_back(connection)
                 self._labels = None  # numbers given in this transaction were not written
@@ -213,7 +214,7 @@ class DuckStore:
                     raise store_error(error, "the books could not be written") from error
                 raise
             finally:
-                self._work, self._outcomes = set(), set()
+                self._work, self._outcomes, self._labelled = set(), set(), False
 
     def touch(self, *, work: Hours = frozenset(), outcomes: Hours = frozenset()) -> None:
         """The present transaction changes usages, cost lines or outcomes of these hours."""
@@ -315,6 +316,7 @@ class DuckStore:
             self._labels = open_label_book(transaction)
         numbers, fresh = self._labels.number(rows)
         if fresh is not None:
+            self._labelled = True
             transaction.register("fresh_labels", fresh)
             try:
                 transaction.execute("INSERT INTO labels SELECT * FROM fresh_labels")

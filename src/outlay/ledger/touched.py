@@ -33,15 +33,18 @@ class Touched:
     number: int = 0
     work: Mapping[int, int] = field(default_factory=dict[int, int])
     outcomes: Mapping[int, int] = field(default_factory=dict[int, int])
+    labels: int = 0
+    """The last transaction that came with a combination of texts not met before."""
 
-    def after(self, work: Iterable[int] = (), outcomes: Iterable[int] = ()) -> Touched:
-        """The state after a transaction that changed facts of these hours."""
+    def after(self, work: Iterable[int] = (), outcomes: Iterable[int] = (), *, labels: bool = False) -> Touched:
+        """The state after a transaction that changed facts of these hours, and met new combinations of texts or not."""
         number = self.number + 1
         return Touched(
             self.began,
             number,
             {**self.work, **dict.fromkeys(work, number)} if work else self.work,
             {**self.outcomes, **dict.fromkeys(outcomes, number)} if outcomes else self.outcomes,
+            number if labels else self.labels,
         )
 
     def last(self, start: datetime | None, end: datetime | None) -> tuple[int, int]:

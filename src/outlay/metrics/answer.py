@@ -13,31 +13,24 @@ from outlay.ledger.store import Snapshot
 from outlay.metrics.coverage import coverage_of, tokens_lack_prices, value_currencies
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
-from outlay.metrics.expressions import Aggregate, value_of
+from outlay.metrics.expressions import Aggregate
 from outlay.metrics.kept import KeptAnswers
-from outlay.metrics.measures import (
-    METERED,
-    TASKS,
-    TOTAL_TOKENS,
-    UNPRICED_TOKEN_SHARE_MAX,
-    UNPRICED_TOKENS,
-    Measure,
-    Unit,
-    measure_named,
-)
+from outlay.metrics.measures import Measure, measure_named
 from outlay.metrics.parts import shown
 from outlay.metrics.pieces import Pieces
 from outlay.metrics.plan import Plan, about_outcomes_alone, plan_of
 from outlay.metrics.query import Query, check, time_text
 from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, columns_of, render
 from outlay.metrics.rolled import rolled
+from outlay.metrics.telling import Telling, is_money
 from outlay.metrics.values import values_of
 
 TIME = "time"
 """Key of the start of a row's bucket."""
 
+_NO_TIME = datetime.min  # noqa: DTZ901 - UTC without a zone, as the books hold it
+
 Row = dict[str, Any]
-Found = dict[Aggregate, int | None]
 Columns = dict[Aggregate, str]
 
 
@@ -92,6 +85,8 @@ class Moment:
 
     def values(self, dimension: str) -> tuple[str, ...]:
         """The first values by name that usages ever carried of a dimension that is kept as a label."""
+        if self._pieces is not None:
+            return self._pieces.values(dimension)
         return self._kept.get(("values", dimension), lambda: values_of(self.reader, dimension))
 
     def _answered(self, query: Query) -> Answer:
@@ -116,7 +111,7 @@ def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: 
     if any(item.rests_on_value for item in asked):
         values = coverage["value_currencies"] = value_currencies(reader, query, currency, pieces)
     alone = about_outcomes_alone(query)
-    split = len(values if alone else coverage["currencies"]) > 1 and any(map(_is_money, asked))
+    split = len(values if alone else coverage["currencies"]) > 1 and any(map(is_money, asked))
     mixed = frozenset(item.name for item in asked if not alone and _mixes(item, values, coverage["currencies"]))
     plan = rolled(plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage)), reader)
     columns = columns_of(plan)
@@ -130,11 +125,12 @@ def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: 
     (total,) = (row for row in found if row["kind"] == TOTAL)
     _fill_rest(plan, columns, rows, [row for row in found if row["kind"] == REST])
     rows.sort(key=_place)
+    telling = Telling(plan, columns, mixed)
     described = {**query.described(), "by": [item.name for item in plan.dimensions]}
     return Answer(
         query=described,
-        rows=[{**_labels(plan, row), **_figures(plan, _sums(columns, row), mixed)} for row in rows],
-        total=_figures(plan, _sums(columns, total), mixed, money=not split),
+        rows=[{**_labels(plan, row), **telling.figures(row)} for row in rows],
+        total=telling.figures(total, money=not split),
         coverage=coverage,
     )
 
@@ -146,10 +142,6 @@ def _found(reader: Snapshot, plan: Plan, pieces: Pieces | None) -> list[Row]:
         return together
     rendered = render(plan, dialect_named(reader.dialect))
     return reader.records(rendered.sql, rendered.parameters)
-
-
-def _is_money(measure: Measure) -> bool:
-    return measure.unit is Unit.MONEY or measure.derived_from_cost
 
 
 def _mixes(measure: Measure, values: list[str], costs: list[str]) -> bool:
@@ -173,10 +165,9 @@ def _fill_rest(plan: Plan, columns: Columns, rows: list[Row], rest: list[Row]) -
             row.update({name: apart.get(name) for name in named})
 
 
-def _place(row: Row) -> tuple[str, bool, int]:
+def _place(row: Row) -> tuple[datetime, bool, int]:
     """Rows stand in order of time, then of rank, `(other)` last."""
-    bucket = row.get("bucket")
-    return (bucket.isoformat() if bucket else "", row["rank"] is None, row["rank"] or 0)
+    return (row.get("bucket") or _NO_TIME, row["rank"] is None, row["rank"] or 0)
 
 
 def _labels(plan: Plan, row: Mapping[str, Any]) -> dict[str, str]:
@@ -185,29 +176,3 @@ def _labels(plan: Plan, row: Mapping[str, Any]) -> dict[str, str]:
         value = row[f"d{place}"]
         labels[item.name] = value if value in (OTHER, NO_USAGE) else shown(item, value)
     return labels
-
-
-def _sums(columns: Columns, row: Mapping[str, Any]) -> Found:
-    return {item: None if row[name] is None else int(row[name]) for item, name in columns.items()}
-
-
-def _figures(plan: Plan, sums: Found, mixed: frozenset[str], *, money: bool = True) -> dict[str, str | int | None]:
-    trusted, unmetered = _is_trusted(sums), _is_unmetered(plan, sums)
-    figures: dict[str, str | int | None] = {}
-    for measure, definition in zip(plan.measures, plan.definitions, strict=True):
-        hidden = (measure.derived_from_cost and not trusted) or (not money and _is_money(measure))
-        hidden = hidden or measure.name in mixed
-        hidden = hidden or (unmetered and measure.rests_on_cost)
-        figures[measure.name] = None if hidden else measure.text_of(value_of(definition, sums))
-    return figures
-
-
-def _is_trusted(sums: Found) -> bool:
-    """Whether enough of the tokens has a price for a figure derived from cost to mean something."""
-    unpriced, tokens = sums.get(UNPRICED_TOKENS) or 0, sums.get(TOTAL_TOKENS) or 0
-    return unpriced <= UNPRICED_TOKEN_SHARE_MAX * max(tokens, unpriced)
-
-
-def _is_unmetered(plan: Plan, sums: Found) -> bool:
-    """Tasks of which no usage is known: someone paid for them, so their cost is unknown, not 0."""
-    return plan.about_all_work and bool(sums.get(TASKS)) and not sums.get(METERED)

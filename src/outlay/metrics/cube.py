@@ -7,10 +7,10 @@ from these rows by whole-number arithmetic: what comes out is what the engine wo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +25,9 @@ from outlay.metrics.plan import CURRENCY
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
-Key = tuple[datetime | None, *tuple[str | None, ...]]
+Key = tuple[Any, ...]
 Groups = dict[Key, list[int | None]]
-"""Figures by bucket and value of each dimension; an unknown sum is None."""
+"""Figures by bucket (None where there is no grain) and the text of each dimension; an unknown sum is None."""
 
 _FITS = 2**62
 _CODES_MAX = 2**40
@@ -35,12 +35,8 @@ _FLAG_WORDS = ("false", "true")
 _FIRST = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC without a zone, as the books hold it
 
 
-class Texts(Protocol):
-    """The texts of a column: the place of each row's word, and the words."""
-
-    def __call__(self, column: str) -> tuple[Numbers, Sequence[str]]:
-        """Places and words of a column."""
-        ...
+Texts = Callable[[str], tuple[Numbers, Sequence[str]]]
+"""Of a column, the place of each row's word, and the words."""
 
 
 @dataclass(frozen=True, slots=True)

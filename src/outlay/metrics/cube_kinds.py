@@ -33,12 +33,12 @@ def kinds_in(cube: Cube, filters: Filters) -> list[Row]:
     teams, team_words = cube.texts("team")
     centres, centre_words = cube.texts("centre")
     models, model_words = cube.texts("model_id")
-    splits = (
+    splits: tuple[Numbers, ...] = (
         cube.flags["counted"].astype(np.int64),
         currencies,
         _is(teams, team_words, UNTAGGED),
         _is(centres, centre_words, CostCentre.ORCHESTRATION.value),
-        np.where(unpriced, models + 1, 0),
+        (models + 1) * unpriced,
     )
     code = np.zeros(len(cube), dtype=np.int64)
     for split in splits:
@@ -47,7 +47,7 @@ def kinds_in(cube: Cube, filters: Filters) -> list[Row]:
     figures = _figures(cube, rows, group, len(first), unpriced)
     found: list[Row] = []
     for place, row in enumerate(rows[first].tolist()):
-        counted, currency, untagged, orchestrates, model = (split[row] for split in splits)
+        counted, currency, untagged, orchestrates, model = (int(split[row]) for split in splits)
         said = {"counted": bool(counted), "currency": currency_words[currency], "untagged": bool(untagged)}
         said |= {"orchestrates": bool(orchestrates), "model": model_words[model - 1] if model else None}
         found.append(said | {name: column[place] for name, column in figures.items()})

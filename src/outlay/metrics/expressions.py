@@ -1,16 +1,18 @@
 """Expressions: what a measure is made of, said without naming an engine.
 
 A measure is arithmetic (`Add`, `Subtract`, `Divide`) over aggregates; an aggregate is a sum or a count over the rows
-of one table that meet a condition. Renderers translate aggregates and conditions; `value_of` does the arithmetic,
+of one table that meet a condition. Renderers translate aggregates and conditions; `arithmetic_of` is the arithmetic,
 exactly, on the integers that came back. Unknown is None and spreads: nothing unknown becomes 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any
 
 CHARGE = "charge."
 """Prefix of a column that stands on charges; without it a column stands on the table the aggregate counts in."""
@@ -172,21 +174,46 @@ def aggregates_of(expression: Expression) -> Iterator[Aggregate]:
             yield expression
 
 
-def value_of(expression: Expression, found: Mapping[Aggregate, int | None]) -> int | Fraction | None:
-    """The exact value of an expression over aggregates as they came back; None is unknown."""
+Value = int | Fraction | None
+Found = Sequence[int | None]
+"""Aggregates as they came back, in some order."""
+
+
+def arithmetic_of(expression: Expression, places: Mapping[Aggregate, int]) -> Callable[[Found], Value]:
+    """The exact value of an expression over aggregates as they came back, each at its place; None is unknown.
+
+    Made once an answer: it is asked for each row.
+    """
     match expression:
         case Add(left, right):
-            pair = value_of(left, found), value_of(right, found)
-            return None if pair[0] is None or pair[1] is None else pair[0] + pair[1]
+            return _joined(arithmetic_of(left, places), arithmetic_of(right, places), operator.add)
         case Subtract(left, right):
-            pair = value_of(left, found), value_of(right, found)
-            return None if pair[0] is None or pair[1] is None else pair[0] - pair[1]
+            return _joined(arithmetic_of(left, places), arithmetic_of(right, places), operator.sub)
         case Divide(left, right):
-            pair = value_of(left, found), value_of(right, found)
-            return None if pair[0] is None or not pair[1] else Fraction(pair[0]) / Fraction(pair[1])  # exact: Fraction
+            return _joined(arithmetic_of(left, places), arithmetic_of(right, places), _quotient)
         case Sum():
-            known = found.get(expression)
-            lacking = expression.lacking
-            return None if not known and lacking is not None and found.get(lacking) else known or 0
+            lacking = places.get(expression.lacking) if expression.lacking is not None else None
+            return _sum_at(places[expression], lacking)
         case Count() | Sessions() | SessionTime():
-            return found.get(expression) or 0
+            place = places[expression]
+            return lambda found: found[place] or 0
+
+
+def _joined(
+    left: Callable[[Found], Value], right: Callable[[Found], Value], join: Callable[[Any, Any], Value]
+) -> Callable[[Found], Value]:
+    def joined(found: Found) -> Value:
+        one, other = left(found), right(found)
+        return None if one is None or other is None else join(one, other)
+
+    return joined
+
+
+def _quotient(over: int | Fraction, under: int | Fraction) -> Fraction | None:
+    return Fraction(over) / Fraction(under) if under else None  # exact: Fraction
+
+
+def _sum_at(place: int, lacking: int | None) -> Callable[[Found], Value]:
+    if lacking is None:
+        return lambda found: found[place] or 0
+    return lambda found: None if not found[place] and found[lacking] else found[place] or 0

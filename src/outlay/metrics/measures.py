@@ -97,6 +97,8 @@ class Measure:
             return None
         if self.unit in (Unit.COUNT, Unit.TOKENS):
             return int(value)
+        if isinstance(value, int) and self.per_unit == NANO:
+            return decimal_text(value)
         return decimal_text(round(Fraction(value) * Fraction(NANO, self.per_unit)))  # round() is half to even
 
 

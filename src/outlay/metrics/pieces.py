@@ -29,6 +29,7 @@ from outlay.metrics.parts import Statement
 from outlay.metrics.piece_store import PieceStore
 from outlay.metrics.plan import Plan
 from outlay.metrics.rolled import is_kept
+from outlay.metrics.values import values_of
 
 GROUPS_MAX = 5_000
 """More groups than this in one stretch are left to the engine."""
@@ -63,7 +64,7 @@ class Pieces:
     def rows(self, plan: Plan) -> list[Row] | None:
         """What the statement of a plan would give; None where it must be asked."""
         named = {item.name for item in (*plan.dimensions, *(dimension for dimension, _ in plan.filters))}
-        if plan.session_sums or plan.with_work or named & _APART:
+        if plan.session_sums or (plan.with_work and not plan.only_outcomes) or named & _APART:
             return None
         try:
             usages = Groups() if plan.only_outcomes else self._usages(plan)
@@ -117,6 +118,12 @@ class Pieces:
             lambda stretch: ask(_of(plan, stretch)),
         )
         return list(chain.from_iterable(found))
+
+    def values(self, dimension: str) -> tuple[str, ...]:
+        """See `values_of`; they change only with the combinations of texts."""
+        return self._made(
+            ("dimension", dimension), self._reader.touched.labels, lambda: values_of(self._reader, dimension)
+        )
 
     # ---- usages and outcomes ---------------------------------------------------------------------------------------
 
@@ -198,7 +205,7 @@ class Pieces:
 
     def _made(self, key: Hashable, token: object, make: Callable[[], Told]) -> Told:
         """What is kept under a key, else what `make` gives; raises TooManyError where that is too much to keep."""
-        found = self._store.get(key, token)
+        found: Any = self._store.get(key, token)
         if found is None:
             told = make()
             found = _TOO_LARGE if len(told) > GROUPS_MAX else told

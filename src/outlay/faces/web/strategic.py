@@ -28,7 +28,7 @@ from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
 from outlay.metrics.measures import UNKNOWN
 
-_HEADLINE = (*HEADLINE, "retry_multiplier")
+_HEADLINE = (*(name for name in HEADLINE if name != "sessions"), "retry_multiplier")
 TIERS_MAX = 300
 _OPTIONS = ("team", "product_line", "user_tier", "environment")
 
