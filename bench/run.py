@@ -21,6 +21,7 @@ MODEST: dict[str, tuple[str, ...]] = {
     "import_rows": (),
     "footprint": (),
     "questions": ("--usages", "1000000"),
+    "views": ("--usages", "1000000"),
 }
 
 
