@@ -200,6 +200,7 @@ class DuckBooks(DuckTags):
             sets = ", ".join(f'"{name}" = d."{name}"' for name in names)
             transaction.execute(f"UPDATE usage_rows SET {sets} FROM decided d WHERE usage_rows.seq = d.seq")
             self.touch(work=rollups.mark_seqs(transaction, "decided"))
+            self.whereabouts.note_decided(transaction)
         finally:
             transaction.unregister("decided")
 

@@ -29,6 +29,8 @@ from outlay.ledger.duckdb_labels import open_label_book
 from outlay.ledger.duckdb_readings import READING_COLUMNS
 from outlay.ledger.duckdb_snapshot import Snapshot, store_error
 from outlay.ledger.duckdb_upgrades import upgrade
+from outlay.ledger.duckdb_whereabouts import Whereabouts
+from outlay.ledger.duckdb_whereabouts import prepare as prepare_whereabouts
 from outlay.ledger.labels import LABELS, LabelBook
 from outlay.ledger.rollups import ROLLUP_VERSION
 from outlay.ledger.tables import (
@@ -102,6 +104,7 @@ class DuckStore:
         self._outcomes: set[int] = set()
         self._labelled = False
         self._labels: LabelBook | None = None
+        self.whereabouts = Whereabouts()
         self._connection = _connect(path)
         try:
             self._prepare()
@@ -113,7 +116,7 @@ class DuckStore:
         """Go back to the last checkpoint, as after a crash: the engine gives up a file it failed to write."""
         with self._write:
             self._connection.close()
-            self._labels = None
+            self._forget()
             self._connection = _connect(self.path)
             self._touched = Touched()
             self._prepare()
@@ -209,7 +212,7 @@ class DuckStore:
                     self._touched = self._touched.after(self._work, self._outcomes, labels=self._labelled)
             except BaseException as error:
                 _roll_back(connection)
-                self._labels = None  # numbers given in this transaction were not written
+                self._forget()
                 if isinstance(error, duckdb.Error):
                     raise store_error(error, "the books could not be written") from error
                 raise
@@ -260,6 +263,8 @@ class DuckStore:
         transaction.register("incoming", source)
         try:
             transaction.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
+            if table == "usage_rows":
+                self.whereabouts.note_incoming(transaction)
         finally:
             transaction.unregister("incoming")
 
@@ -387,6 +392,11 @@ class DuckStore:
         parameters = [item for pair in values.items() for item in pair]
         transaction.execute(f"INSERT OR REPLACE INTO meta VALUES {rows}", parameters)
 
+    def _forget(self) -> None:
+        """What was noted in a transaction that failed was not written."""
+        self._labels = None
+        self.whereabouts = Whereabouts()
+
     def _prepare(self) -> None:
         with self.writing() as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS meta (name VARCHAR PRIMARY KEY, value BIGINT)")
@@ -407,6 +417,7 @@ class DuckStore:
             connection.execute("CREATE TABLE IF NOT EXISTS refused (first BIGINT, last BIGINT, facts BIGINT)")
             if known and known[0][0] < SCHEMA_VERSION:
                 upgrade(connection, {**_TABLES, "labels": [Column(name, Kind.TEXT) for name in LABELS]}, _TYPES)
+            prepare_whereabouts(connection)
             shown = ", ".join(f'{"l" if c.name in LABELS else "r"}."{c.name}"' for c in USAGE_COLUMNS)
             joined = f"SELECT {shown} FROM usage_rows r JOIN labels l ON r.labels = l.number"
             connection.execute(f"CREATE OR REPLACE VIEW usages AS {joined}")
