@@ -21,6 +21,10 @@ ADDITIVE = ("cost", "usages", "input_tokens", "unpriced_usages", "unpriced_token
 TASKS = ("tasks", "tasks_completed", "tasks_failed", "tasks_abandoned", "tasks_unknown")
 
 
+GRAINS = [None, *(grain for grain in Grain if grain is not Grain.MINUTE)]
+"""Grains that take any period; minutes have a property of their own."""
+
+
 def opened(rows: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> Books:
     usages, outcomes = rows
     return Books([usage(**row) for row in usages], [outcome(**row) for row in outcomes])
@@ -34,7 +38,7 @@ def expected_nano(rows: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> in
 @given(
     book_rows(),
     st.lists(st.sampled_from(SPLITS), max_size=3, unique=True),
-    st.sampled_from([None, *Grain]),
+    st.sampled_from(GRAINS),
     st.integers(1, 4),
 )
 def test_rows_add_up_to_the_total(rows: Any, by: list[str], grain: Grain | None, top: int) -> None:
@@ -49,6 +53,23 @@ def test_rows_add_up_to_the_total(rows: Any, by: list[str], grain: Grain | None,
         else:
             assert nano(answer.rows, name) == nano([answer.total], name), name
     assert nano([answer.total]) == expected_nano(rows)
+
+
+@given(book_rows(), st.sampled_from(["", "team", "model,centre"]))
+def test_minutes_add_up_to_their_hours(rows: Any, by: str) -> None:
+    books = opened(rows)
+    asked = {"measures": ",".join(ADDITIVE), "by": by, "since": "2026-01-01", "until": "2026-01-03"}
+    minutes, hours = books.ask(grain="minute", **asked), books.ask(grain="hour", **asked)
+    assert minutes.total == hours.total
+    for hour in hours.rows:
+        same = [row for row in minutes.rows if _key(row, by) == _key(hour, by)]
+        assert nano(same) == nano([hour])
+        assert sum(row["usages"] for row in same) == hour["usages"]
+
+
+def _key(row: dict[str, Any], by: str) -> tuple[Any, ...]:
+    """The hour of a row, and its group."""
+    return (row["time"][:13], *map(row.get, by.split(",")))
 
 
 @given(book_rows(), st.sampled_from([item.name for item in DIMENSIONS if item.on_outcomes]), st.integers(1, 3))
@@ -66,7 +87,7 @@ def test_tasks_are_not_split_where_they_cannot_be(rows: Any, by: str) -> None:
     assert answer.coverage["tasks_not_split_by"] == [by]
 
 
-@given(book_rows(), st.sampled_from([None, *Grain]))
+@given(book_rows(), st.sampled_from(GRAINS))
 def test_a_session_counts_once_in_a_row_and_once_in_the_total(rows: Any, grain: Grain | None) -> None:
     answer = opened(rows).ask(measures="sessions", by="model", top="1", grain=grain.value if grain else "")
     counted = [row for row in rows[0] if row["counted"] and row["session_id"] != "(no session)"]

@@ -74,12 +74,22 @@ def test_nothing_asked_is_the_question_everyone_has() -> None:
         ({"since": "2026-12-01", "until": "2026-11-01"}, "ends before"),
         ({"counted": "some"}, '"all"'),
         ({"by": "tag.'"}, "tag"),
+        ({"grain": "minute"}, "at most 2 days; this one is open"),
+        ({"grain": "minute", "until": "2026-11-01"}, "at most 2 days; this one is open"),
+        ({"grain": "minute", "since": "3d"}, "at most 2 days, not 3"),
+        ({"grain": "minute", "since": "2026-11-01", "until": "2026-11-03T00:00:01Z"}, "grain=hour"),
     ],
 )
 def test_bad_questions_are_told_what_is_valid(parameters: dict[str, str | list[str]], says: str) -> None:
     with pytest.raises(QueryError) as caught:
         parse_query(parameters, NOW)
     assert says in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_minutes_without_an_end_go_up_to_now() -> None:
+    query = parse_query({"grain": "minute", "since": "2h"}, NOW)
+    assert (query.grain, query.period.end_ns) == (Grain.MINUTE, ns_of(NOW))
+    assert parse_query({"grain": "hour", "since": "2h"}, NOW).period.end_ns is None
 
 
 @given(st.dictionaries(st.sampled_from(PARAMETERS), st.text(max_size=40)))

@@ -17,6 +17,7 @@ _HOURS = {"h": 1, "d": 24, "w": 168, "m": 730}
 class Grain(StrEnum):
     """How wide the buckets of a time series are."""
 
+    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
     WEEK = "week"

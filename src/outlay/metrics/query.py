@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from outlay.core.errors import QueryError, nearest
-from outlay.core.period import Grain, Period, moment_of, ns_of, parse_moment
+from outlay.core.period import NS_PER_SECOND, Grain, Period, moment_of, ns_of, parse_moment
 from outlay.metrics import dimensions, measures
 from outlay.metrics.filters import FILTERS_MAX, Filter, checked, parse_filters
 
@@ -19,6 +19,8 @@ TOP_MAX = 10_000
 TOP_OF_SERIES = 50
 """Groups of a time series where nobody says how many."""
 MEASURES_MAX = 40
+MINUTES_PERIOD_MAX = timedelta(days=2)
+"""Minutes are for looking closely at an incident: beyond that nobody reads them, and nothing keeps them added up."""
 
 ALWAYS = Period()
 
@@ -115,7 +117,19 @@ def check(query: Query) -> Query:
         raise QueryError(
             "the period ends before it starts", hint="since is the first moment, until the first one after"
         )
+    if query.grain is Grain.MINUTE:
+        _check_minutes(start, end)
     return query
+
+
+def _check_minutes(start_ns: int | None, end_ns: int | None) -> None:
+    days = MINUTES_PERIOD_MAX.days
+    hint = "say since and until, like since=2026-11-01T08:00Z and until=2026-11-01T10:00Z, or take grain=hour"
+    if start_ns is None or end_ns is None:
+        raise QueryError(f"the grain minute takes a period of at most {days} days; this one is open", hint=hint)
+    if end_ns - start_ns > MINUTES_PERIOD_MAX // timedelta(seconds=1) * NS_PER_SECOND:
+        asked_days = (end_ns - start_ns) // (86_400 * NS_PER_SECOND)
+        raise QueryError(f"the grain minute takes a period of at most {days} days, not {asked_days}", hint=hint)
 
 
 def parse_query(parameters: Mapping[str, str | Sequence[str]], now: datetime | None = None) -> Query:
@@ -129,6 +143,9 @@ def parse_query(parameters: Mapping[str, str | Sequence[str]], now: datetime | N
             raise QueryError(f'unknown parameter "{name}"', hint=nearest(name, PARAMETERS))
     now = now or datetime.now(UTC)
     grain = _one(parameters, "grain")
+    start, end = _moment_ns(parameters, "since", now), _moment_ns(parameters, "until", now)
+    if grain == Grain.MINUTE and start is not None and end is None:
+        end = ns_of(now)  # `since=2h` means the last two hours
     top = _one(parameters, "top")
     filters = tuple(item for text in _texts(parameters, "where") for item in parse_filters(text))
     return check(
@@ -137,7 +154,7 @@ def parse_query(parameters: Mapping[str, str | Sequence[str]], now: datetime | N
             by=_words(parameters, "by"),
             grain=_grain(grain) if grain else None,
             where=filters,
-            period=Period(_moment_ns(parameters, "since", now), _moment_ns(parameters, "until", now)),
+            period=Period(start, end),
             top=_whole(top) if top else None,
             order=_order(_one(parameters, "order")),
             counted_only=_counted_only(_one(parameters, "counted")),

@@ -44,7 +44,7 @@ def rolled(plan: Plan, reader: Snapshot) -> Plan:
     """The plan, with the part of its period that rollups may answer; as it is where they cannot."""
     sums = is_kept(plan)
     runs = bool(plan.session_sums) and (sums or not plan.usage_sums) and _keeps_sessions(plan)
-    stale = reader.stale_days() if plan.query.grain is not Grain.HOUR and (sums or runs) else None
+    stale = reader.stale_days() if plan.query.grain not in (Grain.MINUTE, Grain.HOUR) and (sums or runs) else None
     if stale is None or (plan.session_sums and plan.with_charges):
         return plan
     period = plan.query.period

@@ -8,7 +8,7 @@ from outlay.faces.plain import Reply
 QUESTION = (
     Parameter("by", "dimensions to split by, in order; see /api/v1/metrics", repeated=True),
     Parameter("measures", "measures to answer with; see /api/v1/metrics", repeated=True),
-    Parameter("grain", "buckets of time", choices=("hour", "day", "week", "month", "quarter", "year")),
+    Parameter("grain", "buckets of time", choices=("minute", "hour", "day", "week", "month", "quarter", "year")),
     Parameter("since", "from this moment (2026-11-01, 2026-11, 30d, today), included"),
     Parameter("until", "up to this moment, not included"),
     Parameter("where", "filters like team:search|billing or team!=search, all of which must hold", repeated=True),

@@ -20,7 +20,7 @@ _PART = (
 )
 _SCORE = (
     Parameter("by", "dimensions to split by, team if left out; see /api/v1/metrics", repeated=True),
-    Parameter("grain", "buckets of time", choices=("hour", "day", "week", "month", "quarter", "year")),
+    Parameter("grain", "buckets of time", choices=("minute", "hour", "day", "week", "month", "quarter", "year")),
     *_PART,
     Parameter("top", "only the first rows; the rest is one row (other)"),
     Parameter("order", "a figure or dimension to sort by, like noncompliant_cost:desc"),

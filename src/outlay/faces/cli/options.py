@@ -84,7 +84,7 @@ def question(command: Callable[P, None]) -> Callable[P, None]:
         ),
         click.option("--until", metavar="TIME", help="Up to this moment, not included."),
         click.option("--since", metavar="TIME", help="From this moment: 2026-11-01, 2026-11, 30d, 24h, today."),
-        click.option("--grain", metavar="GRAIN", help="Buckets: hour, day, week, month, quarter, year."),
+        click.option("--grain", metavar="GRAIN", help="Buckets: minute, hour, day, week, month, quarter, year."),
         click.option("--measures", multiple=True, metavar="NAME,…", help="Figures to show; outlay metrics lists them."),
         click.option(
             "--by", multiple=True, metavar="NAME,…", help="Dimensions to split by; outlay metrics lists them."

@@ -47,7 +47,7 @@ def _part(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--check", is_flag=True, help="Exit with 3 where the score by cost is below --min.")
 @click.option("--order", metavar="NAME[:asc|desc]", help="Sort by this figure or dimension.")
 @click.option("--top", metavar="N", help="Only the first N rows; the rest is one row (other).")
-@click.option("--grain", metavar="GRAIN", help="Buckets: hour, day, week, month, quarter, year.")
+@click.option("--grain", metavar="GRAIN", help="Buckets: minute, hour, day, week, month, quarter, year.")
 @click.option("--by", multiple=True, metavar="NAME,…", help="Dimensions to split by; team if left out.")
 @_part
 @shared
