@@ -35,10 +35,27 @@ def facts(figures: dict[str, Any]) -> dict[str, Any]:
     return {row["figure"]: row["value"] for row in figures["aider"]["Messages"]}
 
 
-def test_the_import_accounts_for_every_event(imported: dict[str, Any], facts: dict[str, Any]) -> None:
+def test_the_import_accounts_for_every_event(books: Books, imported: dict[str, Any], facts: dict[str, Any]) -> None:
     (events,) = (row for row in imported["rows"] if "events" in Path(row["file"]).name)
     assert events["received"] + events["passed_over"] == facts["events"]
-    assert events["received"] == events["posted"] == facts["messages"] + facts["message exceptions"]
+    # starts of the tool are read beside the messages; they are nothing that was tried
+    tried = books.total("operations", *EVENTS)["operations"]
+    assert tried == facts["messages"] + facts["message exceptions"] < events["received"] == events["posted"]
+
+
+def test_who_spends_nothing_is_a_user_too(books: Books, facts: dict[str, Any]) -> None:
+    users = books.rows("usages,chat_calls,cost_recorded", *EVENTS, by="user")
+    assert len(users) == facts["user ids"]
+    idle = [row for row in users if not row["usages"]]
+    assert len(idle) == 9  # they started the tool, and no message of theirs is in the file
+    assert {row["cost_recorded"] for row in idle} == {"0"}
+
+
+def test_the_first_event_is_where_the_books_begin(books: Books, facts: dict[str, Any]) -> None:
+    coverage = books.command("spend", *EVENTS)["coverage"]
+    assert _moment(coverage["from"]) == _moment(facts["first event"])
+    # the last event is an exit, which is nothing that was done
+    assert _moment(facts["last event"]) - _moment(coverage["to"]) < timedelta(hours=1)
 
 
 def test_messages_tokens_and_recorded_cost(books: Books, facts: dict[str, Any]) -> None:
@@ -138,6 +155,14 @@ def test_benchmark_runs(books: Books, figures: dict[str, Any]) -> None:
     assert exact_money(ours["cost"], row["sum"])
     assert ours["usages"] == row["runs"]
     assert ours["usages"] - ours["unpriced_usages"] == row["total_cost above 0"]
+    stated = books.table("usages", "--where", "source:table:aider_leaderboard", by="tag.cost_stated")
+    counts = {said: found["usages"] for (said,), found in stated.items()}
+    assert counts["yes"] == row["total_cost above 0"]
+    assert counts["yes"] + counts["zero"] == row["with total_cost"] == row["runs"] - counts["no"]
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "")).replace(tzinfo=UTC)
 
 
 def _recorded(rows: list[dict[str, Any]]) -> Decimal:

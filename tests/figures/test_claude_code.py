@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -82,6 +84,47 @@ def test_one_per_response_not_every_line(calls: Rows, figures: dict[str, Any], u
     cost = sum(Decimal(row["cost"]) for row in written)
     assert exact_money(cost, Decimal(once["list price"]) + unsaid * SONNET_OUTPUT_PRICE)
     assert cost < Decimal(lines["list price"]) / 2
+
+
+def test_every_line_a_response_of_its_own_would_cost_twice_as_much(
+    shared_data: Path, tmp_path: Path, figures: dict[str, Any]
+) -> None:
+    """The wrong sum of trap 1, and the first words of trap 2: the same files, told so that no line repeats another."""
+    every, first = Books(tmp_path / "every"), Books(tmp_path / "first")
+    for path in sorted((shared_data / "claude_code_sessions").rglob("*.gz")):
+        told, once = tmp_path / "told" / path.name, tmp_path / "once" / path.name
+        for kept, only_first in ((told, False), (once, True)):
+            kept.parent.mkdir(exist_ok=True)
+            kept.write_bytes(gzip.compress(_retold(path, only_first=only_first)))
+    every.load(tmp_path / "told")
+    first.load(tmp_path / "once")
+    (lines,) = (
+        row for row in figures["claude"]["Every line added, or one line per response"] if row["way"] == "every line"
+    )
+    ours = every.total(SUMS, *CALLS)
+    assert (ours["usages"], ours["output_tokens"]) == (lines["responses"], lines["output_tokens"])
+    assert _tokens(ours) == _their_tokens(lines)
+    assert exact_money(ours["cost"], lines["list price"])
+    outputs = [row["output by first line"] for row in figures["claude"]["Lines and responses"]]
+    assert first.total(SUMS, *CALLS)["output_tokens"] == sum(outputs)
+
+
+def _retold(path: Path, *, only_first: bool) -> bytes:
+    """A transcript's own responses alone, each line under an id of its own; or of each response only the first line."""
+    told: list[str] = []
+    seen: set[tuple[str, str]] = set()
+    for number, line in enumerate(gzip.decompress(path.read_bytes()).decode().splitlines()):
+        entry = json.loads(line)
+        if entry.get("type") != "assistant" or not entry["message"].get("usage"):
+            continue
+        key = entry["message"]["id"], entry["requestId"]
+        if only_first and key in seen:
+            continue
+        seen.add(key)
+        entry["requestId"] = f"{entry['requestId']}-{path.name}-{number}"
+        entry["message"]["id"] = f"{entry['message']['id']}-{path.name}-{number}"
+        told.append(json.dumps(entry))
+    return "\n".join(told).encode()
 
 
 def test_the_import_says_how_many_lines_were_known_already(

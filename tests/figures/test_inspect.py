@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from asking import Books
 
+OTHER_NAMES = {"log_streaming.eval": "Meta-Llama-3-405B-Instruct"}
+"""What answered where the log names a deployment."""
 SUMS = "usages,input_tokens,output_tokens,cache_read_tokens,reasoning_tokens,total_tokens"
 
 
@@ -61,6 +64,19 @@ def test_tokens_and_those_inside_them(books: Books, figures: dict[str, Any]) -> 
         assert ours["cache_read_tokens"] == row["of these cache read"]
         assert ours["reasoning_tokens"] == row["reasoning"]
         assert ours["total_tokens"] == row["total stated"]
+
+
+def test_models_and_times_are_those_of_the_log(books: Books, figures: dict[str, Any]) -> None:
+    models = books.table("usages", "--where", "operation:chat", by="origin,model_raw")
+    for row in figures["inspect"]["Logs"]:
+        (origin, model), *others = [key for key in models if _is(key[0], row["file"])]
+        assert not others
+        # the name that answered, which is the one asked for with its date, or another one where a deployment was asked
+        asked = row["model"].partition("/")[2]
+        assert model == OTHER_NAMES.get(row["file"]) or model == row["model"] or model.startswith(asked)
+        began = books.command("spend", "--where", f"origin:{origin}")["coverage"]["from"]
+        gap = datetime.fromisoformat(began) - datetime.fromisoformat(row["started"])
+        assert timedelta(0) <= gap < timedelta(minutes=1)
 
 
 def test_what_the_graders_used(books: Books, figures: dict[str, Any]) -> None:

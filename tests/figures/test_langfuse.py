@@ -50,10 +50,12 @@ def test_every_report_is_kept(imported: tuple[Books, dict[str, Any]], figures: d
 
 def test_a_trace_in_two_files_is_one(imported: tuple[Books, dict[str, Any]], figures: dict[str, Any]) -> None:
     row = next(row for row in figures["langfuse"]["Traces"] if row["file"] == TWIN)
+    traces = [other["trace id"] for other in figures["langfuse"]["Traces"] if other["file"] != TWIN]
+    assert (len(set(traces)), traces.count(row["trace id"])) == (len(traces), 1)
     again = next(reply for reply in imported[1]["rows"] if TWIN in reply["file"])
     assert (again["posted"], again["duplicates"]) == (0, row["observations"])
     found = _by_file(imported[0])
-    assert TWIN not in found
+    assert (len(found), TWIN in found) == (len(traces), False)
     assert exact_money(found["pydantic-ai-2025-06-06"]["cost"], row["recorded cost"])
 
 

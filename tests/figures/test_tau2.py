@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,11 +21,25 @@ Table = dict[tuple[str, ...], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def books(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Books:
-    """The six files of both folders."""
+def imported(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Books, dict[str, Any]]:
+    """The six files of both folders, and what the import said."""
     filled = Books(tmp_path_factory.mktemp("tau2"))
-    filled.load(shared_data / "tau2_gym", shared_data / "tau2_other")
-    return filled
+    return filled, filled.load(shared_data / "tau2_gym", shared_data / "tau2_other")
+
+
+@pytest.fixture(scope="module")
+def books(imported: tuple[Books, dict[str, Any]]) -> Books:
+    """The six files of both folders."""
+    return imported[0]
+
+
+@pytest.fixture(scope="module")
+def sessions(books: Books) -> dict[str, list[dict[str, Any]]]:
+    """What `outlay session` says of each session, by file."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for origin, session in books.table("usages", by="origin,session"):
+        found.setdefault(_file_of(origin), []).append(books.command("session", session))
+    return found
 
 
 def _file_of(origin: str) -> str:
@@ -83,6 +98,14 @@ def test_the_figures_everyone_will_look_for(books: Books) -> None:
     assert (gpt["cost"], gpt["cost_per_completed_task"]) == ("1.0112", "0.10112")
 
 
+def test_the_models_of_both_payers(books: Books, figures: dict[str, Any]) -> None:
+    calls = books.table("usages", "--where", "operation:chat", by="origin,agent,model_raw")
+    models = {(_file_of(origin), agent): model for origin, agent, model in calls}
+    for row in figures["tau2"][OUTCOMES]:
+        assert models[row["file"], AGENT] == row["agent model"]
+    assert len(calls) == 2 * len(figures["tau2"][OUTCOMES])
+
+
 def test_calls_tokens_and_tools(books: Books, figures: dict[str, Any]) -> None:
     payers = _by_payer(books.table("chat_calls,input_tokens,output_tokens,cost_recorded", by="origin,agent"))
     tools = _by_file(books.table("tool_calls,tool_errors,usages", by="origin"))
@@ -97,6 +120,13 @@ def test_calls_tokens_and_tools(books: Books, figures: dict[str, Any]) -> None:
         assert (ours["tool_calls"], ours["tool_errors"]) == (row["tool results"], row["tool errors"])
         # greetings carry no usage: they are no calls
         assert ours["usages"] == row["agent calls"] + row["user calls"]
+
+
+def test_a_message_without_usage_is_passed_over_and_said_so(
+    imported: tuple[Books, dict[str, Any]], figures: dict[str, Any]
+) -> None:
+    passed = {_file_of(Path(row["file"]).name): row["passed_over"] for row in imported[1]["rows"]}
+    assert passed == {row["file"]: row["messages without usage"] for row in figures["tau2"][CALLS]}
 
 
 def test_the_fine_tuned_model_has_no_price(books: Books, figures: dict[str, Any]) -> None:
@@ -131,7 +161,29 @@ def test_the_cached_share_that_recorded_cost_implies(books: Books, figures: dict
         assert same_money(implied / payers[payer]["input_tokens"], row["implied cached share"])
 
 
-def test_time_of_sessions(books: Books, figures: dict[str, Any]) -> None:
+def test_every_call_is_explained_by_whole_steps_of_cached_tokens(
+    books: Books, sessions: dict[str, list[dict[str, Any]]], figures: dict[str, Any]
+) -> None:
+    """A call's list price less its recorded cost, over what a cached token saves, is a multiple of 128 tokens."""
+    saved: dict[str, Decimal] = {}
+    for model in {row["model"] for row in books.rows("usages", "--where", "operation:chat", by="model")}:
+        if not model.startswith("ft:"):
+            rates = _rates(books, model)
+            saved[model] = rates["in_uncached"] - rates["in_cache_read"]
+    explained: Counter[str] = Counter()
+    for file, of_file in sessions.items():
+        for step in (step for session in of_file for step in session["rows"]):
+            if step["operation"] == "chat" and step["cost"] is not None:
+                cached = (Decimal(step["list"]) - Decimal(step["cost"])) / saved[step["model"]]
+                fits = abs(cached / 128 - round(cached / 128)) < Decimal("0.001") and cached > Decimal("-0.01")
+                explained[file] += fits
+    for file, count in explained.items():
+        rows = [row for row in figures["tau2"][LISTED] if row["file"] == file]
+        assert count == sum(row["calls explained exactly"] for row in rows) == sum(row["calls"] for row in rows)
+    assert set(explained) == {row["file"] for row in figures["tau2"][LISTED]}
+
+
+def test_time_of_sessions(books: Books, sessions: dict[str, list[dict[str, Any]]], figures: dict[str, Any]) -> None:
     for origin, ours in books.table("session_seconds,sessions", by="origin").items():
         row = next(row for row in figures["tau2"]["Time"] if row["file"] == _file_of(*origin))
         # the files measure a session by another clock than its two ends, a few milliseconds apart
@@ -142,9 +194,21 @@ def test_time_of_sessions(books: Books, figures: dict[str, Any]) -> None:
         reply = books.command("spend", "--where", f"origin:{origin[0]}")
         first = datetime.fromisoformat(reply["coverage"]["from"]).replace(tzinfo=None)
         assert first == datetime.fromisoformat(row["first start"])
+        ends = [outcome["time"] for session in sessions[row["file"]] for outcome in session["total"]["outcomes"]]
+        last = max(datetime.fromisoformat(end) for end in ends).replace(tzinfo=None)
+        assert (len(ends), last) == (ours["sessions"], datetime.fromisoformat(row["last end"]))
         in_time = books.command("sessions", "--where", f"origin:{origin[0]}", "--top", "1")["total"]
         assert in_time["sessions_at_once_max"] == row["most at once"]
         assert abs(Decimal(in_time["wall_clock_seconds"]) - Decimal(row["wall clock s"])) < Decimal("0.005")
+
+
+def test_times_without_a_zone_are_said_to_be_so(
+    imported: tuple[Books, dict[str, Any]], figures: dict[str, Any]
+) -> None:
+    assert {row["time zone"] for row in figures["tau2"]["Time"]} == {None}
+    facts = imported[1]["total"]["posted"] - imported[0].total("tasks")["tasks"]
+    told = [check["text"] for check in imported[0].command("doctor", code=1)["rows"]]
+    assert [text for text in told if f"{facts:,} times had no zone" in text]
 
 
 def test_one_session_says_what_is_unknown(books: Books) -> None:

@@ -50,10 +50,43 @@ TABLE = {
     "Claude Code transcript": ({"source": "claude_code"}, "exclusive", True),
     "Claude Code spans": ({"scope_name": "com.anthropic.claude_code.tracing"}, "exclusive", True),
     "Claude Code events": ({"scope_name": "com.anthropic.claude_code.events", "signal": "log"}, "exclusive", True),
+    "Claude Code metrics": ({"scope_name": "com.anthropic.claude_code", "signal": "metric"}, "exclusive", True),
     "Codex": ({"scope_name": "codex_otel"}, "inclusive", True),
     "Gemini CLI": ({"scope_name": "gemini-cli"}, "inclusive", False),
     "Vercel AI SDK": ({"scope_name": "ai"}, "inclusive", True),
 }
+
+
+ROWS = {
+    "OTel semconv-genai (all)": ("OTel semconv-genai",),
+    "OTel emitters of the ≤1.36 era": (),  # TestEmittersOfTheOldEra: nothing is known of them
+    "OpenAI API": ("OpenAI API",),
+    "Anthropic API raw": ("Anthropic API raw",),
+    "Bedrock Converse raw": ("Bedrock Converse raw",),
+    "Gemini API": ("Gemini API", "Google ADK"),
+    "OpenInference Anthropic / LangChain": ("OpenInference Anthropic", "OpenInference LangChain"),
+    "OpenInference OpenAI-Agents, Chat-Completions path": ("OpenInference OpenAI-Agents",),
+    "OpenLLMetry anthropic 0.62.4": ("OpenLLMetry anthropic", "OpenLLMetry anthropic, older"),
+    "Pydantic AI 2.68": ("Pydantic AI",),
+    "Microsoft Agent Framework 1.23": ("Agent Framework, OpenAI client", "Agent Framework, Anthropic client"),
+    "Strands 1.62": ("Strands",),
+    "AG2 1.2": (),  # TestAg2
+    "Claude Code spans, events, metrics": (
+        *("Claude Code transcript", "Claude Code spans", "Claude Code events", "Claude Code metrics"),
+    ),
+    "Codex": ("Codex",),
+    "Gemini CLI": ("Gemini CLI",),
+    "Vercel AI SDK": ("Vercel AI SDK",),
+}
+"""The rows of the reference, and which of the cases above are theirs."""
+
+
+def test_every_row_of_the_reference_is_a_case(shared: Path) -> None:
+    text = (shared / "spec" / "telemetry.md").read_text(encoding="utf-8")
+    section = text.partition("## 4. Token basis by source")[2].partition("**Normalise rule.**")[0]
+    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")]
+    assert set(rows) - {"source"} == ROWS.keys()
+    assert {case for cases in ROWS.values() for case in cases} == TABLE.keys()
 
 
 @pytest.mark.parametrize(("who", "input_basis", "_"), TABLE.values(), ids=TABLE)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,14 @@ def span(name: str, parent: str | None = None, operation: str = "chat", **words:
 
 
 class TestRollUpRule:
+    def test_every_line_of_the_reference_is_a_case(self, shared: Path) -> None:
+        text = (shared / "spec" / "telemetry.md").read_text(encoding="utf-8")
+        section = text.partition("## 6. Roll-up rule")[2].partition("## 7.")[0]
+        lines = set(re.findall(r"^(\d+)\. ", section, re.MULTILINE))
+        cases = {name.split("_")[1] for name in dir(self) if name.startswith("test_")}
+        assert len(lines) == 5
+        assert lines <= cases
+
     def test_1_what_bears_cost_counts(self) -> None:
         rows = [
             span("run", operation="agent"),

@@ -3,6 +3,7 @@ given the meters that normalize hands over, the money must be this."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -273,3 +274,12 @@ def test_p26_credits_are_not_dollars_until_somebody_says_so(tmp_path: Path) -> N
 
 def test_the_fixture_time_is_after_every_variant_of_the_traps() -> None:
     assert datetime(2026, 10, 14, tzinfo=UTC) < charging.NOVEMBER
+
+
+def test_every_trap_of_the_reference_is_named_by_a_test(shared: Path, root: Path) -> None:
+    text = (shared / "spec" / "prices.md").read_text(encoding="utf-8")
+    traps = set(re.findall(r"^\| P(\d+) \|", text, re.MULTILINE))
+    files = [path.read_text(encoding="utf-8") for path in sorted((root / "tests" / "pricing").glob("test_*.py"))]
+    names = [name for file in files for name in re.findall(r"^def test((?:_p\d+)+)_", file, re.MULTILINE)]
+    assert traps - {number for name in names for number in re.findall(r"\d+", name)} == set()
+    assert len(traps) == 27

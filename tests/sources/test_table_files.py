@@ -34,7 +34,7 @@ def _events(shared_data: Path) -> Reading:
 
 def test_aider_messages_are_those_of_the_file(shared_data: Path, figures: dict[str, Any]) -> None:
     whole = _events(shared_data)
-    messages = whole.where(failed=False)
+    messages = whole.where(failed=False, operation="chat")
     assert len(messages) == _figure(figures, "messages")
     assert len(whole.where(failed=True)) == _figure(figures, "message exceptions")
     assert sum_of(messages, "input_tokens") == _figure(figures, "tokens in")
@@ -53,7 +53,7 @@ def test_aider_messages_are_those_of_the_file(shared_data: Path, figures: dict[s
 def test_aider_by_month_and_model(shared_data: Path, figures: dict[str, Any]) -> None:
     months: dict[str, list[dict[str, Any]]] = defaultdict(list)
     models: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in _events(shared_data).where(failed=False):
+    for row in _events(shared_data).where(failed=False, operation="chat"):
         months[datetime.fromtimestamp(row["start_ns"] / 1e9, UTC).strftime("%Y-%m")].append(row)
         models[row["model_requested"]].append(row)
     for expected, groups in (("By month, UTC", months), ("By model, the ten dearest", models)):
@@ -133,7 +133,9 @@ def test_openhands_runs_are_outcomes_without_cost(shared_data: Path, figures: di
         whole = reading(shared_data / "openhands_runs" / row["file"])
         assert (len(whole.facts), len(whole.outcomes)) == (0, row["runs"])
         assert whole.statuses().count("done") == row["succeeded"]
-        assert {dict(outcome["tags"])["model"] for outcome in whole.outcomes if outcome["tags"]} == {row["model"]}
+        tags = [dict(outcome["tags"]) for outcome in whole.outcomes]
+        assert {told["model"] for told in tags if "model" in told} == {row["model"]}
+        assert sum(told["error"] == "yes" for told in tags) == row["with an error"]
 
 
 # ---- tables of our own ------------------------------------------------------------------------------------------

@@ -126,8 +126,8 @@ class Batch:
 
     `received` counts what the source saw as one fact or one outcome, refused ones included, so that
     received = facts + spans + logs + points + outcomes + repeats + refused. `repeats` are reports of a fact that the
-    same file tells again; `passed_over` rows are none that a mapping asks for, and are not received. `spans`, `logs`
-    and `points` hold raw OTLP rows which `normalize/` turns into facts.
+    same file tells again; `passed_over` rows are no usage, or none that a mapping asks for; they are not received.
+    `spans`, `logs` and `points` hold raw OTLP rows which `normalize/` turns into facts.
     """
 
     facts: pa.Table

@@ -25,6 +25,7 @@ class Gathering:
     problems: list[Problem] = field(default_factory=list[Problem])
     received: int = 0
     repeats: int = 0
+    passed_over: int = 0
     _facts: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     _outcomes: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
 
@@ -83,10 +84,11 @@ class Gathering:
                 outcomes=outcomes_of(outcomes),
                 received=len(facts) + len(outcomes) + repeats + refused,
                 repeats=repeats,
+                passed_over=self.passed_over,
                 problems=self.problems,
             )
             self.received = len(self._facts) + len(self._outcomes)
-            self.repeats = 0
+            self.repeats = self.passed_over = 0
             self.problems = []
             if done:
                 return

@@ -49,7 +49,8 @@ _FORMATS = ("csv", "json", "jsonl", "yaml", "parquet")
 class Source:
     """Where a word comes from: the first of `columns` that says something, a `template` of columns, or a `value`.
 
-    `values` translates what the column says; `otherwise` stands for what it does not list.
+    `values` translates what the column says; `otherwise` stands for what it does not list, `missing` for a column
+    that says nothing (else `otherwise` does).
     """
 
     columns: tuple[str, ...] = ()
@@ -57,6 +58,7 @@ class Source:
     value: str | None = None
     values: Mapping[str, str] | None = None
     otherwise: str | None = None
+    missing: str | None = None
 
     def needs(self) -> tuple[str, ...]:
         """The columns it looks at."""
@@ -82,6 +84,7 @@ class TableMapping:
     keys: str | None = None
     path: re.Pattern[str] | None = None
     companions: tuple[str, ...] = ()
+    prefix_blocks: str | None = None
     time_unit: str = "iso"
     duration_unit: str = "s"
     anchor: str | None = None
@@ -118,12 +121,13 @@ def parse_mapping(text: str, name: str) -> TableMapping:
         body = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FormatError(f"the mapping {name} is not TOML: {error}") from error
-    known = ("name", "text", "detect", "read", "where", "unless", "time", "cost", "identity", "fact", "outcome")
-    _only(name, "the file", body, (*known, "status", "tags"))
-    reading, time, cost = _table(name, body, "read"), _table(name, body, "time"), _table(name, body, "cost")
+    known = ("name", "text", "detect", "read", "where", "unless", "time", "cost", "prefix", "identity")
+    _only(name, "the file", body, (*known, "fact", "outcome", "status", "tags"))
+    reading, time, cost, prefix = (_table(name, body, section) for section in ("read", "time", "cost", "prefix"))
     _only(name, "[read]", reading, ("format", "records", "keys", "path", "companions"))
     _only(name, "[time]", time, ("unit", "duration_unit", "anchor"))
     _only(name, "[cost]", cost, ("zero_is_unknown",))
+    _only(name, "[prefix]", prefix, ("blocks",))
     fact, outcome = _table(name, body, "fact"), _table(name, body, "outcome")
     _only(name, "[fact]", fact, FACT_WORDS)
     _only(name, "[outcome]", outcome, OUTCOME_WORDS)
@@ -151,6 +155,7 @@ def parse_mapping(text: str, name: str) -> TableMapping:
         keys=reading.get("keys"),
         path=_pattern(name, reading.get("path")),
         companions=_texts(name, "[read] companions", reading.get("companions", [])),
+        prefix_blocks=prefix.get("blocks"),
         time_unit=time.get("unit", "iso"),
         duration_unit=time.get("duration_unit", "s"),
         anchor=time.get("anchor"),
@@ -166,8 +171,8 @@ def _check_constants(name: str, fact: Mapping[str, Any], outcome: Mapping[str, A
         ("basis", fact.get("basis"), ("inclusive", "exclusive")),
     ):
         if isinstance(value, dict):
-            stated = [value.get("value"), value.get("otherwise"), *dict(value.get("values") or {}).values()]
-            for text in stated:
+            stated = [value.get(key) for key in ("value", "otherwise", "missing")]
+            for text in (*stated, *dict(value.get("values") or {}).values()):
                 _one_of(name, word, text, valid)
 
 
@@ -211,9 +216,10 @@ def _pattern(name: str, text: str | None) -> re.Pattern[str] | None:
 def _source(name: str, word: str, value: Any) -> Source:
     """A text names a column, a list the first of several, a table says more."""
     if isinstance(value, dict):
-        _only(name, word, value, ("column", "columns", "template", "value", "values", "otherwise"))
+        _only(name, word, value, ("column", "columns", "template", "value", "values", "otherwise", "missing"))
         columns = _texts(name, word, value.get("columns", value.get("column", [])))
         translated = {str(key): str(text) for key, text in dict(value.get("values") or {}).items()}
         constant = None if value.get("value") is None else str(value["value"])
-        return Source(columns, value.get("template"), constant, translated or None, value.get("otherwise"))
+        rest = value.get("otherwise"), value.get("missing")
+        return Source(columns, value.get("template"), constant, translated or None, *rest)
     return Source(_texts(name, word, value))

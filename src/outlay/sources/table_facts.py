@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from outlay.core.centre import STRUCTURE
 from outlay.core.errors import Problem
 from outlay.sources.columns import Mask, amounts_nano, counts, nulls_as_true, numbers_ns, tags_of, times_ns, translated
 from outlay.sources.facts import FACTS, OUTCOMES, UNITS, Batch, conform, keys_of
@@ -94,7 +95,10 @@ class TableFile:
         if source.columns:
             columns = [self._column(chunk, name) for name in source.columns]
             found = columns[0] if len(columns) == 1 else pc.coalesce(*columns)
-            return found if source.values is None else translated(found, source.values, source.otherwise)
+            if source.values is None:
+                return found
+            said = translated(found, source.values, source.otherwise)
+            return said if source.missing is None else pc.if_else(pc.is_valid(found), said, source.missing)
         return pa.array([source.value], pa.string()).take(pa.array(np.zeros(chunk.num_rows, dtype=np.int64)))
 
     def _filtered(self, chunk: pa.Table) -> pa.Table:
@@ -205,7 +209,7 @@ class TableFile:
         """The recorded cost; a 0 beside tokens is a missing price, and so is any 0 where the mapping says so.
 
         A row that states neither a cost nor a quantity still happened: it bears one `total` that nobody priced, unless
-        it failed.
+        it failed or only gives structure.
         """
         texts = self._of(chunk, self.mapping.fact["cost"])
         nano, bad = amounts_nano(texts)
@@ -220,7 +224,8 @@ class TableFile:
         unknown = zero & (measured | self.mapping.zero_is_unknown)
         columns["cost_nano"] = pc.if_else(pa.array(unknown), pa.scalar(None, pa.int64()), nano)
         if not self.mapping.units:
-            total = nulls_as_true(columns["cost_nano"]) & ~measured
+            frame = pc.is_in(columns["operation"], value_set=pa.array(sorted(STRUCTURE)))
+            total = nulls_as_true(columns["cost_nano"]) & ~measured & ~frame.to_numpy(zero_copy_only=False)
             if "failed" in columns:
                 total &= ~np.asarray(pc.fill_null(columns["failed"], fill_value=False).to_numpy(zero_copy_only=False))
             ones = pa.array(np.ones(chunk.num_rows, dtype=np.int64), mask=~total)

@@ -67,7 +67,17 @@ def _first_records(sample: Sample, mapping: TableMapping, kind: str) -> list[dic
 def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
     """Batches of one table. Raises FormatError where no mapping fits or the mapping is not usable."""
     sample = Sample.of(path)
-    mapping = load_mapping(options.mapping) if options.mapping is not None else _chosen(sample)
+    yield from read_with(mapping_of(sample, options), sample, options)
+
+
+def mapping_of(sample: Sample, options: ReadOptions) -> TableMapping:
+    """The mapping that was given, else the shipped one that fits. Raises FormatError where there is none."""
+    return load_mapping(options.mapping) if options.mapping is not None else _chosen(sample)
+
+
+def read_with(mapping: TableMapping, sample: Sample, options: ReadOptions) -> Iterator[Batch]:
+    """Batches of one table through a mapping."""
+    path = sample.path
     problems: list[Problem] = []
     told = constants(path, mapping)
     table = TableFile(mapping, sample.name, path, zone_of(options.zone), told, problems)

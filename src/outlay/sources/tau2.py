@@ -1,7 +1,7 @@
 """tau2-bench results: simulated customer sessions with two payers, a reward and the cost written on each message.
 
 A simulation is a session and a task. Messages state no provider and no cache; a cost of 0 beside tokens is a model
-without a price, a message without usage (the greeting) is not a call. Times have no zone.
+without a price, a message without usage (the greeting) is not a call and is passed over. Times have no zone.
 """
 
 from __future__ import annotations
@@ -113,7 +113,9 @@ class _Simulation:
             except ValueError as error:
                 self.gathering.refuse(where, str(error))
                 continue
-            if row is not None:
+            if row is None:
+                self.gathering.passed_over += message.get("role") in {"assistant", "user"}
+            else:
                 turn = text_in(message.get("turn_idx")) or str(number)
                 identity = {
                     "fact_id": f"tau2:{shared['session_id']}:{turn}",

@@ -37,6 +37,9 @@ ENTRIES: dict[str, Entry] = {
     "actions": Entry(f"{_HERE}.stops:actions", "What follows when money runs short, and what waits for approval."),
     "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, import, check."),
     "tags": Entry(f"{_HERE}.tags:tags", "How much of the cost is tagged as the policy asks, and why not all of it."),
+    "prefixes": Entry(
+        f"{_HERE}.prefixes:prefixes", "How much of a request trace's input a prefix cache could have served."
+    ),
     "reprice": Entry(f"{_HERE}.reprice:reprice", "Value a period again at today's price book."),
     "rebuild": Entry(f"{_HERE}.rebuild:rebuild", "Make the books again from the journal and compare."),
     "doctor": Entry(f"{_HERE}.doctor:doctor", "Check the books, the prices and the coverage, one line each."),
