@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-from outlay.faces.web.charts import axis, axis_labels, below, grid, place_text
+from outlay.faces.web.charts import Bar, axis, axis_labels, below, grid, hits, place_text
 from outlay.govern.baseline import Band
 
 _MILLION, _THOUSAND = 1_000_000, 1_000
@@ -26,9 +26,17 @@ class Pin:
 
 
 def burn_chart(
-    values: Sequence[int], usual: Sequence[Band | None], labels: Sequence[str], pins: Sequence[Pin], words: str
+    values: Sequence[int],
+    usual: Sequence[Band | None],
+    labels: Sequence[str],
+    pins: Sequence[Pin],
+    words: str,
+    over: Sequence[Bar] = (),
 ) -> Markup:
-    """Values an hour against the band of the same hours; what is above the band is red. `words` are for the ear."""
+    """Values an hour against the band of the same hours; what is above the band is red. `words` are for the ear.
+
+    `over` are the columns that tell the figures of an hour and lead to its sessions.
+    """
     tops = [float(max(values, default=0)), *(band.high for band in usual if band is not None)]
     ticks = [(value, short(int(value))) for value in axis(Decimal(int(max(tops, default=0.0))), 4)]
     top = float(ticks[-1][0])
@@ -55,7 +63,7 @@ def burn_chart(
         axis_labels(ticks),
         grid(ticks),
         Markup("").join(drawn),
-        Markup("").join(dots),
+        hits(over) + Markup("").join(dots),
         below(list(zip(xs, labels, strict=True))),
     )
 

@@ -89,8 +89,13 @@ def stacked_bars(
     )
 
 
-def lines(series: Sequence[Line], labels: Sequence[str], ticks: Sequence[tuple[Decimal, str]]) -> Markup:
-    """Lines over time on one axis from 0; each says its name and its last figure at its end."""
+def lines(
+    series: Sequence[Line], labels: Sequence[str], ticks: Sequence[tuple[Decimal, str]], over: Sequence[Bar] = ()
+) -> Markup:
+    """Lines over time on one axis from 0; each says its name and its last figure at its end.
+
+    `over` are the columns that tell the figures of a bucket and lead to what is behind them.
+    """
     top = ticks[-1][0]
     count = max(len(labels), 2)
     drawn = [
@@ -116,7 +121,8 @@ def lines(series: Sequence[Line], labels: Sequence[str], ticks: Sequence[tuple[D
                 Markup('<i class="dot k-{}" style="left:100%;top:{}%"></i>').format(kind, place_text(y))
                 for kind, y, _, _ in ends
             ]
-        ),
+        )
+        + hits(over),
         end_labels(ends, SMALL_LABEL_GAP),
         below([(place / (count - 1) * 100, label) for place, label in enumerate(labels)]),
     )
@@ -217,6 +223,13 @@ def hit(bar: Bar, x: float, width: float) -> Markup:
         return Markup('<span class="hit" {}>{}</span>').format(place, tip)
     words = ", ".join([bar.title, *(part.text for part in bar.parts if part.value > 0)])
     return Markup('<a class="hit" href="{}" aria-label="{}" {}>{}</a>').format(bar.href, words, place, tip)
+
+
+def hits(bars: Sequence[Bar]) -> Markup:
+    """A column for each bucket of a line, around its point."""
+    step = 100 / max(len(bars) - 1, 1)
+    places = [(max(0.0, (place - 0.5) * step), min(100.0, (place + 0.5) * step)) for place in range(len(bars))]
+    return Markup("").join([hit(bar, left, right - left) for bar, (left, right) in zip(bars, places, strict=True)])
 
 
 def _middles(parts: Sequence[Part], top: Decimal) -> dict[str, float]:

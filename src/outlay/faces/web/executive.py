@@ -19,6 +19,7 @@ from outlay.faces.web.figures import Asking, Books
 from outlay.faces.web.months import MonthChoice
 from outlay.faces.web.outcome_lines import line_rows
 from outlay.faces.web.tables import count, money, share
+from outlay.faces.web.trends import sessions_address
 from outlay.faces.web.view import Number, banners_of, footer_of, freshness_of
 from outlay.govern.allotments import COMPANY, Allotment, allotments, allotted
 from outlay.govern.efficiency import Point, year_of
@@ -161,12 +162,14 @@ def numbers(found: Year) -> list[Number]:
     said = used if budget is None else f"{used} of budget"
     ratio = before.get("cost_to_value")
     index = None if last.index is None else str(_decimal(last.index))
+    done = sessions_address(choice, choice.start, choice.end, outcome="done")
     return [
         Number(
             f"Full cost, {choice.window.label}",
             _short(now.get("cost")),
             change_of(now.get("cost"), before.get("cost")),
             said if choice.is_over else f"{said}, {_percent(Decimal(gone))} of the month",
+            sessions_address(choice, choice.start, choice.end),
         ),
         Number(
             "Forecast",
@@ -183,12 +186,14 @@ def numbers(found: Year) -> list[Number]:
             _worth(now.get("outcome_value"), short=True),
             change_of(now.get("outcome_value"), before.get("outcome_value"), "up"),
             f"from {count(now.get('tasks_completed'))} outcomes",
+            done,
         ),
         Number(
             "Cost ÷ value",
             share(now.get("cost_to_value")),
             change_of(now.get("cost_to_value"), ratio, "down"),
             f"was {share(ratio)} in {back(choice.start, Grain.MONTH, 1):%B}",
+            done,
         ),
         Number(
             "Cost per outcome",
@@ -197,6 +202,7 @@ def numbers(found: Year) -> list[Number]:
             "nothing a year ago to compare with"
             if index is None
             else f"year on year, mix-adjusted; covers {formats.share(str(_decimal(last.covered)))} of cost",
+            done,
         ),
         Number(
             "Open exceptions",

@@ -117,7 +117,16 @@ def efficiency(choice: MonthChoice, points: Sequence[Point]) -> Markup:
         return Markup('<p class="word">{}</p>').format("no month a year ago had outcomes to compare with")
     labels = [(0, f"{choice.months[0]:%b %y}"), (6, f"{choice.months[6]:%b}"), (12, f"{choice.months[12]:%b %y}")]
     last = "unknown" if values[-1] is None else f"{values[-1]:f}"
-    return index_line(values, labels, f"Cost per outcome against {choice.months[0]:%B %Y} as 100: {last} now")
+    over = [
+        Bar(
+            "",
+            f"{start:%B %Y}",
+            [Part("frontier", Decimal(1), "unknown" if value is None else f"{value:f}")],
+            sessions_address(choice, start, back(start, Grain.MONTH, -1), outcome="done"),
+        )
+        for start, value in zip(choice.months, values, strict=True)
+    ]
+    return index_line(values, labels, f"Cost per outcome against {choice.months[0]:%B %Y} as 100: {last} now", over)
 
 
 def _last_year(answer: Answer, choice: MonthChoice, days: int) -> list[Decimal]:

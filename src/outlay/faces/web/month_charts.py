@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
-from outlay.faces.web.charts import Bar, Part, axis, axis_labels, below, end_labels, grid, height, hit, place_text
+from outlay.faces.web.charts import Bar, Part, axis, axis_labels, below, end_labels, grid, height, hit, hits, place_text
 
 Ticks = Sequence[tuple[Decimal, str]]
 _HUNDRED = Decimal(100)
@@ -121,10 +121,12 @@ def month_bars(bars: Sequence[MonthBar], ticks: Ticks, words: str) -> Markup:
     return _chart("months", words, ticks, drawn, hits, [labels])
 
 
-def index_line(values: Sequence[Decimal | None], labels: Sequence[tuple[int, str]], words: str) -> Markup:
+def index_line(
+    values: Sequence[Decimal | None], labels: Sequence[tuple[int, str]], words: str, over: Sequence[Bar] = ()
+) -> Markup:
     """A line around 100, where the dashes are; its axis is as wide as it needs and no narrower than 80 to 110.
 
-    At least one value is known.
+    At least one value is known. `over` are the columns that tell the figure of a month and lead to what is behind it.
     """
     known = [value for value in values if value is not None]
     low = min([*known, Decimal(80)]) // 10 * 10
@@ -142,7 +144,7 @@ def index_line(values: Sequence[Decimal | None], labels: Sequence[tuple[int, str
     x, y = points[-1]
     ends = end_labels([("frontier", y, str(round(known[-1])), "")])
     placed = below([(place / count * 100, label) for place, label in labels])
-    return _chart("index", words, ticks, drawn, [_dot(x, y)], [ends, placed])
+    return _chart("index", words, ticks, drawn, [_dot(x, y), hits(over)], [ends, placed])
 
 
 def money_ticks(top: Decimal) -> list[tuple[Decimal, str]]:

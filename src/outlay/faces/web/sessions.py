@@ -11,6 +11,7 @@ from outlay.core.errors import QueryError, nearest
 from outlay.faces.web import tables
 from outlay.faces.web.choice import WINDOWS, Choice
 from outlay.faces.web.figures import Asking, Books, session_figures
+from outlay.faces.words import CENTRES
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
@@ -32,28 +33,32 @@ class Listing:
     order: str = "cost"
     outcome: str = ""
     agent: str = ""
+    centre: str = ""
 
     @property
     def where(self) -> tuple[Filter, ...]:
         """The filters that only this page has."""
-        picked = {"outcome": self.outcome, "agent": self.agent}
+        picked = {"outcome": self.outcome, "agent": self.agent, "centre": self.centre}
         return tuple(Filter(name, (value,)) for name, value in picked.items() if value)
 
     def address(self, **changes: str) -> str:
         """The address of this list with some choices changed; an empty one falls away."""
-        own = {"order": "" if self.order == "cost" else self.order, "outcome": self.outcome, "agent": self.agent}
-        said = {**self.choice.said, **own, **changes}
+        own = {name: getattr(self, name) for name in ("outcome", "agent", "centre")}
+        said = {**self.choice.said, "order": "" if self.order == "cost" else self.order, **own, **changes}
         return "/sessions?" + urlencode({name: value for name, value in said.items() if value})
 
 
 def parse_listing(parameters: Mapping[str, str], choice: Choice) -> Listing:
-    """The list an address spells. QueryError for an order or an outcome there is not."""
+    """The list an address spells. QueryError for an order, an outcome or a cost centre there is not."""
     order, outcome = parameters.get("order", "") or "cost", parameters.get("outcome", "")
     if order not in ORDERS:
         raise QueryError(f'sessions cannot be ordered by "{order}"', hint=nearest(order, ORDERS))
     if outcome and outcome not in OUTCOMES:
         raise QueryError(f'no outcome is called "{outcome}"', hint=nearest(outcome, OUTCOMES))
-    return Listing(choice, order, outcome, parameters.get("agent", "").strip())
+    centre = parameters.get("centre", "")
+    if centre and centre not in CENTRES:
+        raise QueryError(f'no cost centre is called "{centre}"', hint=nearest(centre, CENTRES))
+    return Listing(choice, order, outcome, parameters.get("agent", "").strip(), centre)
 
 
 def sessions_page(books: Books, listing: Listing, centres: Mapping[str, str]) -> dict[str, Any]:
@@ -70,6 +75,7 @@ def sessions_page(books: Books, listing: Listing, centres: Mapping[str, str]) ->
         "windows": WINDOWS.values(),
         "orders": ORDERS,
         "outcomes": OUTCOMES,
+        "centre": CENTRES[listing.centre].lower() if listing.centre else "",
         "options": {name: asking.options(name) for name in ("team", "feature", "environment")},
         "rows": tables.sessions(found, centres),
         "total": {

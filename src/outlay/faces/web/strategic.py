@@ -110,7 +110,7 @@ def strategic_page(found: Strategy) -> dict[str, Any]:
         "key": charts.key(CENTRES),
         "trend": trends.by_centre(choice, found.weeks, CENTRES),
         "shares": trends.retrieval_shares(choice, found.shares),
-        "tiers": tables.tier_rows([row.name for row in teams if row.name], found.team_tiers, found.tiers),
+        "tiers": tables.tier_rows([row.name for row in teams if row.name], found.team_tiers, found.tiers, choice),
         "frontier": _frontier(found),
         "features": feature_rows(
             found.features,
@@ -161,33 +161,52 @@ def numbers(found: Strategy) -> list[Number]:
     def moved(name: str, good: str = "") -> Change | None:
         return change_of(now.get(name), before.get(name), good)
 
+    def behind(**more: str) -> str:
+        return trends.sessions_address(choice, choice.start, choice.end, **more)
+
     multiple, multiplier = now.get("full_cost_multiple"), now.get("retry_multiplier")
     return [
-        Number(f"Full cost, {choice.window.label}", money(now.get("cost")), moved("cost"), f"vs {_before(choice)}"),
+        Number(
+            f"Full cost, {choice.window.label}",
+            money(now.get("cost")),
+            moved("cost"),
+            f"vs {_before(choice)}",
+            behind(),
+        ),
         Number(
             "Per completed task",
             money(now.get("cost_per_completed_task")) if now.get("tasks_completed") else "no task",
             moved("cost_per_completed_task", "down"),
             f"{count(now.get('tasks_completed'))} tasks, {share(now.get('completion_rate'))} completed",
+            behind(outcome="done"),
         ),
         Number(
             "Full cost ÷ token bill",
             _multiple(multiple),
             moved("full_cost_multiple", "down"),
             f"{share(now.get('hidden_share'))} is hidden; tokens alone show {money(now.get('inference_cost'))}",
+            behind(),
         ),
         Number(
             "Retries & recovery",
             share(now.get("retry_share")),
             moved("retry_share", "down"),
             f"of full cost; they multiply inference by {_multiple(multiplier)}",
+            behind(order="retries"),
         ),
-        Number("Embedding share", share(now.get("embedding_share")), moved("embedding_share"), "of full cost"),
+        Number(
+            "Embedding share",
+            share(now.get("embedding_share")),
+            moved("embedding_share"),
+            "of full cost",
+            behind(centre="retrieval"),
+        ),
         Number(
             "Retrieval share",
             share(now.get("retrieval_share")),
             moved("retrieval_share"),
             "of full cost: embedding, search, reranking",
+            behind(centre="retrieval"),
         ),
     ]
 

@@ -15,6 +15,7 @@ from outlay.faces.web import charts
 from outlay.faces.web.changes import change_of, decimal_of
 from outlay.faces.web.choice import Choice
 from outlay.faces.web.figures import Figures, Row, SessionFigures, bucket_of
+from outlay.faces.web.trends import sessions_address
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.measures import UNKNOWN
@@ -94,10 +95,10 @@ def features(figures: Figures, centres: Centres) -> list[dict[str, Any]]:
 def tiers(figures: Figures) -> dict[str, Any]:
     """Model tier by team: shares of inference spend; the number is the frontier share."""
     names = [str(team["team"]) for team in figures.teams.rows]
-    return tier_rows(names, figures.team_tiers, figures.tiers)
+    return tier_rows(names, figures.team_tiers, figures.tiers, figures.choice)
 
 
-def tier_rows(names: Iterable[str], by_team: Answer, by_tier: Answer) -> dict[str, Any]:
+def tier_rows(names: Iterable[str], by_team: Answer, by_tier: Answer, choice: Choice) -> dict[str, Any]:
     """A row for each of these teams that spent on inference, and the key of the tiers that occur."""
     parts = parts_of(by_team.rows, ("team",), "model_tier", TIERS)
     rows: list[dict[str, Any]] = []
@@ -106,7 +107,9 @@ def tier_rows(names: Iterable[str], by_team: Answer, by_tier: Answer) -> dict[st
         whole = sum((part.value for part in own), Decimal(0))
         if whole > 0:
             top = next((part.value for part in own if part.kind == "frontier"), Decimal(0))
-            rows.append({"team": name, "bar": charts.micro_stack(own, name), "share": formats.share(str(top / whole))})
+            href = sessions_address(choice, choice.start, choice.now, **({} if name == OTHER else {"team": name}))
+            bar = charts.micro_stack(own, name)
+            rows.append({"team": name, "bar": bar, "share": formats.share(str(top / whole)), "href": href})
     seen = {str(row["model_tier"]) for row in by_tier.rows if decimal_of(row.get("inference_cost"))}
     return {"rows": rows, "key": charts.key({_kind(name): word for name, word in TIERS.items() if name in seen})}
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -19,9 +18,10 @@ from outlay.faces.web.anomalies import Anomaly, anomalies_of, pins_of
 from outlay.faces.web.burn import burn_chart, short, tick_bar
 from outlay.faces.web.changes import Change, change_of, decimal_of
 from outlay.faces.web.figures import bucket_of
-from outlay.faces.web.live import HOURS_SHOWN, Live, series_by_feature, series_of
+from outlay.faces.web.live import ERROR_HOURS, HOURS_SHOWN, Live, series_by_feature, series_of
 from outlay.faces.web.session import session_address
 from outlay.faces.web.tables import centre_parts, count, money, share
+from outlay.faces.web.trends import sessions_address
 from outlay.faces.web.view import Number, freshness_of
 from outlay.govern.baseline import DAYS, Band, bands, today_by_now, usual_by_now
 from outlay.govern.guardrails import VERDICT_TAG, rejection_rate
@@ -65,6 +65,15 @@ def tactical_page(live: Live, centres: Mapping[str, str]) -> dict[str, Any]:
             [_label(hour) if hour.hour % _LABEL_HOURS == 0 else "" for hour in live.shown],
             pins_of(found, live.shown),
             f"Tokens an hour over {HOURS_SHOWN} hours, against the same hours of {DAYS} days",
+            [
+                charts.Bar(
+                    "",
+                    _hour(hour),
+                    [charts.Part("frontier", Decimal(1), f"{short(tokens.get(hour, 0))} tokens, {_usual(band)}")],
+                    _behind(live, hour),
+                )
+                for hour, band in zip(live.shown, usual, strict=True)
+            ],
         ),
         "anomalies": found,
         "active": active_sessions(live),
@@ -94,29 +103,39 @@ def numbers(live: Live) -> list[Number]:
             money(today.get("cost")),
             None if by_now is None else change_of(decimal_text(spent), decimal_text(round(by_now)), "down"),
             "no usual yet" if by_now is None else f"usual by {hour + timedelta(hours=1):%H:%M} is {_nano(by_now)}",
+            sessions_address(live.choice, live.choice.now.replace(hour=0, minute=0, second=0), live.choice.now),
         ),
         Number(
             "Burn rate",
             f"{short(tokens.get(hour, 0))}/h",
             _change(tokens.get(hour, 0), burn),
             "tokens" if burn is None else f"tokens; usual {short(round(burn.middle))}/h",
+            _behind(live, hour),
         ),
         Number(
             "Active sessions",
             count(sessions.get(hour, 0)),
             _change(sessions.get(hour, 0), active),
             "in the last full hour" if active is None else f"usual {count(round(active.middle))}",
+            _behind(live, hour),
         ),
         Number(
-            "Retry rate", share(retry), change_of(retry, retry_usual, "down"), f"of steps; usual {share(retry_usual)}"
+            "Retry rate",
+            share(retry),
+            change_of(retry, retry_usual, "down"),
+            f"of steps; usual {share(retry_usual)}",
+            _behind(live, hour, order="retries"),
         ),
         Number(
             "Guardrail rejections",
             share(kept),
             change_of(kept, kept_usual, "down"),
             f"of checks in 24 hours; usual {share(kept_usual)}",
+            _behind(live, hour - timedelta(hours=ERROR_HOURS - 1), ERROR_HOURS, centre="guardrails"),
         ),
-        Number("Attributed", share(attributed), None, f"{money(untagged)} of today has no team tag"),
+        Number(
+            "Attributed", share(attributed), None, f"{money(untagged)} of today has no team tag", "/tags?period=24h"
+        ),
     ]
 
 
@@ -131,7 +150,7 @@ def active_sessions(live: Live) -> list[Usual]:
         Usual(
             feature,
             "" if team == feature else team,
-            _sessions(live, feature=feature),
+            _behind(live, live.hour, feature=feature),
             tick_bar(now, usual, whole, _tone(now, usual), f"{feature}: {now} sessions"),
             count(now),
             "no usual yet" if usual is None else f"usual {usual:.0f}",
@@ -153,7 +172,7 @@ def retry_rates(live: Live) -> list[Usual]:
         Usual(
             agent,
             "",
-            _sessions(live, agent=agent, order="retries"),
+            _behind(live, live.hour, agent=agent, order="retries"),
             tick_bar(
                 float(now),
                 None if before is None else float(before),
@@ -185,7 +204,17 @@ def errors(live: Live) -> Markup:
     ]
     top = max((value for values in lines for value in values if value is not None), default=Decimal(0))
     ticks = [(value, f"{(value * 100).normalize():f} %") for value in charts.axis(top, 4)]
-    return charts.lines(series, [f"{hour:%H:%M}" if hour.hour % _LABEL_HOURS == 0 else "" for hour in hours], ticks)
+    over = [
+        charts.Bar(
+            "",
+            _hour(hour),
+            [charts.Part(line.kind, Decimal(1), f"{line.label} {share(line.values[place])}") for line in series],
+            _behind(live, hour, order="retries"),
+        )
+        for place, hour in enumerate(hours)
+    ]
+    labels = [f"{hour:%H:%M}" if hour.hour % _LABEL_HOURS == 0 else "" for hour in hours]
+    return charts.lines(series, labels, ticks, over)
 
 
 def running(live: Live, centres: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -261,6 +290,14 @@ def _label(hour: datetime) -> str:
     return f"{hour:%a} {hour.day}" if hour.hour == 0 else f"{hour:%H:%M}"
 
 
-def _sessions(live: Live, **asked: str) -> str:
-    said = {**live.choice.said, "period": "24h", **asked}
-    return "/sessions?" + urlencode({name: value for name, value in said.items() if value})
+def _behind(live: Live, hour: datetime, hours: int = 1, **asked: str) -> str:
+    """The sessions of an hour, or of several from it on."""
+    return sessions_address(live.choice, hour, hour + timedelta(hours=hours), **asked)
+
+
+def _hour(hour: datetime) -> str:
+    return f"{hour.day} {hour:%b %H:%M}"
+
+
+def _usual(band: Band | None) -> str:
+    return "no usual yet" if band is None else f"usual {short(round(band.middle))}"

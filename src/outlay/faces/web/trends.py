@@ -17,6 +17,7 @@ from outlay.faces.web.changes import decimal_of
 from outlay.faces.web.choice import FILTERS, Choice
 from outlay.faces.web.figures import bucket_of
 from outlay.metrics.answer import Answer
+from outlay.metrics.measures import UNKNOWN
 
 WORDS = {Grain.HOUR: "hour", Grain.DAY: "day", Grain.WEEK: "week", Grain.MONTH: "month"}
 _LABELS_MAX = 7
@@ -88,7 +89,16 @@ def retrieval_shares(choice: Choice, shares: Answer) -> Markup:
     top = max((value for line in series for value in line.values if value is not None), default=Decimal(0))
     ticks = [(value, f"{(value * 100).normalize():f} %") for value in charts.axis(top, 4)]
     marked = _marked(choice)
-    return charts.lines(series, [marked.get(start, "") for start in choice.buckets], ticks)
+    over = [
+        charts.Bar(
+            "",
+            named(start, choice.window.grain),
+            [charts.Part(line.kind, Decimal(1), f"{line.label} {_share(line.values[place])}") for line in series],
+            _sessions_of(choice, start, centre="retrieval"),
+        )
+        for place, start in enumerate(choice.buckets)
+    ]
+    return charts.lines(series, [marked.get(start, "") for start in choice.buckets], ticks, over)
 
 
 def named(start: datetime, grain: Grain) -> str:
@@ -120,12 +130,16 @@ def _short(start: datetime, grain: Grain) -> str:
     return f"{start:%H:%M}" if grain is Grain.HOUR else f"{start.day} {start:%b}"
 
 
-def _sessions_of(choice: Choice, start: datetime) -> str:
+def _share(value: Decimal | None) -> str:
+    return UNKNOWN if value is None else formats.share(str(value))
+
+
+def _sessions_of(choice: Choice, start: datetime, **more: str) -> str:
     """Where a bar leads: the dearest sessions of its bucket."""
     starts = choice.buckets
     place = starts.index(start)
     end = starts[place + 1] if place + 1 < len(starts) else choice.now + timedelta(seconds=1)
-    return sessions_address(choice, start, end)
+    return sessions_address(choice, start, end, **more)
 
 
 def sessions_address(choice: Choice, start: datetime, end: datetime, **more: str) -> str:

@@ -30,12 +30,13 @@ UNTAGGED_SHARE_MIN = Decimal("0.005")
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One of the six: what it is, the figure, its change, and what it is measured against."""
+    """One of the six: what it is, the figure, its change, what it is measured against, and where it leads."""
 
     label: str
     figure: str
     change: Change | None
     against: str
+    href: str = ""
 
 
 def page_of(figures: Figures) -> dict[str, Any]:
