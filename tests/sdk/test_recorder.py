@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
+
+import outlay
 from outlay.core.envelope import Envelope
 from outlay.sdk.context import Context, Run, attached
 from outlay.sdk.recorder import record, recorder
@@ -109,3 +112,41 @@ def test_a_burst_is_kept_whole(recorded: Recorded) -> None:
     assert len({fact["fact_key"] for fact in facts}) == 50_000
     status = recorder().status()
     assert (status.recorded, status.dropped, status.waiting) == (50_000, 0, 0)
+
+
+def test_a_step_says_what_it_said_when_it_was_recorded(recorded: Recorded) -> None:
+    step = Step(operation="chat", name="kept", tokens={"input_tokens": 3})
+    record(step)
+    step.name, step.tokens["input_tokens"] = "changed", 4
+    (fact,) = recorded()
+    assert (fact["name"], fact["input_tokens"]) == ("kept", 3)
+
+
+def test_beyond_its_size_the_ring_loses_the_oldest_and_counts_it(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = recorder()
+    monkeypatch.setattr("outlay.sdk.recorder.HURRY_AT", 1)
+    monkeypatch.setattr("outlay.sdk.recorder.RING_MAX", 5)
+    with held._desk:  # whoever writes is held up, as by a disk that hangs
+        for number in range(12):
+            record(Step(name=f"{number}", start_ns=1_795_000_000_000_000_000 + number))
+        status = held.status()
+    assert status.recorded == 12
+    assert status.waiting + status.dropped == 12
+    assert status.dropped >= 6
+    assert [fact["name"] for fact in recorded()][-5:] == [f"{number}" for number in range(7, 12)]
+
+
+def test_a_block_that_is_entered_twice_is_two_steps(recorded: Recorded) -> None:
+    block = outlay.step("again", kind="tool", shelf="three")
+    with block as first:
+        first.name = "changed"
+    with block as outer, block as inner:
+        inner.units = {"pages": 2}
+        outer.units = {"pages": 1}
+    facts = recorded()
+    assert [fact["name"] for fact in facts] == ["changed", "again", "again"]
+    assert [fact["units"].get("pages") for fact in facts] == [None, 1, 2]
+    assert {fact["tags"]["shelf"] for fact in facts} == {"three"}
+    assert facts[2]["parent_key"] == facts[1]["fact_key"]

@@ -14,7 +14,7 @@ import sys
 import weakref
 from contextvars import ContextVar
 from threading import get_ident
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,31 +27,61 @@ LENDERS = frozenset({"contextlib", "_pytest.fixtures", "pytest_asyncio.plugin"})
 
 
 _Owner = tuple[int, "weakref.ref[Any] | None"]
-_NOBODY: _Owner = (0, None)
+NOBODY: _Owner = (0, None)
 
 
-class Attachment:
-    """A context in force. `outer` is what was in force before, `below` what the variable held."""
+class Held:
+    """What is in force. `outer` is what was in force before, `below` what the variable held.
 
-    __slots__ = ("below", "context", "ended", "frame", "lent", "outer", "owner")
+    `known` is the context; None where nobody has asked for it yet, as in a step in which nothing else happens. (Whoever
+    is one has the slots: a step's block is its own, because making another object takes as long as all else here.)
+    """
 
-    def __init__(self, context: Context, outer: Attachment | None, below: Attachment | None) -> None:
-        self.context = context
-        self.outer = outer
-        self.below = below
-        self.frame: FrameType | None = None
-        self.owner = _NOBODY
+    __slots__ = ()
+
+    known: Context | None
+    outer: Held | None
+    below: Held | None
+    frame: FrameType | None
+    owner: _Owner
+    ended: bool
+    lent: bool
+
+    @property
+    def here(self) -> Context:
+        """The context in force."""
+        made = self.known
+        if made is None:
+            made = self.known = self.inside()
+        return made
+
+    def inside(self) -> Context:
+        """Make the context."""
+        raise TypeError(f"{type(self).__name__} has no context")
+
+
+class Attachment(Held):
+    """A context in force."""
+
+    __slots__ = ("below", "ended", "frame", "known", "lent", "outer", "owner")
+
+    def __init__(self, context: Context) -> None:
+        self.known = context
+        self.outer = self.below = self.frame = None
+        self.owner = NOBODY
         self.ended = self.lent = False
 
 
 frame_at = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the stack has no other door
 """The frame that many calls up."""
 
-_current: ContextVar[Attachment | None] = ContextVar("outlay", default=None)
-_bound: dict[FrameType, list[Attachment]] = {}
+_current: ContextVar[Held | None] = ContextVar("outlay", default=None)
+_bound: dict[FrameType, list[Held]] = {}
+_latest_plain: list[CodeType | None] = [None]
+"""The code that attached last and is neither a generator's nor a lender's: mostly it is the one that attaches next."""
 
 
-def active() -> Attachment | None:
+def active() -> Held | None:
     """What is in force here, None where nothing was attached."""
     held = _current.get()
     if _bound or (held is not None and (held.ended or held.lent)):
@@ -61,20 +91,30 @@ def active() -> Attachment | None:
 
 def attach(context: Context, caller: FrameType) -> Attachment:
     """Put a context in force; `caller` is the frame of whoever wrote the `with`."""
-    below = outer = _current.get()
-    if _bound or (below is not None and (below.ended or below.lent)):
-        outer = _resolved(below)
-    made = Attachment(context, outer, below)
-    if caller.f_code.co_flags & _GENERATOR or caller.f_globals.get("__name__") in LENDERS:
-        frame = _home_of(caller)
-        if frame is not None:
-            made.frame, made.owner = frame, _owner()
-            _bound.setdefault(frame, []).append(made)
-    _current.set(made)
+    made = Attachment(context)
+    hold(made, caller)
     return made
 
 
-def detach(made: Attachment) -> None:
+def hold(made: Held, caller: FrameType) -> None:
+    """Put in force what has its context, or makes it when somebody asks."""
+    below = outer = _current.get()
+    if _bound or (below is not None and (below.ended or below.lent)):
+        outer = _resolved(below)
+    made.outer, made.below = outer, below
+    code = caller.f_code
+    if code is not _latest_plain[0]:
+        if code.co_flags & _GENERATOR or caller.f_globals.get("__name__") in LENDERS:
+            frame = _home_of(caller)
+            if frame is not None:
+                made.frame, made.owner = frame, _owner()
+                _bound.setdefault(frame, []).append(made)
+        else:
+            _latest_plain[0] = code
+    _current.set(made)
+
+
+def detach(made: Held) -> None:
     """Take it out of force, also from another task or thread than the one that attached it."""
     if made.frame is not None:
         stack = _bound.get(made.frame, [])
@@ -88,22 +128,22 @@ def detach(made: Attachment) -> None:
         _current.set(_cleared(below) if below is not None and below.ended else below)
 
 
-def put(held: Attachment | None) -> Attachment | None:
+def put(held: Held | None) -> Held | None:
     """Make this the value of the variable, as a worker does for the length of a job; answers what it was."""
     before = _current.get()
     _current.set(held)
     return before
 
 
-def portable() -> Attachment | None:
+def portable() -> Held | None:
     """What is in force here in a form that another thread may hold: bound to no frame of this one."""
     held = active()
-    return held if held is None or held.frame is None else Attachment(held.context, None, None)
+    return held if held is None or held.frame is None else Attachment(held.here)
 
 
-def lent(held: Attachment) -> Attachment:
+def lent(held: Held) -> Attachment:
     """The same for a worker that may outlive the session: it is in force until that ends."""
-    made = Attachment(held.context, None, None)
+    made = Attachment(held.here)
     made.lent = True
     return made
 
@@ -126,15 +166,15 @@ def _home_of(caller: FrameType) -> FrameType | None:
     return None
 
 
-def _resolved(held: Attachment | None) -> Attachment | None:
+def _resolved(held: Held | None) -> Held | None:
     """What is in force while generators hold attachments: the innermost frame on the stack that is bound to one."""
-    running: list[Attachment] = []
+    running: list[Held] = []
     frame: FrameType | None = frame_at(1)
     while frame is not None:
         if frame in _bound:
             running.append(_bound[frame][-1])
         frame = frame.f_back
-    if held is not None and held.lent and held.context.run.ended:
+    if held is not None and held.lent and held.here.run.ended:
         held = None
     if held is not None and held.ended and held is not (cleared := _cleared(held)):
         _current.set(cleared)  # nor may tasks that are started later take it for one they were started in
@@ -150,18 +190,18 @@ def _resolved(held: Attachment | None) -> Attachment | None:
     return running[0]
 
 
-def _cleared(held: Attachment | None) -> Attachment | None:
+def _cleared(held: Held | None) -> Held | None:
     """Without what has ended here in the meantime, as a generator's that ended before its consumer's."""
     while held is not None and held.ended and held.owner == _owner():
         held = held.below
     return held
 
 
-def _on_stack(held: Attachment, running: list[Attachment]) -> bool:
+def _on_stack(held: Held, running: list[Held]) -> bool:
     return any(one.frame is held.frame for one in running)
 
 
-def _within(held: Attachment | None, outer: Attachment) -> bool:
+def _within(held: Held | None, outer: Held) -> bool:
     """Whether `held` was attached while `outer` was in force, or is it."""
     while held is not None:
         if held is outer:

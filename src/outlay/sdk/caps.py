@@ -102,7 +102,7 @@ def depth(context: Context) -> int:
     seen = {context.run.session_id}
     held = attachment.active()
     while held is not None:
-        seen.add(held.context.run.session_id)
+        seen.add(held.here.run.session_id)
         held = held.outer
     run = context.run
     seen.update(name for name in (run.parent_session_id, run.root_session_id) if name)

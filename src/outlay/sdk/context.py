@@ -120,7 +120,7 @@ around: Callable[[Context], Context] | None = None
 def current() -> Context:
     """What is in force here: the innermost session, agent or step, else what the environment of the process says."""
     held = attachment.active()
-    context = outside() if held is None else held.context
+    context = outside() if held is None else held.known or held.here
     return context if around is None else around(context)
 
 

@@ -1,18 +1,20 @@
 """OTLP protobuf, written by hand: only what this SDK says, so that it needs nothing but the standard library.
 
 Field numbers are those of opentelemetry-proto's trace.proto, common.proto and resource.proto. What repeats is encoded
-once: a run is one resource, and the words of a step that many steps share are one fragment that is looked up whole.
+once: a run is one resource, its trace and parent are one fragment, and so are the words that many steps share. A step
+is encoded where it ends: its words are at hand there, and the bytes that wait are nothing the garbage collector visits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from operator import attrgetter
+from itertools import chain
 from struct import Struct
+from typing import Any
 
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
-from outlay.sdk.context import Run
-from outlay.sdk.step import CHAT, Step
+from outlay.sdk.context import Run, current
+from outlay.sdk.step import CHAT, Rare, Step
 
 SCOPE = "outlay"
 FRAGMENTS_MAX = 4_096
@@ -34,22 +36,22 @@ TOKEN_KEYS = {
 }
 """Token columns of a fact → the attribute that says it."""
 
-_WITHIN = Struct("<2s16s2s8s2s8sBQBQ").pack
-_OUTERMOST = Struct("<2s16s2s8sBQBQ").pack
+COUNTS_KEPT_BELOW = 4_096
+"""Counts whose attribute is kept, by name: the small ones, which are the ones that come again."""
+
+_WITHIN = Struct("<2s16s2s8s2s").pack
+_OUTERMOST = Struct("<2s16s2s").pack
+_TIMES = Struct("<8sBQBQ").pack
 _TRACE, _SPAN, _PARENT = b"\x0a\x10", b"\x12\x08", b"\x22\x08"
+_START, _END = 0x39, 0x41
 _COUNT_MAX = 2**63 - 1
 _INTERNAL, _CLIENT = 1, 3
 _CALLS = frozenset({CHAT, "embedding", "retrieval", "rerank", "guardrail"})
 _RESPONSE_KEY = "gen_ai.response.id"
-_KEY = attrgetter(
-    *("operation", "name", "provider", "model_requested", "model_served", "service_tier", "processing", "speed"),
-    *("region", "server_address", "http_status", "error_type", "finish_reason", "attempt", "retry_reason"),
+_RARE_WORDS = tuple(
+    name for name in Rare.__annotations__ if name not in {"units", "cost", "cost_source", "currency", "tags"}
 )
-"""The words of a step that others are likely to share."""
-_REST = attrgetter(
-    *("context", "trace_id", "span_id", "parent_span_id", "start_ns", "end_ns"),
-    *("response_id", "tokens", "units", "cost", "tags"),
-)
+"""What few steps say and many of those say alike."""
 _FAILED = b"\x7a\x02\x18\x02"  # status { code: ERROR }
 
 
@@ -76,57 +78,84 @@ def attribute(tag: int, key: str, value: str | int) -> bytes:
     return delimited(tag, delimited(0x0A, key.encode()) + delimited(0x12, inner))
 
 
-_RESPONSE = {size: attribute(0x4A, _RESPONSE_KEY, "x" * size)[:-size] for size in range(1, 80)}
+_RESPONSE = [attribute(0x4A, _RESPONSE_KEY, "x" * size)[: -size or None] for size in range(80)]
 """What stands before an answer's id of that many bytes."""
+
+_COUNT = {
+    name: [b"", *(attribute(0x4A, key, 1 << 7 * place)[: -1 - place] for place in range(10))]
+    for name, key in TOKEN_KEYS.items()
+}
+"""What stands before a count, by name and the number of bytes that it takes."""
 
 _HEADS = [b"\x12" + varint(size) for size in range(1_024)]
 """What stands before a span of that many bytes."""
 
 
 class Encoder:
-    """Steps to bytes; used by one thread at a time. `resource` stands on every run."""
+    """Steps to bytes. `resource` stands on every run.
+
+    `span` may be called by any thread at any time: what it remembers is put in place whole, and forgetting costs time
+    only.
+    """
 
     def __init__(self, resource: Mapping[str, str], version: str) -> None:
         self._resource = b"".join(attribute(0x0A, key, value) for key, value in resource.items())
         self._scope = delimited(0x0A, delimited(0x0A, SCOPE.encode()) + delimited(0x12, version.encode()))
         self._fragments: dict[tuple[object, ...], bytes] = {}
-        self._counts: dict[tuple[str, int], bytes] = {}
+        self._counts: dict[str, dict[int, bytes]] = {name: {} for name in TOKEN_KEYS}
+        self._latest: tuple[tuple[object, ...], bytes] = ((), b"")
+        self._place = (b"", b"", _OUTERMOST(_TRACE, b"", _SPAN))
 
-    def request(self, steps: Iterable[Step]) -> bytes:
+    def span(self, step: Step) -> tuple[Run, bytes]:
+        """A step as a Span, and the run it belongs to. Raises what a value of a wrong type raises."""
+        run = (step.context or current()).run
+        if not run.encoded:
+            run.encoded = delimited(0x0A, self._resource + _run(run))
+        trace_id, parent = step.trace_id, step.parent_span_id
+        place = self._place
+        if place[0] is not trace_id or place[1] is not parent:
+            place = self._place = (trace_id, parent, _place(trace_id, parent))
+        more = step.more
+        key: tuple[object, ...] = (step.operation, step.name, step.provider, step.model_requested, step.error_type)
+        if more is not None:
+            key += tuple([more.get(name) for name in _RARE_WORDS])
+        latest = self._latest
+        if key != latest[0]:
+            latest = self._latest = (key, self._fragments.get(key) or self._keep(key, _words(step)))
+        parts = [place[2], _TIMES(step.span_id, _START, step.start_ns, _END, step.end_ns), latest[1]]
+        if answer := step.response_id:
+            text = answer.encode("utf-8", "replace")
+            known = len(text) < len(_RESPONSE)
+            parts.append(_RESPONSE[len(text)] + text if known else attribute(0x4A, _RESPONSE_KEY, answer))
+        counts = self._counts
+        for name, count in step.tokens.items():
+            kept = counts.get(name)
+            if kept is not None:
+                parts.append(kept.get(count) or _count(kept, name, count))
+        if more is not None:
+            parts.append(_details(more))
+        return run, b"".join(parts)
+
+    def request(self, spans: Iterable[tuple[Run, bytes]]) -> bytes:
         """An ExportTraceServiceRequest. Requests may be put end to end: together they are one request."""
         by_run: dict[Run, list[bytes]] = {}
-        fragments, counts = self._fragments, self._counts
-        last_key, head, last_run, spans = None, b"", None, []
-        for step in steps:
-            key = _KEY(step)
-            if key != last_key:
-                head, last_key = fragments.get(key) or self._keep(key, _words(step)), key
-            context, trace_id, span_id, parent, start_ns, end_ns, answer, tokens, units, cost, tags = _REST(step)
-            if parent:
-                body = _WITHIN(_TRACE, trace_id, _SPAN, span_id, _PARENT, parent, 0x39, start_ns, 0x41, end_ns) + head
-            else:
-                body = _OUTERMOST(_TRACE, trace_id, _SPAN, span_id, 0x39, start_ns, 0x41, end_ns) + head
-            if answer:
-                text = answer.encode("utf-8", "replace")
-                known = _RESPONSE.get(len(text))
-                body += attribute(0x4A, _RESPONSE_KEY, answer) if known is None else known + text
-            for item in tokens.items():
-                body += counts.get(item) or self._count(*item)
-            if units or tags or cost is not None:
-                body += _details(step)
-            run = context.run
-            if run is not last_run:
-                last_run, spans = run, by_run.setdefault(run, [self._scope])
-            size = len(body)
-            spans.append(_HEADS[size] if size < 1_024 else b"\x12" + varint(size))
-            spans.append(body)
-        return b"".join([self._of_run(run, spans) for run, spans in by_run.items()])
+        last: Run | None = None
+        of_run: list[bytes] = []
+        for run, span in spans:
+            if run is not last:
+                last, of_run = run, by_run.setdefault(run, [])
+            of_run.append(span)
+        return b"".join([self._of_run(run, of_run) for run, of_run in by_run.items()])
 
     def _of_run(self, run: Run, spans: list[bytes]) -> bytes:
-        resource = run.encoded
-        if not resource:
-            resource = run.encoded = delimited(0x0A, self._resource + _run(run))
-        return delimited(0x0A, resource + delimited(0x12, b"".join(spans)))
+        sizes = list(map(len, spans))
+        heads = [_HEADS[size] if size < len(_HEADS) else b"\x12" + varint(size) for size in sizes]
+        size = len(self._scope) + sum(sizes) + sum(map(len, heads))
+        before = b"\x12" + varint(size)
+        size += len(before) + len(run.encoded)
+        # Joined once: what is copied here is megabytes.
+        start = (b"\x0a" + varint(size), run.encoded, before, self._scope)
+        return b"".join(chain(start, chain.from_iterable(zip(heads, spans, strict=True))))
 
     def _keep(self, key: tuple[object, ...], fragment: bytes) -> bytes:
         if len(self._fragments) >= FRAGMENTS_MAX:
@@ -134,15 +163,20 @@ class Encoder:
         self._fragments[key] = fragment
         return fragment
 
-    def _count(self, name: str, count: int) -> bytes:
-        key = TOKEN_KEYS.get(name)
-        if key is None:
-            return b""
-        encoded = attribute(0x4A, key, _whole(count))
-        if len(self._counts) >= FRAGMENTS_MAX:
-            self._counts.clear()
-        self._counts[name, count] = encoded
-        return encoded
+
+def _place(trace_id: bytes, parent: bytes) -> bytes:
+    """Where a span stands, up to its own id."""
+    return _WITHIN(_TRACE, trace_id, _PARENT, parent, _SPAN) if parent else _OUTERMOST(_TRACE, trace_id, _SPAN)
+
+
+def _count(kept: dict[int, bytes], name: str, count: int) -> bytes:
+    """A count of tokens as an attribute, kept where it is likely to come again."""
+    whole = _whole(count)
+    number = varint(whole)
+    encoded = _COUNT[name][len(number)] + number
+    if 0 <= whole < COUNTS_KEPT_BELOW:
+        kept[whole] = encoded
+    return encoded
 
 
 def _whole(count: object) -> int:
@@ -187,13 +221,15 @@ def _words(step: Step) -> bytes:
     return head + body + (_FAILED if step.error_type else b"")
 
 
-def _details(step: Step) -> bytes:
+def _details(more: Mapping[str, Any]) -> bytes:
     """What few steps have: other meters, a cost of their own, tags. A tag named `outlay.…` is an attribute as it is."""
-    said: dict[str, str | int] = {f"outlay.units.{name}": _whole(count) for name, count in step.units.items()}
-    if step.cost is not None:
-        said["gen_ai.usage.cost.amount"] = format(step.cost, "f")
-        said["gen_ai.usage.cost.currency"] = step.currency
-        said["gen_ai.usage.cost.source"] = step.cost_source
-    for name, value in step.tags.items():
+    said: dict[str, str | int] = {
+        f"outlay.units.{name}": _whole(count) for name, count in more.get("units", {}).items()
+    }
+    if (cost := more.get("cost")) is not None:
+        said["gen_ai.usage.cost.amount"] = format(cost, "f")
+        said["gen_ai.usage.cost.currency"] = more.get("currency", "")
+        said["gen_ai.usage.cost.source"] = more.get("cost_source", "")
+    for name, value in more.get("tags", {}).items():
         said[name if name.startswith("outlay.") else f"outlay.tag.{name}"] = str(value)
     return b"".join([attribute(0x4A, key, value) for key, value in said.items() if value != ""])

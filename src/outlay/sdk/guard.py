@@ -154,7 +154,7 @@ class GuardBlock(Block[Lease]):
             return
         self._made = self._lease = None
         attachment.detach(made)
-        made.context.run.ended = True
+        made.here.run.ended = True
         if self._process != os.getpid():
             return  # a child process leaves the block too: the money is its parent's
         lease.settle()

@@ -85,7 +85,7 @@ def wsgi(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
         context = context_of(str(environ.get(variable, "")))
         if context is None:
             return app(environ, start_response)
-        held = attachment.Attachment(context, None, None)
+        held = attachment.Attachment(context)
         before = attachment.put(held)
         try:
             return _Answer(app(environ, start_response), held)
@@ -98,7 +98,7 @@ def wsgi(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
 class _Answer:
     """A WSGI answer whose parts are made in the session; its server may ask for them from any thread."""
 
-    def __init__(self, parts: Iterable[bytes], held: attachment.Attachment) -> None:
+    def __init__(self, parts: Iterable[bytes], held: attachment.Held) -> None:
         self._parts = parts
         self._held = held
         self._iterator = iter(parts)

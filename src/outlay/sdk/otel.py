@@ -60,7 +60,7 @@ class Enricher:
         """A span begins."""
         try:
             held = attachment.active()
-            run = context.outside().run if held is None else held.context.run
+            run = context.outside().run if held is None else held.here.run
             said = _attributes.get(run)
             if said is None:
                 said = _said(run)

@@ -1,9 +1,9 @@
-"""Recorder: takes steps from the agent's threads in about a microsecond, and gets them to disk and to the server.
+"""Recorder: takes steps from the agent's threads in a microsecond or two, and gets them to disk and to the server.
 
-`record` puts a step into a ring; a thread of our own encodes what is there a few times a second, writes it to the spool
-and hands it to the courier. No lock is taken on the caller's side, so it is safe in signal handlers and finalisers.
-Where steps come faster than that thread gets to run, the callers encode a part themselves: memory stays bounded and
-nothing is dropped before the disk is full too.
+`record` encodes a step and puts its bytes into a ring; a thread of our own joins what is there a few times a second,
+writes it to the spool and hands it to the courier. No lock is taken on the caller's side, so it is safe in signal
+handlers and finalisers. What waits is bytes, which a step's objects would outweigh three times, and which no garbage
+collection has to look through; beyond `RING_MAX` of them the oldest is dropped, and counted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from outlay.sdk import context as contexts
+from outlay.sdk.context import Run
 from outlay.sdk.courier import Courier, Parcel
 from outlay.sdk.destination import Whereabouts
 from outlay.sdk.encode import Encoder
@@ -32,16 +33,12 @@ from outlay.sdk.tags import say_once
 LINGER_S = 0.2
 """How long a step waits for company: what `kill -9` can cost."""
 
-HURRY_AT = 2048
+HURRY_AT = 4_096
 """Steps after which the thread is woken before that."""
 
-CROWDED_AT = 16_384
-"""Steps in the ring beyond which callers encode."""
-
-BATCH_STEPS_MAX = 4096
-SHARE_STEPS = 256
-ENCODED_MAX = 1_024
-"""Batches that callers have encoded and nobody has written yet; beyond that steps are dropped and counted."""
+BATCH_STEPS_MAX = 8_192
+RING_MAX = 262_144
+"""Steps that may wait for the thread, some 90 MB: nothing comes near it while the thread gets to run at all."""
 
 _log = logging.getLogger("outlay")
 
@@ -72,7 +69,7 @@ class Recorder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._disabled = settings.disabled
-        self.ring: deque[Step] = deque()
+        self.ring: deque[tuple[Run, bytes]] = deque()
         self.dropped = 0
         self.ticking: Callable[[], float | None] | None = None
         self._taken = 0
@@ -80,7 +77,6 @@ class Recorder:
         self._hurried = False
         self._closed = False
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._encoded: deque[bytes] = deque()
         self._desk = threading.Lock()
         self._thread: threading.Thread | None = None
         self._where = Whereabouts(settings.home, settings.endpoint, settings.key)
@@ -93,11 +89,12 @@ class Recorder:
         context = step.context
         if context is None:
             context = step.context = contexts.current()
-        if not step.trace_id:
-            step.trace_id = context.trace_id or new_trace_id()
+        trace_id = step.trace_id
+        if not trace_id:
+            trace_id = step.trace_id = context.trace_id or new_trace_id()
         if not step.span_id:
             step.span_id = new_span_id()
-        if not step.parent_span_id and step.trace_id == context.trace_id and step.span_id != context.span_id:
+        if not step.parent_span_id and trace_id == context.trace_id and step.span_id != context.span_id:
             step.parent_span_id = context.span_id
         if not step.end_ns:
             step.end_ns = time.time_ns()
@@ -109,8 +106,14 @@ class Recorder:
         """Put a step into the ring that is complete already: context, ids and times."""
         if self._disabled:
             return
+        try:
+            span = self._encoder.span(step)
+        except Exception as error:  # noqa: BLE001 - a value of a wrong type loses its own step only
+            self.dropped += 1
+            say_once(f"a step cannot be written and is dropped: {error!r}")
+            return
         ring = self.ring
-        ring.append(step)
+        ring.append(span)
         if self._idle:
             self._awake()
         elif len(ring) >= HURRY_AT:
@@ -133,19 +136,13 @@ class Recorder:
         if not self._hurried:
             self._hurried = True
             self._wake.put(None)
-        if len(self.ring) >= CROWDED_AT:
-            if len(self._encoded) < ENCODED_MAX:
-                self._encode(SHARE_STEPS)
-            else:
-                self._drop()
-
-    def _drop(self) -> None:
-        try:
-            self.ring.popleft()
-        except IndexError:
-            return
-        self.dropped += 1
-        say_once(f"steps are dropped: nothing more can be kept ({self._spool.trouble or 'too many at once'})")
+        if len(self.ring) > RING_MAX:
+            try:
+                self.ring.popleft()
+            except IndexError:
+                return
+            self.dropped += 1
+            say_once(f"steps are dropped: nothing more can be kept ({self._spool.trouble or 'too many at once'})")
 
     def _started(self) -> bool:
         """Whether the threads run; at the end of the interpreter none can be started any more."""
@@ -175,7 +172,7 @@ class Recorder:
     def _wait(self) -> None:
         """Sleep until there is something to write: a step wakes the thread, then it waits a moment for others."""
         tick = self.ticking() if self.ticking is not None else None
-        if not self.ring and not self._encoded:
+        if not self.ring:
             self._idle = True
             if not self.ring:
                 try:
@@ -190,41 +187,23 @@ class Recorder:
             return
 
     def drain(self) -> None:
-        """Encode and write what is in the ring."""
+        """Write what is in the ring."""
         with self._desk:
             self._hurried = False
-            while self.ring or self._encoded:
-                while self._encoded:
-                    self._write(self._encoded.popleft())
-                if self.ring:
-                    self._encode(BATCH_STEPS_MAX)
+            while spans := self._batch():
+                self._taken += len(spans)
+                self._write(self._encoder.request(spans))
 
-    def _encode(self, steps_max: int) -> None:
-        """Make a batch of steps from the ring; whoever calls."""
-        steps: list[Step] = []
+    def _batch(self) -> list[tuple[Run, bytes]]:
+        """The oldest of the ring."""
+        spans: list[tuple[Run, bytes]] = []
         popleft = self.ring.popleft
         try:
-            for _ in range(steps_max):
-                steps.append(popleft())
+            for _ in range(BATCH_STEPS_MAX):
+                spans.append(popleft())
         except IndexError:
             pass
-        if not steps:
-            return
-        self._taken += len(steps)
-        try:
-            body = self._encoder.request(steps)
-        except Exception:  # noqa: BLE001 - one of them cannot be written: each alone
-            body = b"".join([self._alone(step) for step in steps])
-        if body:
-            self._encoded.append(body)
-
-    def _alone(self, step: Step) -> bytes:
-        try:
-            return self._encoder.request([step])
-        except Exception as error:  # noqa: BLE001 - a value of a wrong type loses its own step only
-            self.dropped += 1
-            say_once(f"a step cannot be written and is dropped: {error!r}")
-            return b""
+        return spans
 
     def _write(self, body: bytes) -> None:
         path = self._spool.put(body, sync=not self._courier.reachable)
@@ -258,7 +237,7 @@ class Recorder:
         to = self._where()
         counts = self._courier.counts
         return Status(
-            recorded=self._taken + len(self.ring),
+            recorded=self._taken + self.dropped + len(self.ring),
             dropped=self.dropped,
             waiting=len(self.ring),
             delivered=counts.delivered,

@@ -135,7 +135,7 @@ class SessionBlock(Block[Session]):
         attachment.detach(made)
         if self._process != os.getpid():
             return  # a child process leaves the block too: it is its parent's to write down
-        made.context.run.ended = True
+        made.here.run.ended = True
         step.end_ns = time.time_ns()
         if error is not None:
             step.error_type = failure_of(error)

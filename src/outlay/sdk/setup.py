@@ -16,15 +16,16 @@ from outlay.sdk.spool import BYTES_MAX
 from outlay.sdk.tags import envelope_of, say_once
 
 _lock = threading.RLock()
-_done = False
+done = False
+"""Whether it is."""
 
 
 def ensure() -> None:
     """Set up with what the environment says, unless somebody has set up already. Never raises."""
-    if not _done:
+    if not done:
         try:
             with _lock:
-                if not _done:
+                if not done:
                     init()
         except Exception as error:  # noqa: BLE001 - an agent must run without its meter too
             say_once(f"setting up failed: {error}")
@@ -55,7 +56,7 @@ def init(
     sessions. `instrument`: meter the calls of model clients and frameworks. Raises InputError for what cannot be
     meant.
     """
-    global _done  # noqa: PLW0603 - once a process
+    global done  # noqa: PLW0603 - once a process
     with _lock:
         settings = Settings.from_environment(
             home=home, endpoint=endpoint, key=key, spool=spool, spool_bytes_max=spool_bytes_max
@@ -65,7 +66,7 @@ def init(
             context = outside()
             envelope = envelope_of({}, tags).inherit(context.run.envelope)
             context.run = replace(context.run, envelope=envelope, encoded=b"", account=None)
-        _done = True
+        done = True
         if settings.disabled:
             return
         from outlay.sdk import headers, office, otel, processes, threads
@@ -82,8 +83,8 @@ def init(
 
 
 def _set_up() -> None:
-    global _done  # noqa: PLW0603 - not tried again at every session
-    _done = True
+    global done  # noqa: PLW0603 - not tried again at every session
+    done = True
 
 
 def _measure(wanted: bool) -> None:  # noqa: FBT001 - the word is its caller's
@@ -129,7 +130,7 @@ def status() -> Status:
 
 def forget() -> None:
     """Set up anew at the next occasion, as in a test."""
-    global _done  # noqa: PLW0603 - see above
+    global done  # noqa: PLW0603 - see above
     with _lock:
-        _done = False
+        done = False
         outside.forget()

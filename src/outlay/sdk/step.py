@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack
 
 from outlay.core.centre import Operation
 
 if TYPE_CHECKING:
     from outlay.sdk.context import Context
+
+Value = TypeVar("Value")
 
 CHAT = Operation.CHAT.value
 STEP = Operation.STEP.value
@@ -31,15 +32,60 @@ KINDS = {item.value: item.value for item in Operation} | {
 """Words for a kind of step, and the operation they mean."""
 
 
-def _no_counts() -> dict[str, int]:
-    return {}  # calling `dict[str, int]` takes three times as long
+class _Rare(Generic[Value]):
+    """A word that few steps say: it stands in their `more`, and takes neither room nor time in the others."""
+
+    __slots__ = ("_default", "_name")
+
+    def __init__(self, default: Value) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, step: Step, owner: type) -> Value:
+        return self._default if step.more is None else step.more.get(self._name, self._default)
+
+    def __set__(self, step: Step, value: Value) -> None:
+        if step.more is None:
+            step.more = {}
+        step.more[self._name] = value
 
 
-def _no_tags() -> dict[str, str]:
-    return {}
+class _RareNames(_Rare[dict[str, Value]]):
+    """The same for a mapping, which may be filled in where it stands."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__({})
+
+    def __get__(self, step: Step, owner: type) -> dict[str, Value]:
+        if step.more is None:
+            step.more = {}
+        return step.more.setdefault(self._name, {})
 
 
-@dataclass(eq=False)
+class Rare(TypedDict, total=False):
+    """What few steps say, by the name of its field."""
+
+    model_served: str
+    service_tier: str
+    processing: str
+    speed: str
+    region: str
+    server_address: str
+    http_status: int
+    finish_reason: str
+    attempt: int
+    retry_reason: str
+    units: dict[str, int]
+    cost: Decimal | None
+    currency: str
+    cost_source: str
+    tags: dict[str, str]
+
+
 class Step:
     """One wire attempt at a model, tool call, check or stretch of runtime.
 
@@ -51,49 +97,87 @@ class Step:
     units. `error_type` is empty where it went well. `attempt` 0 is the first. `context` is what was current when the
     step began; left out, what is current when it is recorded. Ids left empty are made.
 
-    (Without slots on purpose: the defaults stand on the class, so that `begin` sets only what differs from them.)
+    What few steps say stands in `more`, which is None in the others.
     """
 
-    operation: str = STEP
-    name: str = ""
-    start_ns: int = 0
-    end_ns: int = 0
-    provider: str = ""  # OpenTelemetry's gen_ai.provider.name
-    model_requested: str = ""
-    model_served: str = ""
-    response_id: str = ""
-    service_tier: str = ""  # as served, else as requested
-    processing: str = ""
-    speed: str = ""
-    region: str = ""
-    server_address: str = ""
-    http_status: int = 0
-    error_type: str = ""
-    finish_reason: str = ""
-    attempt: int = 0
-    retry_reason: str = ""
-    tokens: dict[str, int] = field(default_factory=_no_counts)
-    units: dict[str, int] = field(default_factory=_no_counts)
-    cost: Decimal | None = None
-    currency: str = ""
-    cost_source: str = ""  # provider or emitter
-    tags: dict[str, str] = field(default_factory=_no_tags)
-    trace_id: bytes = b""
-    span_id: bytes = b""
-    parent_span_id: bytes = b""
-    context: Context | None = None
+    __slots__ = (
+        "__dict__",  # a word that is none of ours is not written, and no reason to fail
+        "context",
+        "end_ns",
+        "error_type",
+        "model_requested",
+        "more",
+        "name",
+        "operation",
+        "parent_span_id",
+        "provider",
+        "response_id",
+        "span_id",
+        "start_ns",
+        "tokens",
+        "trace_id",
+    )
 
+    model_served = _Rare("")
+    service_tier = _Rare("")  # as served, else as requested
+    processing = _Rare("")
+    speed = _Rare("")
+    region = _Rare("")
+    server_address = _Rare("")
+    http_status = _Rare(0)
+    finish_reason = _Rare("")
+    attempt = _Rare(0)
+    retry_reason = _Rare("")
+    units = _RareNames[int]()
+    cost = _Rare[Decimal | None](None)
+    currency = _Rare("")
+    cost_source = _Rare("")  # provider or emitter
+    tags = _RareNames[str]()
 
-def begin(operation: str, name: str, start_ns: int) -> Step:
-    """A step of which hardly anything is known yet, in a third of the time that filling in every field takes."""
-    made = object.__new__(Step)
-    made.operation = operation
-    made.name = name
-    made.start_ns = start_ns
-    made.tokens = {}
-    made.units = {}
-    made.tags = {}
-    return made
+    def __init__(
+        self,
+        operation: str = STEP,
+        name: str = "",
+        start_ns: int = 0,
+        end_ns: int = 0,
+        provider: str = "",  # OpenTelemetry's gen_ai.provider.name
+        model_requested: str = "",
+        *,
+        response_id: str = "",
+        error_type: str = "",
+        tokens: dict[str, int] | None = None,
+        trace_id: bytes = b"",
+        span_id: bytes = b"",
+        parent_span_id: bytes = b"",
+        context: Context | None = None,
+        **more: Unpack[Rare],
+    ) -> None:
+        self.operation = operation
+        self.name = name
+        self.start_ns = start_ns
+        self.end_ns = end_ns
+        self.provider = provider
+        self.model_requested = model_requested
+        self.response_id = response_id
+        self.error_type = error_type
+        self.tokens: dict[str, int] = {} if tokens is None else tokens
+        self.trace_id = trace_id
+        self.span_id = span_id
+        self.parent_span_id = parent_span_id
+        self.context = context
+        self.more: dict[str, Any] | None = None
+        if more:
+            if wrong := more.keys() - Rare.__annotations__.keys():
+                raise TypeError(f"a Step has no {', '.join(sorted(wrong))}")
+            self.more = {**more}
+
+    def fields(self) -> dict[str, object]:
+        """Everything it says, by the name of the field; also what nobody has filled in."""
+        names = (*(name for name in Step.__slots__ if name not in {"__dict__", "more"}), *Rare.__annotations__)
+        return {name: getattr(self, name) for name in names}
+
+    def __repr__(self) -> str:
+        return f"Step({', '.join(f'{name}={value!r}' for name, value in self.fields().items() if value)})"
 
 
 def operation_of(kind: str) -> str:

@@ -12,14 +12,13 @@ from outlay.core.envelope import VALUE_CHARACTERS_MAX
 from outlay.core.errors import nearest
 from outlay.core.meters import OTHER_METERS
 from outlay.core.money import to_decimal
-from outlay.sdk import attachment
+from outlay.sdk import attachment, setup
 from outlay.sdk.block import Block
 from outlay.sdk.context import Context, current
 from outlay.sdk.encode import TOKEN_KEYS
 from outlay.sdk.gate import watched
 from outlay.sdk.recorder import keep, record
-from outlay.sdk.setup import ensure
-from outlay.sdk.step import CHECKS, KINDS, STEP, TOOL, Step, begin, new_span_id, new_trace_id, operation_of
+from outlay.sdk.step import CHECKS, KINDS, STEP, TOOL, Step, new_span_id, new_trace_id, operation_of
 from outlay.sdk.tags import clean, say_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -27,79 +26,96 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _NANO_PER_SECOND = 1_000_000_000
 
 
-class StepBlock(Block[Step]):
-    """A step, not yet begun. The `Step` it gives may be filled in until the block ends."""
+Words = tuple[str, str, str, str]
+"""Operation, name, provider and model of a step, fit to be written."""
 
-    __slots__ = ("_held", "_model", "_name", "_operation", "_provider", "_step", "_tags")
 
-    def __init__(self, name: str, operation: str, provider: str, model: str, tags: Mapping[str, object]) -> None:
-        self._name = name
-        self._operation = operation
-        self._provider = provider
-        self._model = model
+_FRESH, _OPEN, _OVER = range(3)
+
+
+class StepBlock(Step, Block[Step], attachment.Held):
+    """A step, not yet begun, and the block around it: the `Step` that `with` gives may be filled in until it ends."""
+
+    __slots__ = ("_others", "_stage", "_tags", "_words", "below", "ended", "frame", "known", "lent", "outer", "owner")
+
+    def __init__(self, words: Words, tags: dict[str, str]) -> None:
+        self.operation, self.name, self.provider, self.model_requested = words
+        self.response_id = self.error_type = ""
+        self.start_ns = self.end_ns = 0
+        self.tokens = {}
+        self.trace_id = self.span_id = self.parent_span_id = b""
+        self.context = None
+        self.more = {"tags": {**tags}} if tags else None
+        self.known = self.outer = self.below = self.frame = None
+        self.owner = attachment.NOBODY
+        self.ended = self.lent = False
+        self._words = words
         self._tags = tags
-        self._step: Step | None = None
+        self._stage = _FRESH
+        self._others: list[StepBlock] | None = None
 
     def _again(self) -> StepBlock:
-        return StepBlock(self._name, self._operation, self._provider, self._model, self._tags)
+        return StepBlock(self._words, self._tags)
 
     def _open(self, caller: FrameType) -> Step:
+        if self._stage is not _FRESH:
+            return self._reopen(caller)
         outer = current()
-        if self._operation == TOOL and watched():
+        if self.operation == TOOL and watched():
             from outlay.sdk import caps
 
             caps.begin_tool(outer.run, outer)
-        made = begin(self._operation, self._name, time_ns())
-        if self._provider:
-            made.provider = _word("provider", self._provider)
-        if self._model:
-            made.model_requested = _word("model", self._model)
-        if self._tags:
-            made.tags = {key: text for key, value in self._tags.items() if (text := clean(key, value))}
-        made.span_id = span_id = new_span_id()
-        made.trace_id = trace_id = outer.trace_id or new_trace_id()
-        made.parent_span_id = outer.span_id
-        made.context = outer
-        purpose = self._operation if self._operation in CHECKS else outer.purpose
-        self._held = attachment.attach(Context(outer.run, trace_id, span_id, purpose, outer.otel_span_id), caller)
-        self._step = made
+        self._stage = _OPEN
+        self.start_ns = time_ns()
+        self.span_id = new_span_id()
+        self.trace_id = outer.trace_id or new_trace_id()
+        self.parent_span_id = outer.span_id
+        self.context = outer
+        attachment.hold(self, caller)
+        return self
+
+    def inside(self) -> Context:
+        """What is in force inside, made when somebody asks: mostly nothing else happens in a step."""
+        outer = self.context or current()
+        purpose = self.operation if self.operation in CHECKS else outer.purpose
+        return Context(outer.run, self.trace_id, self.span_id, purpose, outer.otel_span_id)
+
+    def _reopen(self, caller: FrameType) -> Step:
+        """One block entered twice is two steps."""
+        another = self._again()
+        made = another._open(caller)  # noqa: SLF001 - one like this
+        self._others = [*(self._others or ()), another]
         return made
 
     def _shut(self, error: BaseException | None) -> None:
-        made = self._step
-        if made is None:
+        if self._others:
+            self._others.pop()._shut(error)  # noqa: SLF001 - see above
             return
-        self._step = None
-        attachment.detach(self._held)
-        made.end_ns = time_ns()
-        if error is not None and not made.error_type:
-            made.error_type = failure_of(error)
-        keep(made)
+        if self._stage is not _OPEN:
+            return
+        self._stage = _OVER
+        attachment.detach(self)
+        self.end_ns = time_ns()
+        if error is not None and not self.error_type:
+            self.error_type = failure_of(error)
+        keep(self)
 
 
-_names: dict[str, str] = {}
-_NAMES_MAX = 4_096
+_known: dict[tuple[str, str, str, str], Words] = {}
+_KNOWN_MAX = 4_096
 
 
-def _name_of(name: object) -> str:
-    """A name that may stand on a step; what was looked at once is known."""
-    text = clean("name", name) or STEP
-    if isinstance(name, str) and len(_names) < _NAMES_MAX and len(name) <= VALUE_CHARACTERS_MAX:
-        _names[name] = text
-    return text
-
-
-_words: dict[str, str] = {}
-
-
-def _word(key: str, value: object) -> str:
-    """A provider or a model that may stand on a step, empty where it may not; the same memory."""
-    text = _words.get(value) if type(value) is str else None
-    if text is None:
-        text = clean(key, value)
-        if isinstance(value, str) and len(_words) < _NAMES_MAX and len(value) <= VALUE_CHARACTERS_MAX:
-            _words[value] = text
-    return text
+def _words_of(name: object, kind: object, provider: object, model: object) -> Words:
+    """What a step is to be written as; what was looked at once is known."""
+    operation = KINDS.get(kind) if isinstance(kind, str) else None
+    if operation is None:
+        say_once(f"{kind!r} is no kind of step and is written as a plain step")
+        operation = STEP
+    words = (operation, clean("name", name) or STEP, clean("provider", provider), clean("model", model))
+    given = (name, kind, provider, model)
+    if len(_known) < _KNOWN_MAX and all(type(one) is str and len(one) <= VALUE_CHARACTERS_MAX for one in given):
+        _known[given] = words  # pyright: ignore[reportArgumentType] - all of them are text
+    return words
 
 
 @overload
@@ -113,15 +129,18 @@ def step(name: Any, /, kind: str = STEP, *, provider: str = "", model: str = "",
     gives the `Step`, whose `tokens`, `units` or `cost` may be filled in. An exception marks it as failed and goes on
     its way.
     """
-    ensure()
-    operation = KINDS.get(kind)
-    if operation is None:
-        say_once(f"{kind!r} is no kind of step and is written as a plain step")
-        operation = STEP
-    known = _names.get(name) if type(name) is str else None
-    if known is None and callable(name):
-        return StepBlock(getattr(name, "__name__", STEP), operation, provider, model, tags)(name)
-    return StepBlock(known or _name_of(name), operation, provider, model, tags)
+    if not setup.done:
+        setup.ensure()
+    own = {key: text for key, value in tags.items() if (text := clean(key, value))} if tags else {}
+    try:
+        words = _known.get((name, kind, provider, model))
+    except TypeError:  # one of them is no text at all
+        words = None
+    if words is None:
+        if callable(name):
+            return StepBlock(_words_of(getattr(name, "__name__", STEP), kind, provider, model), own)(name)
+        words = _words_of(name, kind, provider, model)
+    return StepBlock(words, own)
 
 
 def usage(
@@ -151,7 +170,7 @@ def usage(
     the rest. A figure that cannot be one is left out and said in the log; it never raises.
     """
     try:
-        ensure()
+        setup.ensure()
         end_ns = time_ns()
         given: dict[str, Any] = {"input_tokens": input_tokens, "output_tokens": output_tokens}
         given |= {"cache_read_tokens": cache_read_tokens, "cache_write_tokens": cache_write_tokens, **(tokens or {})}

@@ -61,7 +61,7 @@ class _Carried:
     process under the tags of the session that happened to come first. So it holds them until that session ends.
     """
 
-    def __init__(self, thread: threading.Thread, held: attachment.Attachment, run: Callable[[], None]) -> None:
+    def __init__(self, thread: threading.Thread, held: attachment.Held, run: Callable[[], None]) -> None:
         self._thread = thread
         self._held = held
         self._run = run
@@ -73,7 +73,7 @@ class _Carried:
         run()
 
 
-def _job(held: attachment.Attachment, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+def _job(held: attachment.Held, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     before = attachment.put(held)
     try:
         return function(*args, **kwargs)

@@ -15,7 +15,6 @@ import json
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any
 
 from outlay.sdk import gate, recorder, wire
@@ -463,8 +462,8 @@ async def refused_aiohttp(url: str) -> None:
 
 def plain_of(step: Any) -> dict[str, Any]:
     """A step without its context and ids."""
-    names = {item.name for item in fields(step)} - {"context", "trace_id", "span_id", "parent_span_id"}
-    return {name: getattr(step, name) for name in names}
+    apart = {"context", "trace_id", "span_id", "parent_span_id"}
+    return {name: value for name, value in step.fields().items() if name not in apart}
 
 
 def main(port: str, group: str) -> None:
