@@ -74,7 +74,10 @@ def spread(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return moved
 
 
-def queries() -> st.SearchStrategy[Query]:
+MEASURED = tuple(item.name for item in MEASURES if item.name != "quantity")
+
+
+def queries(names: Sequence[str] = MEASURED) -> st.SearchStrategy[Query]:
     """Questions of every kind, those that no rollup answers among them."""
     moments = st.none() | st.integers(0, 75 * 24).map(lambda hours: FIRST_NS + hours * 3_600 * 10**9)
     whole = st.integers(0, 70).map(lambda days: ns_of(datetime(2025, 10, 1, tzinfo=UTC) + timedelta(days=days)))
@@ -86,7 +89,6 @@ def queries() -> st.SearchStrategy[Query]:
             (Filter("agent", ("bot",)),),
         ]
     )
-    names = [item.name for item in MEASURES if item.name != "quantity"]
     return st.builds(
         Query,
         measures=st.lists(st.sampled_from(names), min_size=1, max_size=5, unique=True).map(tuple) | st.just(ON_CHARGES),

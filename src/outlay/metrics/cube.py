@@ -110,7 +110,7 @@ class Cube:
 def fold(cube: Cube, kernel: Kernel) -> Groups:
     """The figures of a kernel over a cube, by bucket and group."""
     rows = rows_of(cube, kernel)
-    keys, group = _grouped(cube, kernel, rows)
+    keys, group = grouped(cube, kernel, rows)
     columns = [_added(cube, kernel, item, rows, group, len(keys)) for item in kernel.sums]
     return {key: [column[place] for column in columns] for place, key in enumerate(keys)}
 
@@ -154,7 +154,7 @@ def _among(places: Numbers, words: Sequence[str], wanted: set[str], *, exclude: 
     return ~found if exclude else found
 
 
-def _grouped(cube: Cube, kernel: Kernel, rows: Numbers) -> tuple[list[Key], Numbers]:
+def grouped(cube: Cube, kernel: Kernel, rows: Numbers) -> tuple[list[Key], Numbers]:
     """The keys of the groups, and the group of each row."""
     code, size = np.zeros(len(rows), dtype=np.int64), 1
     splits: list[tuple[Numbers, Sequence[Any]]] = []

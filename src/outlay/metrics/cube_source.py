@@ -12,7 +12,7 @@ import numpy.typing as npt
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.ledger.rollups import FLAGS, NULLABLE, ROLLUP_LABELS, SIGNED, SUMS, Stretch
 from outlay.ledger.store import Snapshot
-from outlay.metrics.cube import Cube, Numbers
+from outlay.metrics.cube import Cube, Numbers, Texts
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import Dimension
 from outlay.metrics.filters import Filter
@@ -48,6 +48,17 @@ class LabelTexts:
         """The highest number known."""
         return int(self.numbers[-1]) if len(self.numbers) else 0
 
+    def of(self, numbers: npt.NDArray[Any], **beside: tuple[Numbers, Sequence[str]]) -> Texts:
+        """The texts of rows by the numbers of their labels, and columns that stand `beside` them."""
+        at, held = np.searchsorted(self.numbers, numbers), dict(beside)
+
+        def texts(column: str) -> tuple[Numbers, Sequence[str]]:
+            if column not in held:
+                held[column] = (self.places[column][at], self.words[column]) if len(at) else (at, ())
+            return held[column]
+
+        return texts
+
     def with_fresh(self, reader: Snapshot) -> LabelTexts:
         """The same with the combinations that came since; they are never changed."""
         statement = Statement(dialect_named(reader.dialect))
@@ -58,13 +69,13 @@ class LabelTexts:
             return LabelTexts(full=True)
         places, words = dict[str, Numbers](), dict[str, list[str]]()
         for name in ROLLUP_LABELS:
-            coded, words[name] = _coded(fresh[name], self.words.get(name, []))
-            places[name] = np.concatenate((self.places[name], coded)) if name in self.places else coded
+            more, words[name] = coded(fresh[name], self.words.get(name, []))
+            places[name] = np.concatenate((self.places[name], more)) if name in self.places else more
         numbers = np.concatenate((self.numbers, fresh["number"].astype(np.int64)))
         return LabelTexts(numbers, places=places, words=words)
 
 
-def usage_cubes(
+def read_usages(
     reader: Snapshot, labels: LabelTexts, stretches: Sequence[tuple[Stretch, bool]], *, hourly: bool
 ) -> tuple[LabelTexts, list[Cube | None]]:
     """A cube for each stretch, read from rollups where it says so; None where they would be too large."""
@@ -76,25 +87,24 @@ def usage_cubes(
         _rolled_part(statement, place, stretch) if rolled else _rows_part(statement, place, stretch, hourly=hourly)
         for place, (stretch, rolled) in enumerate(stretches)
     ]
-    found = reader.columns(_limited(parts), statement.parameters)
+    found = reader.columns(limited(parts, CUBE_ROWS_MAX), statement.parameters)
     count = len(found["piece"])
     if count > CUBE_ROWS_MAX or _any(found["wide"]) or any(np.ma.is_masked(found[name]) for name in _KNOWN):
         return labels, none
-    if count and int(found["labels"].max()) > labels.last:
-        labels = labels.with_fresh(reader)
+    labels = labelled(reader, labels, found)
     if labels.full:
         return labels, none
     return labels, [_usage_cube(found, found["piece"] == place, labels) for place in range(len(stretches))]
 
 
-def outcome_cubes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
+def read_outcomes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
     """A cube of the outcomes that stand for each stretch; None where they would be too large."""
     statement = Statement(dialect_named(reader.dialect))
     parts: list[str] = []
     for place, stretch in enumerate(stretches):
         keys = [
             f"{place} AS piece",
-            f"{_stamp(statement, hourly=hourly)} AS stamp",
+            f"{stamp(statement, hourly=hourly)} AS stamp",
             *(f"coalesce({quoted(name)}, '') AS {quoted(name)}" for name in OUTCOME_TEXTS),
             "found",
             "value_nano IS NULL AS bare",
@@ -103,7 +113,7 @@ def outcome_cubes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: boo
         sums = ["count(*) AS n", f"{statement.dialect.whole('sum(value_nano)')} AS value_nano"]
         wheres = [quoted("current"), within(statement, stretch)]
         parts.append(select([*keys, *sums], "outcomes", wheres, [str(place + 1) for place in range(len(keys))]))
-    found = reader.columns(_limited(parts), statement.parameters)
+    found = reader.columns(limited(parts, CUBE_ROWS_MAX), statement.parameters)
     lost = np.ma.getmaskarray(found["value_nano"]) & ~found["bare"].astype(bool)
     if len(found["piece"]) > CUBE_ROWS_MAX or bool(lost.any()):
         return [None] * len(stretches)
@@ -116,11 +126,19 @@ def outcomes_fit(dimensions: Sequence[Dimension], filters: Sequence[tuple[Dimens
     return all(not item.tag and item.outcome_column in OUTCOME_TEXTS for item in named)
 
 
-def _limited(parts: Sequence[str]) -> str:
-    return f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS read LIMIT {CUBE_ROWS_MAX + 1}"
+def limited(parts: Sequence[str], most: int) -> str:
+    """All of the parts, up to a row more than can be used."""
+    return f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS read LIMIT {most + 1}"
 
 
-def _stamp(statement: Statement, *, hourly: bool) -> str:
+def labelled(reader: Snapshot, labels: LabelTexts, found: dict[str, npt.NDArray[Any]]) -> LabelTexts:
+    """The texts of labels, with those of rows that came since."""
+    numbers = found["labels"]
+    return labels.with_fresh(reader) if len(numbers) and int(numbers.max()) > labels.last else labels
+
+
+def stamp(statement: Statement, *, hourly: bool) -> str:
+    """The start of the day or hour of `time`, in microseconds since 1970."""
     width = _HOUR_US if hourly else _DAY_US
     return f"{statement.dialect.whole_quotient(statement.dialect.us('time'), str(width))} * {width}"
 
@@ -128,7 +146,7 @@ def _stamp(statement: Statement, *, hourly: bool) -> str:
 def _rows_part(statement: Statement, place: int, stretch: Stretch, *, hourly: bool) -> str:
     """Rows that are alike, added up as a rollup does."""
     us = statement.dialect.us
-    keys = [f"{place} AS piece", f"{_stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS]
+    keys = [f"{place} AS piece", f"{stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS]
     tests = [*(f"sign({name})" for name in SIGNED), *(f"{name} IS NULL" for name in NULLABLE)]
     sums = [f"{statement.dialect.whole(f'sum({name})')} AS {name}" for name in SUMS]
     wide = " OR ".join(f"coalesce(abs(sum({name})) > {_WIDE}, false)" for name in _NULLABLE)
@@ -148,37 +166,28 @@ def _rolled_part(statement: Statement, place: int, stretch: Stretch) -> str:
 
 
 def _usage_cube(found: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_], labels: LabelTexts) -> Cube:
-    at = np.searchsorted(labels.numbers, found["labels"][rows])
-    held: dict[str, Numbers] = {}
-
-    def texts(column: str) -> tuple[Numbers, Sequence[str]]:
-        if not len(at):
-            return at, ()
-        if column not in held:
-            held[column] = labels.places[column][at]
-        return held[column], labels.words[column]
-
     numbers = {name: _filled(found[name][rows]) for name in ("n", "first", "last", *SUMS)}
     missing = {name: np.ma.getmaskarray(found[name])[rows] for name in _NULLABLE}
-    return Cube(found["stamp"][rows], numbers, missing, {name: found[name][rows].astype(bool) for name in FLAGS}, texts)
+    flags = {name: found[name][rows].astype(bool) for name in FLAGS}
+    return Cube(found["stamp"][rows], numbers, missing, flags, labels.of(found["labels"][rows]))
 
 
 def _outcome_cube(found: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_]) -> Cube:
-    coded = {name: _coded(found[name][rows], []) for name in OUTCOME_TEXTS}
+    texts = {name: coded(found[name][rows], []) for name in OUTCOME_TEXTS}
     numbers = {"n": found["n"][rows], "value_nano": _filled(found["value_nano"][rows])}
     missing = {"value_nano": np.ma.getmaskarray(found["value_nano"])[rows]}
-    return Cube(found["stamp"][rows], numbers, missing, {"found": found["found"][rows].astype(bool)}, coded.__getitem__)
+    return Cube(found["stamp"][rows], numbers, missing, {"found": found["found"][rows].astype(bool)}, texts.__getitem__)
 
 
 def _filled(values: npt.NDArray[Any]) -> Numbers:
     return np.ma.filled(values, 0).astype(np.int64) if isinstance(values, np.ma.MaskedArray) else values
 
 
-def _coded(texts: npt.NDArray[Any], known: Sequence[str]) -> tuple[Numbers, list[str]]:
+def coded(texts: npt.NDArray[Any], known: Sequence[str]) -> tuple[Numbers, list[str]]:
     """The place of each text among the words, those known before first."""
     places = {word: place for place, word in enumerate(known)}
-    coded = [places.setdefault(text, len(places)) for text in np.ma.filled(texts, "").tolist()]
-    return np.array(coded, dtype=np.int64), list(places)
+    found = [places.setdefault(text, len(places)) for text in np.ma.filled(texts, "").tolist()]
+    return np.array(found, dtype=np.int64), list(places)
 
 
 def _any(flags: npt.NDArray[Any]) -> bool:

@@ -199,6 +199,20 @@ def _grouped(statement: Statement, plan: Plan, session_parts: list[str], *, by_d
     return select(selected, source, wheres, [str(place + 1) for place in range(len(keys))])
 
 
+def session_groups(statement: Statement, plan: Plan, ranked: Sequence[Sequence[str | None]] | None) -> str:
+    """The session figures `s0` … of a plan: by bucket and group, or by bucket over the groups that are not `ranked`."""
+    runs = _runs(statement, plan)
+    if ranked is None:
+        names = [*bucket_name(plan), *key_names(plan)]
+        return f"WITH runs AS ({runs}) {select([*names, *_session_sums(plan)], 'runs', (), names)}"
+    texts = [statement.dialect.text(f"runs.{key}") for key in key_names(plan)]
+    named = " OR ".join(
+        "(" + " AND ".join(f"{text} = {statement.bind(value)}" for text, value in zip(texts, keys, strict=True)) + ")"
+        for keys in ranked
+    )
+    return f"WITH runs AS ({runs}) {sessions_over(plan, bucket_name(plan), f'NOT ({named})' if named else '')}"
+
+
 def sessions_over(plan: Plan, keys: Sequence[str], where: str = "") -> str:
     """The session figures `s0` … by `keys` only: a session that stands in several groups counts once."""
     kept: list[str] = []

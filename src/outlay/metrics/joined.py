@@ -15,14 +15,15 @@ from outlay.metrics.dimensions import OTHER
 from outlay.metrics.expressions import Add, Aggregate, Divide, Expression, Subtract
 from outlay.metrics.groups import key_names
 from outlay.metrics.plan import Plan
-from outlay.metrics.render import NO_USAGE, ROW, TOTAL, columns_of
+from outlay.metrics.render import NO_USAGE, REST, ROW, TOTAL, columns_of
+from outlay.metrics.session_counts import SessionCounts
 
 Row = dict[str, Any]
 Figures = list[int | None]
 
 
-def answer_rows(plan: Plan, usages: Groups, outcomes: Groups) -> list[Row]:
-    """The rows and the total; a plan without sessions, or one whose `(other)` has none. `(other)` comes last."""
+def answer_rows(plan: Plan, usages: Groups, outcomes: Groups, sessions: SessionCounts | None = None) -> list[Row]:
+    """The rows, the total, and the sessions of `(other)`, which comes last; `sessions` where the plan counts them."""
     names, columns = key_names(plan), list(columns_of(plan).values())
     nowhere = [None] * len(names)
 
@@ -31,6 +32,9 @@ def answer_rows(plan: Plan, usages: Groups, outcomes: Groups) -> list[Row]:
         named = dict(zip((*names, *columns), (*keys, *figures), strict=True))
         return {"kind": kind, "rank": rank, **times, **named}
 
+    if sessions is not None:
+        counts = sessions.by_group(plan)
+        usages = {key: [*figures, counts.get(key, 0)] for key, figures in usages.items()}
     both = _side_by_side(plan, usages, outcomes)
     ranks = _ranks(plan, both)
     first, rest = list[Row](), dict[Any, list[tuple[tuple[Any, ...], Figures]]]()
@@ -41,8 +45,15 @@ def answer_rows(plan: Plan, usages: Groups, outcomes: Groups) -> list[Row]:
         else:
             first.append(row(ROW, rank, bucket, keys, figures))
     others = [row(ROW, None, bucket, [OTHER] * len(names), _other(plan, held)) for bucket, held in rest.items()]
-    whole = [*_sums(usages.values(), len(plan.usage_sums)), *_sums(outcomes.values(), len(plan.outcome_sums))]
-    return [*first, *others, row(TOTAL, None, None, nowhere, whole)]
+    whole = _sums(usages.values(), len(plan.usage_sums))
+    whole += [sessions.total(plan)] if sessions is not None else []
+    whole += _sums(outcomes.values(), len(plan.outcome_sums))
+    apart: list[Row] = []
+    if sessions is not None and rest:
+        unknown = [None] * len(plan.usage_sums), [None] * len(plan.outcome_sums)
+        told = sessions.rest(plan, ranks).items()
+        apart = [row(REST, None, bucket, nowhere, [*unknown[0], count, *unknown[1]]) for (bucket,), count in told]
+    return [*first, *others, *apart, row(TOTAL, None, None, nowhere, whole)]
 
 
 def _side_by_side(plan: Plan, usages: Groups, outcomes: Groups) -> list[tuple[tuple[Any, ...], Figures]]:
@@ -64,7 +75,7 @@ def _side_by_side(plan: Plan, usages: Groups, outcomes: Groups) -> list[tuple[tu
         if shared not in met:
             values = dict(zip(on_outcomes, shared[1:], strict=True))
             keys = [values.get(place, NO_USAGE) for place in range(len(plan.dimensions))]
-            rows.append(((shared[0], *keys), [*([None] * len(plan.usage_sums)), *figures]))
+            rows.append(((shared[0], *keys), [*([None] * _width(plan)), *figures]))
     return rows
 
 
@@ -120,13 +131,18 @@ _JOINS = {Add: operator.add, Subtract: operator.sub, Divide: _quotient}
 
 def _other(plan: Plan, held: Sequence[tuple[tuple[Any, ...], Figures]]) -> Figures:
     """What is not ranked as one group; outcomes that several of its groups share count once."""
-    usages = len(plan.usage_sums)
+    usages = _width(plan)
     on_outcomes = [place for place, item in enumerate(plan.dimensions) if item.on_outcomes]
     once = {tuple(keys[place] for place in on_outcomes): figures[usages:] for keys, figures in held}
     return [
         *_sums([figures[:usages] for _, figures in held], usages),
         *_sums(once.values(), len(plan.outcome_sums)),
     ]
+
+
+def _width(plan: Plan) -> int:
+    """How many figures of usages a group has."""
+    return len(plan.usage_sums) + len(plan.session_sums)
 
 
 def _sums(rows: Any, count: int) -> Figures:

@@ -5,73 +5,59 @@ day before yesterday, which the engine adds up once; the days since and the part
 as cubes and folded; the last hours, which are read at each look. What was kept of a stretch counts as long as no
 transaction touched one of its hours, so a figure is the same as if everything were read.
 
-Sums and counts only: sessions do not add up over time, and the work of a task hangs on reports of any time.
+Sums and counts, and sessions by way of `session_counts.py`; the work of a task hangs on reports of any time, so figures
+split by it are asked of the engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence, Sized
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
-from outlay.core.period import Grain, Period, ns_of
-from outlay.ledger.rollups import Reading, Stretch
+from outlay.core.period import Grain
+from outlay.ledger.rollups import Reading
 from outlay.ledger.store import Snapshot
 from outlay.metrics.cube import Cube, Groups, Kernel, fold, merged
-from outlay.metrics.cube_source import outcome_cubes, outcomes_fit, usage_cubes
+from outlay.metrics.cube_source import outcomes_fit
+from outlay.metrics.cubes import outcome_cubes, usage_cubes
 from outlay.metrics.dialect import dialect_named
-from outlay.metrics.division import Division, divided, is_rolled
 from outlay.metrics.groups import outcome_groups, outcome_key_names, usage_groups
 from outlay.metrics.joined import answer_rows
 from outlay.metrics.parts import Statement
 from outlay.metrics.piece_store import PieceStore
 from outlay.metrics.plan import Plan
 from outlay.metrics.rolled import is_kept
+from outlay.metrics.session_counts import SessionCounts
+from outlay.metrics.stretches import GROUPS_MAX, Stretches, TooManyError, about
 from outlay.metrics.values import values_of
 
-GROUPS_MAX = 5_000
-"""More groups than this in one stretch are left to the engine."""
-
-_FIRST_DAY = date(1970, 1, 1)
-_HOURS_A_DAY = 24
 _APART = frozenset(("session", "parent_session"))
-_TOO_LARGE = object()
 
 Row = dict[str, Any]
-Told = TypeVar("Told", bound=Sized)
-
-
-class TooManyError(Exception):
-    """A stretch has so many groups that putting it together costs more than asking anew."""
 
 
 class Pieces:
     """One look at the books by way of what earlier looks left. Used by one thread."""
 
     def __init__(self, reader: Snapshot, store: PieceStore, now: datetime | None = None) -> None:
-        """`now` is the moment by the clock (UTC), near which facts still change; a figure does not hang on it."""
-        self._reader, self._store = reader, store
-        self._now = (now or datetime.now(UTC)).replace(tzinfo=None)
-        self._divisions: dict[tuple[Period, bool], Division] = {}
-        self._touched: dict[Stretch, tuple[int, int]] = {}
-        store.begin(reader.touched)
-        self._stale = reader.stale_days() or ()
-        hours = store.late(reader.touched, self._now.date())
-        self._late = {_FIRST_DAY + timedelta(days=hour // _HOURS_A_DAY) for hour in hours}
+        self._reader = reader
+        self._at = Stretches(reader, store, now)
+        self._sessions = SessionCounts(self._at)
 
     def rows(self, plan: Plan) -> list[Row] | None:
         """What the statement of a plan would give; None where it must be asked."""
         named = {item.name for item in (*plan.dimensions, *(dimension for dimension, _ in plan.filters))}
-        if plan.session_sums or (plan.with_work and not plan.only_outcomes) or named & _APART:
+        if (plan.with_work and not plan.only_outcomes) or named & _APART or not self._sessions.can(plan):
             return None
         try:
             usages = Groups() if plan.only_outcomes else self._usages(plan)
             outcomes = self._outcomes(plan) if plan.outcome_sums else Groups()
+            return answer_rows(plan, usages, outcomes, self._sessions if plan.session_sums else None)
         except TooManyError:
             return None
-        return answer_rows(plan, usages, outcomes)
 
     def about_usages(
         self, question: Hashable, plan: Plan, ask: Callable[[Plan], list[Row]], read: Callable[[Cube], list[Row]]
@@ -82,17 +68,17 @@ class Pieces:
         """
         if not is_kept(plan):
             return None
-        key = self._store.number(question)
-        division = self._division(plan.query.period, by_month=True)
+        key = self._at.store.number(question)
+        division = self._at.division(plan.query.period, by_month=True)
         found: list[Row] = []
         if division.days:
             whole = replace(plan, reading=division.reading)
-            found += self._made((key, division.days), self._work(*division.days), lambda: ask(whole))
-        parts = self._parts(
+            found += self._at.made((key, division.days), self._at.work(*division.days), lambda: ask(whole))
+        parts = self._at.parts(
             key,
             division.parts,
-            self._work,
-            lambda lacking: self._usage_cubes(lacking, hourly=False),
+            self._at.work,
+            lambda lacking: usage_cubes(self._at, lacking, hourly=False),
             read,
             lambda stretch: ask(replace(plan, reading=Reading((), (), (stretch,)))),
         )
@@ -102,26 +88,26 @@ class Pieces:
         self, question: Hashable, plan: Plan, ask: Callable[[Plan], list[Row]], read: Callable[[Cube], list[Row]]
     ) -> list[Row]:
         """The same of outcomes; their filters are ones that a cube of them knows, or it is not read."""
-        key = self._store.number(question)
-        division = self._division(plan.query.period, by_month=False)
+        key = self._at.store.number(question)
+        division = self._at.division(plan.query.period, by_month=False)
         on_cube = outcomes_fit((), [(one, item) for one, item in plan.filters if one.on_outcomes])
         found = [
-            self._made((key, days), self._reports(days), lambda days=days: ask(_of(plan, days)))
+            self._at.made((key, days), self._at.reports(days), lambda days=days: ask(about(plan, days)))
             for days in division.days
         ]
-        found += self._parts(
+        found += self._at.parts(
             key,
             division.parts,
-            self._reports,
-            lambda lacking: self._outcome_cubes(lacking, hourly=False) if on_cube else [None] * len(lacking),
+            self._at.reports,
+            lambda lacking: outcome_cubes(self._at, lacking, hourly=False) if on_cube else [None] * len(lacking),
             read,
-            lambda stretch: ask(_of(plan, stretch)),
+            lambda stretch: ask(about(plan, stretch)),
         )
         return list(chain.from_iterable(found))
 
     def values(self, dimension: str) -> tuple[str, ...]:
         """See `values_of`; they change only with the combinations of texts."""
-        return self._made(
+        return self._at.made(
             ("dimension", dimension), self._reader.touched.labels, lambda: values_of(self._reader, dimension)
         )
 
@@ -138,25 +124,27 @@ class Pieces:
             only_counted=counted and not plan.with_superseded,
             guarded=counted and plan.with_superseded,
         )
-        key = self._store.number((kernel, plan.with_charges))
+        key = self._at.store.number((kernel, plan.with_charges))
         by_month = plan.reading is not None and plan.query.grain not in (Grain.DAY, Grain.WEEK)
-        division = self._division(plan.query.period, by_month=by_month)
+        division = self._at.division(plan.query.period, by_month=by_month)
         found: list[Groups] = []
         if plan.reading is not None and division.days:
             rolled = replace(alone, reading=division.reading)
-            found.append(self._made((key, division.days), self._work(*division.days), lambda: self._asked(rolled)))
+            found.append(
+                self._at.made((key, division.days), self._at.work(*division.days), lambda: self._asked(rolled))
+            )
         else:
             for days in division.days:
-                here = _of(alone, days)
-                found.append(self._made((key, days), self._work(days), lambda here=here: self._asked(here)))
+                here = about(alone, days)
+                found.append(self._at.made((key, days), self._at.work(days), lambda here=here: self._asked(here)))
         hourly, on_cube = plan.query.grain is Grain.HOUR, is_kept(plan) and not plan.with_charges
-        found += self._parts(
+        found += self._at.parts(
             key,
             division.parts,
-            self._work,
-            lambda lacking: self._usage_cubes(lacking, hourly=hourly) if on_cube else [None] * len(lacking),
+            self._at.work,
+            lambda lacking: usage_cubes(self._at, lacking, hourly=hourly) if on_cube else [None] * len(lacking),
             lambda cube: fold(cube, kernel),
-            lambda stretch: self._asked(_of(alone, stretch)),
+            lambda stretch: self._asked(about(alone, stretch)),
         )
         return merged(found, kernel)
 
@@ -164,20 +152,22 @@ class Pieces:
         on_outcomes = tuple(item for item in plan.dimensions if item.on_outcomes)
         filters = tuple((one, item) for one, item in plan.filters if one.on_outcomes)
         kernel = Kernel(on_outcomes, plan.outcome_sums, filters, plan.query.grain, of_outcomes=True)
-        key = self._store.number(kernel)
-        division = self._division(plan.query.period, by_month=False)
+        key = self._at.store.number(kernel)
+        division = self._at.division(plan.query.period, by_month=False)
         hourly, on_cube = plan.query.grain is Grain.HOUR, outcomes_fit(on_outcomes, filters)
         found = [
-            self._made((key, days), self._reports(days), lambda days=days: self._asked_outcomes(_of(plan, days)))
+            self._at.made(
+                (key, days), self._at.reports(days), lambda days=days: self._asked_outcomes(about(plan, days))
+            )
             for days in division.days
         ]
-        found += self._parts(
+        found += self._at.parts(
             key,
             division.parts,
-            self._reports,
-            lambda lacking: self._outcome_cubes(lacking, hourly=hourly) if on_cube else [None] * len(lacking),
+            self._at.reports,
+            lambda lacking: outcome_cubes(self._at, lacking, hourly=hourly) if on_cube else [None] * len(lacking),
             lambda cube: fold(cube, kernel),
-            lambda stretch: self._asked_outcomes(_of(plan, stretch)),
+            lambda stretch: self._asked_outcomes(about(plan, stretch)),
         )
         return merged(found, kernel)
 
@@ -200,94 +190,6 @@ class Pieces:
             ]
             for row in rows
         }
-
-    # ---- what is kept ----------------------------------------------------------------------------------------------
-
-    def _made(self, key: Hashable, token: object, make: Callable[[], Told]) -> Told:
-        """What is kept under a key, else what `make` gives; raises TooManyError where that is too much to keep."""
-        found: Any = self._store.get(key, token)
-        if found is None:
-            told = make()
-            found = _TOO_LARGE if len(told) > GROUPS_MAX else told
-            self._store.put(key, token, found, 0 if found is _TOO_LARGE else len(told))
-        if found is _TOO_LARGE:
-            raise TooManyError
-        return found
-
-    def _parts(
-        self,
-        key: Hashable,
-        parts: Sequence[Stretch],
-        token: Callable[[Stretch], object],
-        cubes: Callable[[Sequence[Stretch]], list[Cube | None]],
-        folded: Callable[[Cube], Told],
-        asked: Callable[[Stretch], Told],
-    ) -> list[Told]:
-        """What is known of each part: kept, or folded from a cube, or asked where there is none."""
-        lacking = [stretch for stretch in parts if self._store.get((key, stretch), token(stretch)) is None]
-        read = dict(zip(lacking, cubes(lacking), strict=True)) if lacking else {}
-
-        def made(stretch: Stretch) -> Told:
-            cube = read.get(stretch)
-            return asked(stretch) if cube is None else folded(cube)
-
-        return [self._made((key, stretch), token(stretch), lambda stretch=stretch: made(stretch)) for stretch in parts]
-
-    def _usage_cubes(self, wanted: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
-        def read(lacking: list[Stretch]) -> list[Cube | None]:
-            stretches = [(item, not hourly and is_rolled(item, self._stale)) for item in lacking]
-            self._store.labels, found = usage_cubes(self._reader, self._store.labels, stretches, hourly=hourly)
-            return found
-
-        return self._cubes(("work", hourly), wanted, self._work, read)
-
-    def _outcome_cubes(self, wanted: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
-        def read(lacking: list[Stretch]) -> list[Cube | None]:
-            return outcome_cubes(self._reader, lacking, hourly=hourly)
-
-        return self._cubes(("reports", hourly), wanted, self._reports, read)
-
-    def _cubes(
-        self,
-        key: Hashable,
-        wanted: Sequence[Stretch],
-        token: Callable[[Stretch], object],
-        read: Callable[[list[Stretch]], list[Cube | None]],
-    ) -> list[Cube | None]:
-        held = {stretch: self._store.get((key, stretch), token(stretch)) for stretch in wanted}
-        lacking = [stretch for stretch, cube in held.items() if cube is None]
-        for stretch, cube in zip(lacking, read(lacking) if lacking else (), strict=True):
-            held[stretch] = _TOO_LARGE if cube is None else cube
-            self._store.put((key, stretch), token(stretch), held[stretch], 0 if cube is None else len(cube))
-        return [None if held[stretch] is _TOO_LARGE else held[stretch] for stretch in wanted]
-
-    def _work(self, *stretches: Stretch) -> int:
-        return max(self._last(stretch)[0] for stretch in stretches)
-
-    def _reports(self, *stretches: Stretch) -> int:
-        return max(self._last(stretch)[1] for stretch in stretches)
-
-    def _last(self, stretch: Stretch) -> tuple[int, int]:
-        found = self._touched.get(stretch)
-        if found is None:
-            found = self._touched[stretch] = self._reader.touched.last(stretch.start, stretch.end)
-        return found
-
-    # ---- how a period is cut ---------------------------------------------------------------------------------------
-
-    def _division(self, period: Period, *, by_month: bool) -> Division:
-        found = self._divisions.get((period, by_month))
-        if found is None:
-            found = self._divisions[period, by_month] = divided(
-                period, self._now, self._late | set(self._stale), by_month=by_month
-            )
-        return found
-
-
-def _of(plan: Plan, stretch: Stretch) -> Plan:
-    """The same about a stretch of time only."""
-    start, end = (None if at is None else ns_of(at.replace(tzinfo=UTC)) for at in (stretch.start, stretch.end))
-    return replace(plan, query=replace(plan.query, period=Period(start, end)))
 
 
 def _text(value: object) -> str | None:

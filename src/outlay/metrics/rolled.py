@@ -43,7 +43,7 @@ from outlay.metrics.plan import Plan
 def rolled(plan: Plan, reader: Snapshot) -> Plan:
     """The plan, with the part of its period that rollups may answer; as it is where they cannot."""
     sums = is_kept(plan)
-    runs = bool(plan.session_sums) and (sums or not plan.usage_sums) and _keeps_sessions(plan)
+    runs = bool(plan.session_sums) and (sums or not plan.usage_sums) and keeps_sessions(plan)
     stale = reader.stale_days() if plan.query.grain not in (Grain.MINUTE, Grain.HOUR) and (sums or runs) else None
     if stale is None or (plan.session_sums and plan.with_charges):
         return plan
@@ -65,7 +65,7 @@ def is_kept(plan: Plan) -> bool:
     return all(map(_on_usage_days, named)) and all(map(_sums_usages, plan.usage_sums))
 
 
-def _keeps_sessions(plan: Plan) -> bool:
+def keeps_sessions(plan: Plan) -> bool:
     """Sessions are counted and timed by nothing that a session's day does not keep apart."""
     named = (*plan.dimensions, *(dimension for dimension, _ in plan.filters))
     conditions = (item.where for item in plan.session_sums if isinstance(item, Sessions))
