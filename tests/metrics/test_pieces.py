@@ -34,7 +34,7 @@ from outlay.sources.facts import facts_of, outcomes_of
 
 BY_FEATURE = Query(("cost", "tasks_completed", "cost_per_completed_task"), ("feature",), Grain.DAY)
 ASKED = ("quantity", "sessions_seen", "session_seconds", "failed_task_cost", "cost_without_task")
-EXAMPLES = int(os.environ.get("OUTLAY_PIECES_EXAMPLES", "5"))  # each asks some sixty questions
+EXAMPLES = int(os.environ.get("OUTLAY_PIECES_EXAMPLES", "3"))  # each asks some sixty questions
 MEASURED = ("sessions", "cost_per_session", *(item.name for item in MEASURES if item.name not in ASKED))
 """Sessions twice among what is asked, and not what is asked of the engine in any case."""
 HOUR, HOUR_NS = timedelta(hours=1), 3_600 * 10**9

@@ -50,7 +50,8 @@ class Pieces:
     def rows(self, plan: Plan) -> list[Row] | None:
         """What the statement of a plan would give; None where it must be asked."""
         named = {item.name for item in (*plan.dimensions, *(dimension for dimension, _ in plan.filters))}
-        if (plan.with_work and not plan.only_outcomes) or named & _APART or not self._sessions.can(plan):
+        too_fine = plan.query.grain is Grain.MINUTE or bool(named & _APART)
+        if too_fine or (plan.with_work and not plan.only_outcomes) or not self._sessions.can(plan):
             return None
         try:
             usages = Groups() if plan.only_outcomes else self._usages(plan)
