@@ -22,6 +22,7 @@ MODEST: dict[str, tuple[str, ...]] = {
     "footprint": (),
     "questions": ("--usages", "1000000"),
     "views": ("--usages", "1000000"),
+    "paint": (),
 }
 
 

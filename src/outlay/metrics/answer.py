@@ -23,7 +23,7 @@ from outlay.metrics.query import Query, check, time_text
 from outlay.metrics.render import NO_USAGE, REST, ROW, ROWS_MAX, TOTAL, columns_of, render
 from outlay.metrics.rolled import rolled
 from outlay.metrics.telling import Telling, is_money
-from outlay.metrics.values import values_of
+from outlay.metrics.values import values_like, values_of
 
 TIME = "time"
 """Key of the start of a row's bucket."""
@@ -88,6 +88,10 @@ class Moment:
         if self._pieces is not None:
             return self._pieces.values(dimension)
         return self._kept.get(("values", dimension), lambda: values_of(self.reader, dimension))
+
+    def like(self, dimension: str, text: str) -> tuple[str, ...]:
+        """A few values of a dimension that hold a text, the text itself first if it is one; see `values_like`."""
+        return self._kept.get(("like", dimension, text), lambda: values_like(self.reader, dimension, text))
 
     def _answered(self, query: Query) -> Answer:
         part = ("coverage", query.where, query.period, query.counted_only, self._currency)

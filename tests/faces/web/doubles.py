@@ -134,6 +134,11 @@ class Miniature:
         """See Books."""
         return sorted({str(row[dimension]) for row in self.rows})
 
+    def like(self, dimension: str, text: str) -> Sequence[str]:
+        """See Books."""
+        held = [value for value in self.values(dimension) if text.lower() in value.lower()]
+        return sorted(held, key=lambda value: (value != text, value))[:8]
+
     def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
         """See Books."""
         raise QueryError(f'no session is called "{session_id}"', hint="outlay sessions lists them")

@@ -56,6 +56,10 @@ class Books(Protocol):
         """What usages ever carried of a dimension, by name."""
         ...
 
+    def like(self, dimension: str, text: str) -> Sequence[str]:
+        """A few of its values that hold a text, the text itself first if it is one."""
+        ...
+
     def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
         """One session with a page of its steps; QueryError where there is none of that id."""
         ...

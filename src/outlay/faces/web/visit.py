@@ -17,6 +17,8 @@ from outlay.faces.callers import Caller
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.cookies import FORM_COOKIE, cookie_in, set_cookie
 from outlay.faces.web import forms
+from outlay.faces.web.choice import Choice
+from outlay.faces.web.choosing import unknown_in
 from outlay.faces.web.figures import Books
 from outlay.faces.web.rendering import html
 
@@ -70,6 +72,9 @@ class Visit:
 
     def page(self, template: str, here: str, **told: object) -> Response:
         """The page, with what every page knows: who looks, what they may do, the form's token, a refused order."""
+        choice = told.get("choice")
+        if isinstance(choice, Choice) and choice.where:
+            told["unknown"] = unknown_in(self.books, choice, self.request.url.path, self.asked)
         status = self.problem.status if self.problem is not None else 200
         said = None if self.said is None else defaultdict(str, self.said)  # a field that was not sent is empty
         return shown(self.request, self.caller, template, status, here, problem=self.problem, said=said, **told)
@@ -85,6 +90,7 @@ def shown(request: Request, caller: Caller, template: str, status: int, here: st
         "form_token": token,
         "problem": None,
         "said": None,
+        "unknown": (),
     }
     answer = html(template, status, known | told)
     if cookie_in(request.headers.get("cookie", ""), FORM_COOKIE) != token:
