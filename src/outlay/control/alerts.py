@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from outlay.control.leases import book_of
 from outlay.control.store import ControlStore
-from outlay.control.tables import alerts, api_keys, balances, counters, grants, leases, outbox
+from outlay.control.tables import LIVE, alerts, api_keys, balances, counters, grants, leases, outbox
 from outlay.core.balance import key_of
 from outlay.core.budget import EACH, Budget, Standing
 
@@ -277,7 +277,7 @@ def refused_since(store: ControlStore, since_ns: int) -> list[Refused]:
 def active_parts(store: ControlStore, budget: Budget, since_ns: int) -> set[str]:
     """Which balances of a budget leases touched since a moment: those that were closed, and those that live."""
     recent = select(leases.c.envelope).where(leases.c.closed_ns >= since_ns).limit(ACTIVE_MAX)
-    live = select(leases.c.envelope).where(leases.c.state == "live").limit(ACTIVE_MAX)
+    live = select(leases.c.envelope).where(LIVE).limit(ACTIVE_MAX)
     with store.reading() as connection:
         envelopes = {text for wanted in (recent, live) for text in connection.execute(wanted).scalars()}
     parts = {budget.part(json.loads(envelope)) for envelope in envelopes}

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, select, text
 
 from outlay.control import audit
 from outlay.control.store import ControlStore
-from outlay.control.tables import leases
+from outlay.control.tables import LIVE, leases
 from outlay.core.in_force import InForce
 from outlay.core.lease import TTL_NS, Ask, Grant, Held
 from outlay.core.leasing import SWEPT_MAX, Book
@@ -78,7 +78,7 @@ class Leases:
 
     def live(self, budget_id: int | None = None, limit: int = 500) -> list[dict[str, Any]]:
         """The leases that live, those that expire first on top; of one budget where it is named."""
-        wanted = select(leases).where(leases.c.state == "live").order_by(leases.c.expires_ns)
+        wanted = select(leases).where(LIVE).order_by(leases.c.expires_ns)
         if budget_id is not None:
             wanted = wanted.where(leases.c.balances.like(f'%"{budget_id}:%'))
         with self._store.reading() as connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -160,6 +160,11 @@ burns = Table(
     Column("burned_nano", BigInteger, nullable=False),
 )
 
+LIVE = text("state = 'live'")
+"""As text, not with a parameter: only so does SQLite see that the index by expiry holds what is asked for."""
+
+_OVER = text("closed_ns IS NOT NULL")
+
 leases = Table(
     "leases",
     METADATA,
@@ -184,8 +189,8 @@ leases = Table(
     Column("model", Text, nullable=False, server_default=""),  # that took the place of the one asked for
     Column("chunk", Integer, nullable=False, server_default="0"),  # 1: for several calls
     Column("call_nano", BigInteger, nullable=False, server_default="0"),  # what one of them may hold
-    Index("leases_by_expiry", "state", "expires_ns"),
-    Index("leases_by_close", "closed_ns"),
+    Index("leases_by_expiry", "expires_ns", sqlite_where=LIVE, postgresql_where=LIVE),
+    Index("leases_by_close", "closed_ns", sqlite_where=_OVER, postgresql_where=_OVER),
     Index("leases_by_session", "session", "created_ns"),
 )
 

@@ -22,6 +22,7 @@ from outlay.core.errors import OutlayError, StoreBusyError, StoreError
 from outlay.core.gathered import GatheredBalances, GatheredEstimates
 from outlay.core.in_force import InForce
 from outlay.core.leasing import LOCK, Book
+from outlay.core.shelf import GatheredShelf
 
 Work = Callable[[Book, InForce, int], Any]
 """One order: the book, what holds, and the moment, to an answer. It raises OutlayError before it changes anything."""
@@ -73,9 +74,10 @@ class Teller:
             run = self._begin(wait=wait)
             balances = GatheredBalances(run, self._lock)
             estimates = GatheredEstimates(run, self._lock)
+            leases = GatheredShelf(run, self._run_many, self._lock)
             balances.begin()
             estimates.begin()
-            book = Book(run, locks=bool(self._lock), balances=balances, estimates=estimates)
+            book = Book(run, locks=bool(self._lock), balances=balances, estimates=estimates, leases=leases)
             self._force = force = book.in_force(self._force)
             answers: list[Any] = []
             for work in works:
@@ -83,6 +85,7 @@ class Teller:
                     answers.append(work(book, force, now_ns))
                 except OutlayError as error:
                     answers.append(error)
+            leases.flush()
             balances.flush()
             estimates.flush()
             self._cursor.execute("COMMIT")
@@ -119,6 +122,9 @@ class Teller:
 
         return run_plain
 
+    def _run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._cursor.executemany(statement if self._store.is_sqlite else _spelled(statement), rows)
+
     def _open(self) -> Any:
         """A connection that belongs to the teller alone, and does only what it is told."""
         connection = self._connection = self._store.own()
@@ -153,9 +159,11 @@ def _spelled(statement: str) -> str:
 
 
 def _passes(error: StoreError) -> bool:
-    """Whether trying again may help: a deadlock was broken, or the connection was of a server that is up again."""
+    """Whether trying again may help: a deadlock was broken, the connection was of a server that is up again, or another
+    server was asked with the same id at this moment, and its lease can be found now.
+    """
     cause = str(error.__cause__)
-    return "deadlock" in cause or "serialize" in cause or "connection" in cause or "terminating" in cause
+    return any(word in cause for word in ("deadlock", "serialize", "connection", "terminating", "duplicate key"))
 
 
 def _is_busy(error: Exception) -> bool:

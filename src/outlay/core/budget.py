@@ -74,9 +74,12 @@ class Budget:
         return json.dumps(each, ensure_ascii=False) if each else ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
-    """How a budget stands in one window; `left_nano` counts what is held and presumed as gone."""
+    """How a budget stands in one window; `left_nano` counts what is held and presumed as gone.
+
+    Not changed once it is made, and not frozen for the reason that `lease.py` gives.
+    """
 
     budget: Budget
     part: str

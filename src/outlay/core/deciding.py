@@ -180,7 +180,7 @@ class Deciding:
         each, ceiling = fitted
         amount = self._chunked(ask, scene, each) if ceiling is None else each
         over, own = _over(scene.nodes, amount), tuple(node.key for node in scene.own)
-        for node in sorted(scene.nodes, key=lambda node: node.key):
+        for node in scene.nodes:  # whose rows are held already, in the order of their keys
             self._balances.take(node, amount if node.key in own else 0, ask.counts)
         if scene.parent is not None and amount:
             self._leases.lend(scene.parent.id, amount, 0)
@@ -250,7 +250,7 @@ def _again(row: Held) -> Grant:
 
 def _over(nodes: Sequence[Node], amount_nano: int) -> tuple[str, ...]:
     return tuple(
-        node.budget.name for node in nodes if node.budget.mode != "hard" and amount_nano > node.free_nano(final=True)
+        [node.budget.name for node in nodes if node.budget.mode != "hard" and amount_nano > node.free_nano(final=True)]
     )
 
 

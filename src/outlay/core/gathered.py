@@ -8,7 +8,7 @@ lock of SQLite or by the rows' own in PostgreSQL, so nobody else can change them
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from outlay.core.balance import COUNTED, Balances, Change, Node
 from outlay.core.budget import Budget
@@ -23,9 +23,7 @@ class _Pending:
     spent_nano: int = 0
     presumed_nano: int = 0
     beyond_nano: int = 0
-    steps: int = 0
-    tool_calls: int = 0
-    width: int = 0
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
 
 class GatheredBalances(Balances):
@@ -60,7 +58,7 @@ class GatheredBalances(Balances):
 
     def change(self, key: str, change: Change) -> None:
         """See Balances."""
-        pending = self._pending.setdefault(key, _Pending())
+        pending = self._gain(key)
         targets = (pending,) if (node := self._known.get(key)) is None else (pending, node)
         for target in targets:
             target.held_nano += change.held_nano
@@ -70,13 +68,12 @@ class GatheredBalances(Balances):
 
     def take(self, node: Node, amount_nano: int, counts: Mapping[str, int]) -> None:
         """See Balances."""
-        pending = self._pending.setdefault(node.key, _Pending())
+        pending = self._gain(node.key)
         pending.held_nano += amount_nano
         node.held_nano += amount_nano
-        for name in COUNTED:
-            count = counts.get(name, 0)
+        for name, count in counts.items():
             if count:
-                setattr(pending, name, getattr(pending, name) + count)
+                pending.counts[name] += count
                 node.counts[name] += count
 
     def settle_late(self, key: str, amount_nano: int, presumed_nano: int, closed_ns: int) -> None:
@@ -86,6 +83,12 @@ class GatheredBalances(Balances):
             del self._pending[key]
         self._known.pop(key, None)
         super().settle_late(key, amount_nano, presumed_nano, closed_ns)
+
+    def _gain(self, key: str) -> _Pending:
+        pending = self._pending.get(key)
+        if pending is None:
+            pending = self._pending[key] = _Pending()
+        return pending
 
     def _write(self, key: str) -> None:
         gain = self._pending[key]
@@ -98,9 +101,7 @@ class GatheredBalances(Balances):
                 gain.spent_nano,
                 gain.presumed_nano,
                 gain.beyond_nano,
-                gain.steps,
-                gain.tool_calls,
-                gain.width,
+                *(gain.counts[name] for name in COUNTED),
                 key,
             ),
         )

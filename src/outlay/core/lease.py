@@ -1,4 +1,8 @@
-"""Lease: what is asked, what is given or refused, and how a lease stands in the store."""
+"""Lease: what is asked, what is given or refused, and how a lease stands in the store.
+
+None of them is changed once it is made. They are not frozen, because making a frozen one takes six times as long, and
+each decision makes several.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ def _one_step() -> Mapping[str, int]:
     return {"steps": 1}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """What somebody wants to do: money for a `call`, or an amount, or both.
 
@@ -53,7 +57,7 @@ class Ask:
     began_ns: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Grant:
     """The answer to an Ask: a lease of `amount_nano`, or the refusal. `over` names soft budgets that are exceeded.
 
@@ -81,7 +85,7 @@ class Grant:
         return self.refusal.retry_after_s if self.refusal is not None else 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
     """A lease as it is stored. `own` are the balances it holds money of by itself, not through its parent."""
 

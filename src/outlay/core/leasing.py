@@ -42,11 +42,12 @@ class Book:
         locks: bool = False,
         balances: Balances | None = None,
         estimates: Estimates | None = None,
+        leases: Shelf | None = None,
     ) -> None:
         lock = LOCK if locks else ""
         self._run = run
         self._balances = Balances(run, lock) if balances is None else balances
-        self._leases = Shelf(run, lock)
+        self._leases = Shelf(run, lock) if leases is None else leases
         self._estimates = Estimates(run, lock) if estimates is None else estimates
         self._rates = Rates(run)
 

@@ -3,6 +3,8 @@
 Held is what calls of this kind usually cost (`estimate.py`), else the worst case from its `max_tokens`: never nothing,
 never a flat sum. One call in twenty costs more than is usual. One that is metered while it streams may draw more; any
 other holds its worst case while there is plenty, and else is clamped to what it holds.
+
+Nothing here is changed once it is made; it is not frozen for the reason that `lease.py` gives.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ PLENTY = 16
 """So many worst cases must fit into what is free, then one is held whole."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One call that is about to be sent. `max_tokens` None names no ceiling; `answers` is how many are asked for.
 
@@ -41,7 +43,7 @@ class Call:
     can_swap: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Quote:
     """What is wanted for a call with one model. `wanted_nano` None: nobody knows what it costs.
 

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
 
 from outlay.core.errors import LeaseError
 from outlay.core.lease import Ask, Held
 from outlay.core.rate import Run
 
+RunMany = Callable[[str, Sequence[Sequence[Any]]], None]
+"""Executes one statement once for each row of `?` parameters."""
+
 _FIELDS = (
     "id, parent, state, envelope, balances, own, kind, max_tokens, model, chunk, call_nano, held_nano, lent_nano, "
     "settled_nano, presumed_nano, expires_ns, coalesce(closed_ns, 0)"
+)
+
+INSERT = (
+    "INSERT INTO leases (id, parent, holder, state, envelope, session, balances, own, kind, max_tokens, model, "
+    "chunk, call_nano, asked_nano, held_nano, created_ns, expires_ns) "
+    "VALUES (?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+CLOSE = (
+    "UPDATE leases SET state = ?, settled_nano = settled_nano + ?, held_nano = lent_nano, presumed_nano = 0, "
+    "closed_ns = ? WHERE id = ?"
 )
 
 
@@ -61,29 +75,7 @@ class Shelf:
 
     def insert(self, row: Held, ask: Ask, asked_nano: int | None, now_ns: int) -> None:
         """Writes a new lease."""
-        self._run(
-            "INSERT INTO leases (id, parent, holder, state, envelope, session, balances, own, kind, max_tokens, model, "
-            "chunk, call_nano, asked_nano, held_nano, created_ns, expires_ns) "
-            "VALUES (?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                row.id,
-                row.parent,
-                ask.holder,
-                _written(dict(ask.envelope)),
-                ask.envelope.get("session", ""),
-                _listed(row.keys),
-                _listed(row.own),
-                row.kind,
-                row.max_tokens,
-                row.model,
-                int(row.chunk),
-                row.call_nano,
-                asked_nano,
-                row.held_nano,
-                now_ns,
-                row.expires_ns,
-            ),
-        )
+        self._run(INSERT, _inserted(row, ask, asked_nano, now_ns))
 
     def lend(self, lease: str, lent_nano: int, held_nano: int) -> None:
         """Changes what a lease has lent and what it holds."""
@@ -112,11 +104,7 @@ class Shelf:
 
     def close(self, lease: str, state: str, amount_nano: int, now_ns: int) -> None:
         """A lease is over."""
-        self._run(
-            "UPDATE leases SET state = ?, settled_nano = settled_nano + ?, held_nano = lent_nano, presumed_nano = 0, "
-            "closed_ns = ? WHERE id = ?",
-            (state, amount_nano, now_ns, lease),
-        )
+        self._run(CLOSE, (state, amount_nano, now_ns, lease))
 
     def first_dead(self, now_ns: int) -> str | None:
         """The lease whose owner has been silent for longest past its time."""
@@ -131,7 +119,72 @@ class Shelf:
         return bool(rows)
 
 
-_written = json.JSONEncoder(ensure_ascii=False).encode
+class GatheredShelf(Shelf):
+    """The same for many decisions in one transaction: new leases, and those that are over, are written together.
+
+    `run_many` executes one statement with many rows of parameters. Whoever asks for a lease that is not written yet
+    has it written first.
+    """
+
+    def __init__(self, run: Run, run_many: RunMany, lock: str = "") -> None:
+        super().__init__(run, lock)
+        self._run_many = run_many
+        self._new: dict[str, tuple[Any, ...]] = {}
+        self._over: dict[str, tuple[Any, ...]] = {}
+
+    def flush(self) -> None:
+        """Writes what was gathered; in the order of the ids, so that two who do so cannot wait for each other."""
+        new, self._new, over, self._over = self._new, {}, self._over, {}
+        if new:
+            self._run_many(INSERT, [row for _, row in sorted(new.items())])
+        if over:
+            self._run_many(CLOSE, [row for _, row in sorted(over.items())])
+
+    def known(self, lease: str) -> Held | None:
+        """See Shelf."""
+        if lease in self._new or lease in self._over:
+            self.flush()
+        return super().known(lease)
+
+    def began_before(self, session: str, moment_ns: int) -> bool:
+        """See Shelf."""
+        self.flush()
+        return super().began_before(session, moment_ns)
+
+    def insert(self, row: Held, ask: Ask, asked_nano: int | None, now_ns: int) -> None:
+        """See Shelf."""
+        self._new[row.id] = _inserted(row, ask, asked_nano, now_ns)
+
+    def close(self, lease: str, state: str, amount_nano: int, now_ns: int) -> None:
+        """See Shelf. Whoever closes a lease has found it before, so it is written."""
+        self._over[lease] = (state, amount_nano, now_ns, lease)
+
+
+def _inserted(row: Held, ask: Ask, asked_nano: int | None, now_ns: int) -> tuple[Any, ...]:
+    """The parameters of `INSERT`."""
+    return (
+        row.id,
+        row.parent,
+        ask.holder,
+        _worded(tuple(ask.envelope.items())),
+        ask.envelope.get("session", ""),
+        _listed(row.keys),
+        _listed(row.own),
+        row.kind,
+        row.max_tokens,
+        row.model,
+        int(row.chunk),
+        row.call_nano,
+        asked_nano,
+        row.held_nano,
+        now_ns,
+        row.expires_ns,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _worded(envelope: tuple[tuple[str, str], ...]) -> str:
+    return json.dumps(dict(envelope), ensure_ascii=False)
 
 
 @lru_cache(maxsize=4096)
@@ -150,5 +203,5 @@ def name_of(ask: Ask, now_ns: int) -> str:
     It begins with the moment, so that new leases lie beside each other in the store, and cannot be guessed.
     """
     if not ask.id:
-        return f"{now_ns:016x}{secrets.token_hex(8)}"
+        return f"{now_ns:016x}{os.urandom(8).hex()}"
     return hashlib.sha256(f"{ask.holder}\0{ask.id}".encode()).hexdigest()[:32]

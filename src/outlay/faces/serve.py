@@ -60,6 +60,8 @@ def serve(
 
     from outlay.delivery.places import networks
     from outlay.faces.api.app import build_app
+    from outlay.faces.api.leases import LeaseDoor
+    from outlay.faces.quick import quick_http
     from outlay.faces.web.pages import routes
 
     networks()  # a setting that cannot be is said before anything runs
@@ -67,12 +69,13 @@ def serve(
     keyring, own_key = _keyring(house, host, key_needed=key_needed)
     listener = _listen(host, port)
     url = _url(host, listener.getsockname()[1])
-    app = build_app(house, routes(house, keyring), keyring, key_needed=key_needed, own_name=OWN_KEY)
+    door = LeaseDoor(lambda: house.control)
+    app = build_app(house, routes(house, keyring), keyring, key_needed=key_needed, own_name=OWN_KEY, door=door)
     logging.getLogger("uvicorn.access").disabled = not access_log
     config = uvicorn.Config(
         app,
         loop="auto",  # uvloop where it exists
-        http="auto",  # httptools where it exists
+        http="auto" if access_log else quick_http(app, door),  # uvicorn's own writes the log
         lifespan="off",
         access_log=access_log,
         log_level="warning",

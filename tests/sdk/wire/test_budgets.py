@@ -130,6 +130,22 @@ def test_a_refused_call_is_not_sent_and_says_why(home: Path, provider: Obliging)
     assert figures(home, "search") == (0, 0)
 
 
+def test_a_refusal_is_passed_on_by_whoever_passes_on_the_bytes_of_answers(home: Path, provider: Obliging) -> None:
+    put(home, "search", 0.0001, {"team": "search"})
+    asked = {"model": "gpt-4o", "messages": [{"role": "user", "content": "x"}], "max_tokens": 400}
+
+    async def relayed() -> tuple[int, bytes]:
+        async with httpx2.AsyncClient() as client, client.stream("POST", provider.url, json=asked) as answer:
+            return answer.status_code, b"".join([piece async for piece in answer.aiter_raw()])
+
+    with outlay.session(team="search"):
+        with httpx2.Client() as client, client.stream("POST", provider.url, json=asked) as answer:
+            raw = b"".join(answer.iter_raw())
+        status, again = asyncio.run(relayed())
+    assert json.loads(raw)["refusal"]["budget"] == "search"
+    assert (status, len(again), answer.headers["content-length"]) == (402, len(raw), str(len(raw)))
+
+
 def test_a_guard_around_it_turns_the_clients_error_into_ones_own(home: Path, provider: Obliging) -> None:
     put(home, "search", 0.0001, {"team": "search"})
     with pytest.raises(outlay.BudgetExceeded) as caught, outlay.guard(team="search"):

@@ -88,14 +88,16 @@ def build_app(
     *,
     key_needed: bool = False,
     own_name: str = "",
-) -> Asgi:
+    door: leases.LeaseDoor | None = None,
+) -> Guard:
     """The ASGI application over open books.
 
     `pages` are the routes of the web page. `keyring` knows the keys; without `key_needed`, as on loopback, a request
-    may come without one. `own_name` is the key of this home's commands.
+    may come without one. `own_name` is the key of this home's commands. `door` is the one of leases, where it has
+    another way in as well.
     """
     by_path: dict[str, Asgi] = dict.fromkeys(_OTLP_PATHS, otlp.OtlpDoor(house.intake))
-    by_path |= dict.fromkeys(leases.PATHS, leases.LeaseDoor(lambda: house.control))
+    by_path |= dict.fromkeys(leases.PATHS, door or leases.LeaseDoor(lambda: house.control))
     doors = _Doors(by_path, _api(house, pages))
     return Guard(doors, keyring, key_needed=key_needed, own_name=own_name)
 

@@ -75,14 +75,14 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        caller = self._judged(scope)
+        caller = self.judged(scope)
         if isinstance(caller, RefusedError):
             await send_problem(send, caller, scope["path"], head=scope["method"] == "HEAD")
             return
         set_caller(scope, caller)
         await self._app(scope, receive, _with_headers(send))
 
-    def _judged(self, scope: Scope) -> Caller | RefusedError:
+    def judged(self, scope: Scope) -> Caller | RefusedError:
         """Who calls, or why the request is refused."""
         host = origin = authorization = cookie = accept = ""
         for name, value in scope["headers"]:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,7 +26,7 @@ from outlay.core.leasing import Book
 from outlay.core.money import decimal_text
 from outlay.faces.api.endpoints import JSON_TYPE
 from outlay.faces.api.lease_words import BODY_BYTES_MAX
-from outlay.faces.api.problems import send_problem
+from outlay.faces.api.problems import Answer, problem_answer
 from outlay.faces.callers import Caller, caller_of
 from outlay.faces.leases import (
     BudgetRefusedError,
@@ -54,7 +55,8 @@ _NO_STORE = (b"cache-control", b"no-store")
 _encode = msgspec.json.Encoder().encode
 log = logging.getLogger("outlay.api")
 
-Teams = tuple[str, ...] | None
+Waiting = tuple[Work, Callable[[Any], None]]
+"""An order, and who is told of its answer."""
 
 
 def _decide(said: Decide, caller: Caller) -> Work:
@@ -118,8 +120,18 @@ _ORDERS: dict[str, tuple[msgspec.json.Decoder[Any], Callable[[Any, Caller], Work
 PATHS = frozenset(_ORDERS)
 
 
+@dataclass(slots=True)
+class Order:
+    """One request that was understood: who asks for what, and how it is done."""
+
+    path: str
+    said: object
+    caller: Caller
+    work: Work
+
+
 class LeaseDoor:
-    """The ASGI application behind each of `PATHS`."""
+    """The ASGI application behind each of `PATHS`; `faces/quick.py` comes in by its parts."""
 
     def __init__(self, control: Callable[[], ControlStore]) -> None:
         self._crowd = Crowd(control)
@@ -127,26 +139,50 @@ class LeaseDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
         path = scope["path"]
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         try:
-            caller = caller_of(scope)
-            caller.demand("decide")
-            decoder, order = _ORDERS[path]
-            said = _read(decoder, await _body(scope, receive))
-            answer = await self._crowd.answer(order(said, caller), said, caller)
-            body = _encode(answer)
+            order = self.order(path, caller_of(scope), await _body(scope, receive))
         except _ClientGoneError:
             return
-        except OutlayError as error:
-            await send_problem(send, error, path, head=scope["method"] == "HEAD")
-            return
-        except Exception:
-            log.exception("the door of leases failed")
-            failure = RefusedError(500, "something went wrong inside Outlay", hint="see the server's log")
-            await send_problem(send, failure, path)
-            return
-        headers = [_JSON_HEADER, (b"content-length", b"%d" % len(body)), _NO_STORE]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        except Exception as error:  # noqa: BLE001 - told to whoever asked
+            answer = answer_of(error, path)
+        else:
+            self.ask(order, lambda answer: None if future.done() else future.set_result(answer))
+            answer = await future
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": body})
+
+    def order(self, path: str, caller: Caller, body: bytes) -> Order:
+        """What a request wants. Raises OutlayError where the caller may not, or it cannot be understood."""
+        caller.demand("decide")
+        decoder, work = _ORDERS[path]
+        said = _read(decoder, body)
+        return Order(path, said, caller, work(said, caller))
+
+    def ask(self, order: Order, done: Callable[[Answer], None]) -> None:
+        """Has an order carried out, on the event loop; `done` is called with the answer, whatever became of it."""
+        self._crowd.join(order.work, lambda told: done(self._answered(order, told)))
+
+    def _answered(self, order: Order, told: Any) -> Answer:
+        if isinstance(told, StoreError) and isinstance(order.said, Decide):
+            log.warning("decided without the control store: %s", told.message)
+            try:
+                told = self._crowd.unasked(order.said, order.caller)
+            except OutlayError as error:
+                told = error
+        return answer_of(told, order.path)
+
+
+def answer_of(told: Any, path: str) -> Answer:
+    """What was decided, or what went wrong, as HTTP says it."""
+    if not isinstance(told, BaseException):
+        body = _encode(told)
+        return Answer(200, [_JSON_HEADER, (b"content-length", b"%d" % len(body)), _NO_STORE], body)
+    if not isinstance(told, OutlayError):
+        log.error("the door of leases failed", exc_info=told)
+        told = RefusedError(500, "something went wrong inside Outlay", hint="see the server's log")
+    return problem_answer(told, path)
 
 
 class Crowd:
@@ -156,24 +192,15 @@ class Crowd:
         self._control = control
         self._teller: Teller | None = None
         self._inline = False
-        self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._waiting: list[Waiting] = []
         self._coming = False  # somebody is to serve those who wait
 
-    async def answer(self, work: Work, said: object, caller: Caller) -> Any:
-        """The answer to one order. Raises OutlayError."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        self._waiting.append((work, future))
+    def join(self, work: Work, done: Callable[[Any], None]) -> None:
+        """Waits for the answer to one order; `done` is called with it, or with the error in its place."""
+        self._waiting.append((work, done))
         if not self._coming:
             self._coming = True
-            loop.call_soon(self._serve)
-        try:
-            return await future
-        except StoreError as error:
-            if not isinstance(said, Decide):
-                raise
-            log.warning("decided without the control store: %s", error.message)
-            return self._unasked(said, caller)
+            asyncio.get_running_loop().call_soon(self._serve)
 
     def _serve(self) -> None:
         """Answers those who wait, at once or by a thread."""
@@ -186,7 +213,7 @@ class Crowd:
                 return
             except StoreBusyError:
                 pass
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - told to whoever asked; the next crowd is served
                 _tell(crowd, [error] * len(crowd))
                 self._next()
                 return
@@ -200,7 +227,7 @@ class Crowd:
             self._teller, self._inline = Teller(store), store.is_sqlite
         return self._teller.answer(works)
 
-    def _served(self, crowd: list[tuple[Work, asyncio.Future[Any]]], done: asyncio.Future[list[Any]]) -> None:
+    def _served(self, crowd: list[Waiting], done: asyncio.Future[list[Any]]) -> None:
         error = done.exception()
         _tell(crowd, [error] * len(crowd) if error is not None else done.result())
         self._next()
@@ -210,7 +237,7 @@ class Crowd:
         if self._coming:
             asyncio.get_running_loop().call_soon(self._serve)
 
-    def _unasked(self, said: Decide, caller: Caller) -> dict[str, Any]:
+    def unasked(self, said: Decide, caller: Caller) -> dict[str, Any]:
         """What happens while nothing can be asked, by what held when it last could be."""
         force = None if self._teller is None else self._teller.force
         refusal = None if force is None else force.unasked(ask_of(said, "", caller.teams).envelope, time.time_ns())
@@ -219,14 +246,12 @@ class Crowd:
         return {"lease": "", "amount_usd": "0", "unasked": True, "over": []}
 
 
-def _tell(crowd: list[tuple[Work, asyncio.Future[Any]]], answers: list[Any]) -> None:
-    for (_, future), answer in zip(crowd, answers, strict=True):
-        if future.done():  # its client went away: the lease lives until its time is over
-            continue
-        if isinstance(answer, BaseException):
-            future.set_exception(answer)
-        else:
-            future.set_result(answer)
+def _tell(crowd: list[Waiting], answers: list[Any]) -> None:
+    for (_, done), answer in zip(crowd, answers, strict=True):
+        try:
+            done(answer)  # whose client went away does not hear it: the lease lives until its time is over
+        except Exception:
+            log.exception("an answer could not be given")
 
 
 class _ClientGoneError(Exception):

@@ -8,7 +8,8 @@ that.
 from __future__ import annotations
 
 import json
-import secrets
+import os
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -40,8 +41,17 @@ def problem(error: OutlayError, instance: str, request_id: str) -> dict[str, Any
     }
 
 
-async def send_problem(send: Send, error: OutlayError, instance: str, *, head: bool = False) -> None:
-    """Answers with a problem; `head` leaves the body out, as HEAD asks."""
+@dataclass(slots=True)
+class Answer:
+    """An answer that is whole: status, headers and body."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def problem_answer(error: OutlayError, instance: str) -> Answer:
+    """The answer that tells a problem."""
     request_id = new_request_id()
     body = json.dumps(problem(error, instance, request_id)).encode()
     headers = [
@@ -52,13 +62,19 @@ async def send_problem(send: Send, error: OutlayError, instance: str, *, head: b
         (b"x-request-id", request_id.encode()),
         *getattr(error, "headers", ()),
     ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else body})
+    return Answer(error.status, headers, body)
+
+
+async def send_problem(send: Send, error: OutlayError, instance: str, *, head: bool = False) -> None:
+    """Answers with a problem; `head` leaves the body out, as HEAD asks."""
+    answer = problem_answer(error, instance)
+    await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+    await send({"type": "http.response.body", "body": b"" if head else answer.body})
 
 
 def new_request_id() -> str:
     """A short random name for one request; it stands in the answer and in the log."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def _title(status: int) -> str:

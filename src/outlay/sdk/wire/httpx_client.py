@@ -47,9 +47,13 @@ class _Kit:
             request.headers["Content-Length"] = str(len(changed))
 
     def refused(self, request: Any, error: RefusedError) -> Any:
-        """The gate's word as an answer: a client that wraps exceptions and tries again would hide it."""
+        """The gate's word as an answer: a client that wraps exceptions and tries again would hide it.
+
+        It is not read yet, as no answer of a transport is: whoever passes answers on takes its raw bytes.
+        """
         status, headers, body = error.as_answer()
-        return self.library.Response(status, headers=headers, content=body, request=request)
+        headers["content-length"] = str(len(body))
+        return self.library.Response(status, headers=headers, stream=self.library.ByteStream(body), request=request)
 
 
 def body_of(request: Any) -> bytes | None:

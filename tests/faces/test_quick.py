@@ -1,0 +1,194 @@
+"""The short way in for orders: over real sockets it answers as uvicorn's own way does, whatever is sent."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from outlay.control import budgets
+from outlay.control.keyring import Keyring
+from outlay.control.keys import ApiKey, digest_of
+from outlay.control.store import ControlStore
+from outlay.core.budget import Budget
+from outlay.core.errors import StoreError
+from outlay.faces.api.guard import Guard
+from outlay.faces.api.lease_words import BODY_BYTES_MAX
+from outlay.faces.api.leases import LeaseDoor
+from outlay.faces.quick import QuickHttp, quick_http
+
+DECIDE = {"envelope": {"team": "search"}, "estimate_usd": "0.1"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ControlStore]:
+    with ControlStore(f"sqlite:///{tmp_path / 'control.sqlite'}") as opened:
+        wanted = Budget(0, "all", {}, reserve_percent=0)
+        budgets.set_budget(opened, budgets.Wanted(wanted, 10**9), "me")
+        yield opened
+
+
+@contextmanager
+def served(door: LeaseDoor, keyring: Keyring | None = None) -> Iterator[tuple[int, list[str]]]:
+    """The port, and which way each order went."""
+    ways: list[str] = []
+
+    class Watched(LeaseDoor):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            ways.append("long")
+            await door(scope, receive, send)
+
+    guard = Guard(Watched(lambda: pytest.fail("not asked")), keyring, key_needed=keyring is not None)
+    protocol: type[QuickHttp] = quick_http(guard, door)
+    config = uvicorn.Config(guard, port=0, http=protocol, lifespan="off", log_level="error", server_header=False)
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        yield listener.getsockname()[1], ways
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        assert not thread.is_alive(), "it ends although orders were at hand"
+
+
+def spelled(
+    path: str, said: Any = None, *, method: str = "POST", headers: tuple[str, ...] = (), body: bytes = b""
+) -> bytes:
+    content = body or json.dumps(said).encode()
+    named = {line.split(":")[0].lower() for line in headers}
+    lines = [f"{method} {path} HTTP/1.1", *headers]
+    lines += [] if "host" in named else ["Host: 127.0.0.1"]
+    lines += [] if "content-type" in named else ["Content-Type: application/json"]
+    lines += [] if named & {"content-length", "transfer-encoding"} else [f"Content-Length: {len(content)}"]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def sent(port: int, *pieces: bytes, answers: int = 1) -> list[tuple[int, dict[str, str], Any]]:
+    """Status, headers and JSON of each answer on one connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        for piece in pieces:
+            line.sendall(piece)
+        stream, found = line.makefile("rb"), []
+        for _ in range(answers):
+            status = int(stream.readline().split()[1])
+            while status == 100:
+                stream.readline()
+                status = int(stream.readline().split()[1])
+            headers = dict(line.decode().strip().lower().split(": ", 1) for line in iter(stream.readline, b"\r\n"))
+            found.append((status, headers, json.loads(stream.read(int(headers["content-length"])) or b"null")))
+        return found
+
+
+def plain(answer: tuple[int, dict[str, str], Any]) -> Any:
+    """An answer without what differs each time, and which headers it has."""
+    status, headers, body = answer
+    changing = r'"(lease|request_id|expires_ns|left_usd|left|held)": ?("[0-9a-f.]+"|\d+)|[0-9.]+ (left|held)'
+    return status, sorted(headers), re.sub(changing, "", json.dumps(body))
+
+
+ODD = {
+    "granted": (spelled("/api/v1/decide", DECIDE), "quick"),
+    "refused": (spelled("/api/v1/decide", {**DECIDE, "estimate_usd": "5"}), "quick"),
+    "no such lease": (spelled("/api/v1/settle", {"lease": "none", "amount_usd": 1}), "quick"),
+    "no JSON": (spelled("/api/v1/decide", body=b"{"), "long"),
+    "no body": (spelled("/api/v1/decide", headers=("Content-Length: 0",), body=b" ")[:-1], "long"),
+    "an unknown field": (spelled("/api/v1/return", {"leese": "x"}), "long"),
+    "a form": (spelled("/api/v1/decide", DECIDE, headers=("Content-Type: text/plain",)), "long"),
+    "a charset": (
+        spelled("/api/v1/decide", DECIDE, headers=("Content-Type: application/json; charset=utf-8",)),
+        "long",
+    ),
+    "GET": (spelled("/api/v1/decide", DECIDE, method="GET"), "long"),
+    "another host": (spelled("/api/v1/decide", DECIDE, headers=("Host: evil.example",)), "guard"),
+    "another site": (spelled("/api/v1/decide", DECIDE, headers=("Origin: http://evil.example",)), "guard"),
+    "too long": (spelled("/api/v1/decide", body=b'{"id": "' + b"x" * BODY_BYTES_MAX + b'"}'), "long"),
+    "hangs up after it": (spelled("/api/v1/decide", DECIDE, headers=("Connection: close",)), "quick"),
+    "asks first": (spelled("/api/v1/decide", DECIDE, headers=("Expect: 100-continue",)), "long"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_short_way_answers_as_the_long_one_does(store: ControlStore, name: str) -> None:
+    request, way = ODD[name]
+    with served(LeaseDoor(lambda: store)) as (port, ways):
+        (short,) = sent(port, request)
+        assert ways == (["long"] if way == "long" else [])
+        (long,) = sent(port, request.replace(b" HTTP/1.1", b"?x=1 HTTP/1.1", 1))
+        assert plain(short) == plain(long)
+        assert len(ways) == {"quick": 1, "long": 2, "guard": 0}[way]
+
+
+def test_a_body_in_pieces_and_in_chunks_is_one_order(store: ControlStore) -> None:
+    request = spelled("/api/v1/decide", DECIDE)
+    body = json.dumps(DECIDE).encode()
+    chunked = spelled(
+        "/api/v1/decide", headers=("Transfer-Encoding: chunked",), body=b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    )
+    with served(LeaseDoor(lambda: store)) as (port, ways):
+        assert sent(port, *(request[at : at + 7] for at in range(0, len(request), 7)))[0][0] == 200
+        assert sent(port, chunked)[0][0] == 200
+        assert ways == []
+
+
+def test_requests_that_follow_without_waiting_are_answered_in_their_order(store: ControlStore) -> None:
+    asked = [spelled("/api/v1/decide", {**DECIDE, "estimate_usd": f"0.00{number}"}) for number in range(1, 6)]
+    with served(LeaseDoor(lambda: store)) as (port, _):
+        told = sent(port, b"".join(asked), answers=5)
+    assert [answer[2]["amount_usd"] for answer in told] == [f"0.00{number}" for number in range(1, 6)]
+
+
+def test_a_key_is_asked_for_on_either_way(store: ControlStore) -> None:
+    keys = {
+        digest_of("good"): ApiKey("agent", ("decide",), teams=("search",)),
+        digest_of("bad"): ApiKey("x", ("read",)),
+    }
+    with served(LeaseDoor(lambda: store), Keyring(None, keys)) as (port, _):
+        for secret, team, status in (
+            ("", "search", 401),
+            ("bad", "search", 403),
+            ("good", "other", 403),
+            ("good", "search", 200),
+        ):
+            said = {**DECIDE, "envelope": {"team": team}}
+            headers = (f"Authorization: Bearer {secret}",) if secret else ()
+            short, long = (
+                sent(port, spelled(f"/api/v1/decide{more}", said, headers=headers))[0] for more in ("", "?x")
+            )
+            assert (short[0], plain(short)) == (status, plain(long))
+
+
+def test_who_is_gone_before_the_answer_harms_nobody(store: ControlStore) -> None:
+    with served(LeaseDoor(lambda: store)) as (port, _):
+        for _ in range(20):
+            line = socket.create_connection(("127.0.0.1", port))
+            line.sendall(spelled("/api/v1/decide", {**DECIDE, "estimate_usd": "0.001"}))
+            line.close()
+        assert sent(port, spelled("/api/v1/decide", DECIDE))[0][0] == 200
+
+
+def test_a_store_that_fails_is_told_on_either_way(store: ControlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise StoreError("the store is gone")
+
+    with served(LeaseDoor(lambda: store)) as (port, ways):
+        sent(port, spelled("/api/v1/decide", DECIDE))
+        monkeypatch.setattr("outlay.control.teller.Teller.answer", broken)
+        (decided,) = sent(port, spelled("/api/v1/decide", DECIDE))
+        assert (decided[0], decided[2]["unasked"]) == (200, True)
+        (settled,) = sent(port, spelled("/api/v1/settle", {"lease": "x", "amount_usd": 0}))
+        assert (settled[0], settled[2]["detail"]) == (500, "the store is gone")
+        monkeypatch.setattr("outlay.control.teller.Teller.answer", lambda *_, **__: 1 / 0)
+        assert sent(port, spelled("/api/v1/decide", DECIDE))[0][0] == 500
+        monkeypatch.undo()
+        assert sent(port, spelled("/api/v1/decide", DECIDE))[0][0] == 200, "one failure does not close the door"
+        assert ways == []
