@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ledger.outcome_books import HOUR_NS, START_NS, OutcomeBooks, report, work
 from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.duckdb_whereabouts import Whereabouts
 from outlay.ledger.owners import ANSWERED_DAYS_MAX, owners_of
-from outlay.ledger.whereabouts import STRETCHES_MAX, Named, key_of, stretches_of
+from outlay.ledger.whereabouts import KEY_MASK, STRETCHES_MAX, Named, key_of, stretches_of
 from outlay.sources.facts import outcomes_of
 
 NOW = datetime.fromtimestamp(START_NS // 10**9, UTC) + timedelta(days=3)
@@ -85,12 +85,11 @@ def test_a_session_learnt_from_relatives_is_found(books: OutcomeBooks) -> None:
 
 
 def test_what_a_failed_posting_noted_is_noted_again(books: OutcomeBooks) -> None:
-    row = f"SELECT 'a' AS session_id, '' AS task_id, to_timestamp({START_NS // 10**9})::TIMESTAMP AS time"
+    noted = {"session_id": ["a"], "task_id": [""], "time": [NOW.replace(tzinfo=None) - timedelta(days=3)]}
 
     def fail() -> None:
         with books.books.writing() as transaction:
-            transaction.execute(f"CREATE TEMP TABLE incoming AS {row}")
-            books.books.whereabouts.note_incoming(transaction)
+            books.books.whereabouts.note(transaction, pa.table(noted))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -138,9 +137,13 @@ def test_the_number_of_a_name_is_the_same_inside_and_outside_the_engine(name: st
     transaction = duckdb.connect()
     transaction.execute("CREATE TABLE whereabouts (key INTEGER, day DATE)")
     row = {"session_id": [f"s{name}"], "task_id": [name], "time": [datetime(2026, 11, 2, 8)]}  # noqa: DTZ001 - as in books
-    transaction.register("incoming", pa.table(row))
-    Whereabouts().note_incoming(transaction)
+    Whereabouts().note(transaction, pa.table(row))
+    ((day,),) = transaction.execute("SELECT DISTINCT day FROM whereabouts").fetchall()
+    assert day == date(2026, 11, 2)
     found = {key for (key,) in transaction.execute("SELECT key FROM whereabouts").fetchall()}
+    engine = "SELECT (md5_number_lower(? || ?) & ?)::INTEGER"
+    asked = transaction.execute(engine, [Named.TASK.value, name, KEY_MASK]).fetchall()
+    assert asked == [(key_of(Named.TASK, name),)]
     assert found == {key_of(Named.SESSION, f"s{name}")} | ({key_of(Named.TASK, name)} if name else set())
 
 
@@ -171,7 +174,7 @@ def test_the_question_reads_an_index_and_the_days_it_names(clerk: OutcomeBooks, 
         names = [row[0] for row in transaction.execute("SELECT name FROM pragma_table_info('usage_rows')").fetchall()]
         columns = ", ".join(f'"{name}"' for name in names)
         transaction.execute(f"INSERT INTO usage_rows SELECT {columns} FROM incoming")
-        books.whereabouts.note_incoming(transaction)
+        books.whereabouts.note(transaction, transaction.sql("FROM incoming").to_arrow_table())
     books.checkpoint()
     reader = Explained(books)
     asked = outcomes_of([report("done", "s9000"), report(task="t9")])
@@ -183,3 +186,19 @@ def test_the_question_reads_an_index_and_the_days_it_names(clerk: OutcomeBooks, 
     assert max(groups for _, groups in scanned) >= GROUPS
     assert max(read for read, groups in scanned if groups >= GROUPS) <= 2
     books.close()
+
+
+def test_books_of_an_earlier_version_learn_where_work_is(clerk: OutcomeBooks, tmp_path: Path) -> None:
+    path = tmp_path / "books.duckdb"
+    filled = emptied(clerk, path)
+    filled.post([work("a", team="risk"), work("b", task_id="t", team="search", hour=70)])
+    filled.books.close()
+    with duckdb.connect(path) as old:
+        before = old.execute("SELECT DISTINCT key, day FROM whereabouts ORDER BY ALL").fetchall()
+        old.execute("DROP TABLE whereabouts")
+        old.execute("UPDATE meta SET value = 3 WHERE name = 'schema_version'")
+    filled = emptied(clerk, path)
+    after = filled.books.rows("SELECT DISTINCT key, day FROM whereabouts ORDER BY ALL").to_pylist()
+    assert [(row["key"], row["day"]) for row in after] == before
+    assert owners(filled.books, report("done", "a"), report(task="t")) == [{"risk"}, {"search"}]
+    filled.books.close()

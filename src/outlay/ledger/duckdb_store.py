@@ -264,7 +264,7 @@ class DuckStore:
         try:
             transaction.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM incoming")
             if table == "usage_rows":
-                self.whereabouts.note_incoming(transaction)
+                self.whereabouts.note(transaction, rows)
         finally:
             transaction.unregister("incoming")
 

@@ -14,20 +14,22 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from outlay.core.session import NO_SESSION
-from outlay.ledger.whereabouts import KEY_MASK, Named
+from outlay.ledger.whereabouts import KEY_MASK, Named, key_of
 
-SEEN_MAX = 1_000_000
+SEEN_MAX = 100_000
 """Pairs of name and day kept in memory so that they are not written again; beyond that some stand twice."""
 
 _DAY_BITS = 20
 
-_SAID = f"""
-SELECT DISTINCT (md5_number_lower(said) & {KEY_MASK})::INTEGER AS key, day FROM (
-    SELECT '{Named.SESSION.value}' || session_id AS said, time::DATE AS day FROM {{rows}}
+_FROM_ROWS = f"""
+SELECT (md5_number_lower(said) & {KEY_MASK})::INTEGER AS key, day FROM (
+    SELECT DISTINCT '{Named.SESSION.value}' || session_id AS said, time::DATE AS day FROM usage_rows
     WHERE session_id <> '{NO_SESSION}'
-    UNION SELECT '{Named.TASK.value}' || task_id, time::DATE FROM {{rows}} WHERE task_id <> '')
+    UNION ALL SELECT DISTINCT '{Named.TASK.value}' || task_id, time::DATE FROM usage_rows WHERE task_id <> '')
 """
-_DECIDED = "(SELECT session_id, task_id, time FROM usage_rows WHERE seq IN (SELECT seq FROM decided))"
+_DECIDED = "SELECT session_id, task_id, time FROM usage_rows WHERE seq IN (SELECT seq FROM decided)"
+_NOBODY = {Named.SESSION: NO_SESSION, Named.TASK: ""}
+_COLUMNS = {Named.SESSION: "session_id", Named.TASK: "task_id"}
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -36,7 +38,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     if known[0][0]:
         return
     connection.execute("CREATE TABLE whereabouts (key INTEGER, day DATE)")
-    connection.execute(f"INSERT INTO whereabouts {_SAID.format(rows='usage_rows')}")
+    connection.execute(f"INSERT INTO whereabouts {_FROM_ROWS}")
     connection.execute("CREATE INDEX whereabouts_by_key ON whereabouts (key)")
 
 
@@ -44,27 +46,41 @@ class Whereabouts:
     """Notes where work is, within the transaction that writes it."""
 
     def __init__(self) -> None:
-        self._seen: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._seen: set[int] = set()
 
-    def note_incoming(self, transaction: duckdb.DuckDBPyConnection) -> None:
-        """The usages registered as `incoming` are about to be in the books."""
-        self._note(transaction, "incoming")
-
-    def note_decided(self, transaction: duckdb.DuckDBPyConnection) -> None:
-        """The usages whose `seq` is registered as `decided` may belong to another session now."""
-        self._note(transaction, _DECIDED)
-
-    def _note(self, transaction: duckdb.DuckDBPyConnection, rows: str) -> None:
-        said = transaction.sql(_SAID.format(rows=rows)).to_arrow_table()
-        keys = said.column("key").to_numpy().astype(np.int64)
-        pairs = keys << _DAY_BITS | said.column("day").cast(pa.int32()).to_numpy().astype(np.int64)
-        fresh = ~np.isin(pairs, self._seen)
-        if not fresh.any():
+    def note(self, transaction: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
+        """These usages are about to be in the books; read are `session_id`, `task_id` and `time`."""
+        days = rows.column("time").cast(pa.date32(), safe=False).cast(pa.int32()).to_numpy().astype(np.int64)
+        fresh = [pair for named in Named for pair in self._fresh(rows.column(_COLUMNS[named]), days, named)]
+        if not fresh:
             return
-        transaction.register("noted", said.filter(pa.array(fresh)))
+        pairs = np.array(fresh, np.int64)
+        noted = {"key": pairs >> _DAY_BITS, "day": (pairs & ((1 << _DAY_BITS) - 1)).astype("datetime64[D]")}
+        transaction.register("noted", pa.table(noted))
         try:
             transaction.execute("INSERT INTO whereabouts SELECT key, day FROM noted")
         finally:
             transaction.unregister("noted")
-        kept = self._seen if len(self._seen) < SEEN_MAX else self._seen[:0]
-        self._seen = np.concatenate([kept, pairs[fresh]])
+        if len(self._seen) > SEEN_MAX:
+            self._seen.clear()
+        self._seen.update(fresh)
+
+    def note_decided(self, transaction: duckdb.DuckDBPyConnection) -> None:
+        """The usages whose `seq` is registered as `decided` may belong to another session now."""
+        self.note(transaction, transaction.sql(_DECIDED).to_arrow_table())
+
+    def _fresh(self, names: pa.ChunkedArray, days: npt.NDArray[np.int64], named: Named) -> list[int]:
+        """Number and day, packed, of each name and day that was not noted lately."""
+        encoded = names.combine_chunks().dictionary_encode()
+        texts = encoded.dictionary.to_pylist()
+        if texts in ([], [_NOBODY[named]]):
+            return []
+        places = np.asarray(encoded.indices).astype(np.int64)
+        met = np.unique(places << _DAY_BITS | days)
+        keys = [key_of(named, text) for text in texts]
+        pairs = [
+            keys[place] << _DAY_BITS | day
+            for place, day in zip((met >> _DAY_BITS).tolist(), (met & ((1 << _DAY_BITS) - 1)).tolist(), strict=True)
+            if texts[place] != _NOBODY[named]
+        ]
+        return [pair for pair in pairs if pair not in self._seen]
