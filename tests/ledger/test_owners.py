@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.outcome_books import HOUR_NS, START_NS, OutcomeBooks, report, work
+from outlay.ledger import checks
 from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.duckdb_whereabouts import Whereabouts
 from outlay.ledger.owners import ANSWERED_DAYS_MAX, owners_of
@@ -118,7 +119,17 @@ def test_owners_are_what_all_rows_together_say(
         names = [outcome["task_id"] or outcome["session_ids"][0] for outcome in named]
         expected = [{row["team"] for row in rows if row["said"] == name} for name in names]
         assert owners(books.books, *named) == expected
+    assert checks.check_whereabouts(books.books).ok
     books.books.close()
+
+
+def test_the_doctor_finds_a_day_that_is_not_noted(books: OutcomeBooks) -> None:
+    books.post([work("a", team="risk", task_id="t"), work("a", hour=50)])
+    assert checks.check_whereabouts(books.books).ok
+    with books.books.writing() as transaction:
+        transaction.execute("DELETE FROM whereabouts WHERE day = (SELECT max(day) FROM whereabouts)")
+    found = checks.check_whereabouts(books.books)
+    assert (found.ok, found.text, found.hint) == (False, "1 days of work are not noted", "outlay rebuild")
 
 
 def test_far_apart_days_are_few_stretches_that_hold_them_all(books: OutcomeBooks) -> None:

@@ -81,6 +81,7 @@ def check_books(books: Books, journal: Journal, home: Path, through: int, settle
         "lines": lambda: _lines(books),
         "repeats": lambda: _repeats(books),
         "rollups": lambda: check_rollups(books),
+        "whereabouts": lambda: check_whereabouts(books),
         "counters": lambda: _counters(books),
         "prices known": lambda: _unpriced(books),
         "attributed": lambda: _attributed(books),
@@ -164,6 +165,13 @@ def check_rollups(books: Books) -> Check:
     )
     text = "days and months equal the rows they add up" if not unequal else f"{unequal} days or months differ"
     return Check("rollups", not unequal, text, "" if not unequal else "outlay rebuild")
+
+
+def check_whereabouts(books: Books) -> Check:
+    """Whether every day on which a session or a task did its work can be looked up."""
+    count = books.unnoted()
+    text = "every day of a session and a task can be looked up" if not count else f"{count} days of work are not noted"
+    return Check("whereabouts", not count, text, "" if not count else "outlay rebuild")
 
 
 def _counters(books: Books) -> Check:

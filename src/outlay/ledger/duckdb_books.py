@@ -22,6 +22,7 @@ from outlay.ledger.duckdb_snapshot import store_error
 from outlay.ledger.duckdb_store import with_binary_keys, with_uuid_keys
 from outlay.ledger.duckdb_tags import DuckTags
 from outlay.ledger.duckdb_timeouts import settle_timeouts
+from outlay.ledger.duckdb_whereabouts import UNNOTED
 from outlay.ledger.labels import LABELS
 from outlay.ledger.reports import FALLBACK_SESSION
 from outlay.ledger.store import Work
@@ -215,6 +216,10 @@ class DuckBooks(DuckTags):
         changed, hours = settle_timeouts(transaction, timeouts, as_of)
         self.touch(outcomes=hours)
         return changed
+
+    def unnoted(self) -> int:
+        """See Books."""
+        return self.scalar(UNNOTED)
 
     @classmethod
     def all_settled(cls, transaction: duckdb.DuckDBPyConnection, through: int) -> None:

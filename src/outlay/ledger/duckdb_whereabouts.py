@@ -27,6 +27,8 @@ SELECT (md5_number_lower(said) & {KEY_MASK})::INTEGER AS key, day FROM (
     WHERE session_id <> '{NO_SESSION}'
     UNION ALL SELECT DISTINCT '{Named.TASK.value}' || task_id, time::DATE FROM usage_rows WHERE task_id <> '')
 """
+UNNOTED = f"SELECT count(*) FROM ({_FROM_ROWS}) AS worked ANTI JOIN whereabouts USING (key, day)"
+"""How many days of sessions and tasks are not noted; none, or work would not be found."""
 _DECIDED = "SELECT session_id, task_id, time FROM usage_rows WHERE seq IN (SELECT seq FROM decided)"
 _NOBODY = {Named.SESSION: NO_SESSION, Named.TASK: ""}
 _COLUMNS = {Named.SESSION: "session_id", Named.TASK: "task_id"}

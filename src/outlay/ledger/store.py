@@ -89,6 +89,10 @@ class Books(Reader, Protocol):
         """Set whole numbers within the present transaction."""
         ...
 
+    def unnoted(self) -> int:
+        """How many days of sessions and tasks `whereabouts` does not know; none, unless something went wrong."""
+        ...
+
     def writing(self) -> AbstractContextManager[Transaction]:
         """One transaction: everything inside is in the books afterwards, or nothing."""
         ...
