@@ -25,13 +25,14 @@ class Scenario:
     """A script, where it runs and what its agents are to each other.
 
     `family` reads `main > its helper > the helper's helper, main > another`; `handovers` are tools that only pass the
-    turn on and are no tool calls for the framework.
+    turn on and are no tool calls for the framework. `settings` go into the script's environment.
     """
 
     script: str
     environment: str
     family: str
     handovers: frozenset[str] = frozenset()
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
     refusals: Mapping[int, int] = field(default_factory=lambda: {2: 429, 5: 500})
 
     @property
@@ -91,6 +92,7 @@ def act(python: Path, scenario: Scenario, models: FakeModels, server: Server, ru
         "HOME": str(folder),
         "MODELS_URL": models.url,
         "RUN_ID": run_id,
+        **scenario.settings,
     }
     done = subprocess.run(
         [str(python), str(AGENTS / f"{scenario.script}.py")],

@@ -69,33 +69,61 @@ def test_every_call_is_one_fact(name: str, server: Server, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_command_line_that_reports_by_itself(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [False, True], ids=["", "named"])
+def test_a_command_line_that_reports_by_itself(named: bool, tmp_path: Path) -> None:
     """The Claude Agent SDK: what its process bills is what its own events say, in a child of the application's session.
 
     Attempts that it repeats by itself are told by their number on the span of the call; they cost nothing. It calls
-    every sub-agent and every foreign tool by a general name.
+    every sub-agent and every foreign tool by a general name, unless it is allowed to tell their own. What a tool of the
+    application asks a model is the application's: it happens in its process.
     """
-    done = run(Scenario("claude_agent", "claude", "concierge > researcher"), server, "run of claude", tmp_path)
-    root, child = done.sessions
-    assert (child["parent_session"], child["root_session"]) == (root["session"], done.run_id)
-    assert_sum(done, server)
-    answered = [line for line in done.bill if line.status == 200]
+    settings = {"NAMED": "1"} if named else {}
+    refusals = {2: 429, 4: 500}  # no embedding comes so early
+    scenario = Scenario("claude_agent", "claude", "concierge > researcher", settings=settings, refusals=refusals)
+    with up(tmp_path / "house") as server:  # its own: the ids that the model server makes up begin anew
+        done = run(scenario, server, "run of claude", tmp_path)
+        assert_whole(done, scenario)
+        root, child = done.sessions
+        assert (child["parent_session"], child["root_session"]) == (root["session"], done.run_id)
+        assert_told(done, child)
+        assert_sum(done, server)
+        made = [step for step in root["usages"] if step["model"]]
+        assert Counter(map(amounts_of, made)) == Counter(
+            amounts_on(line) for line in done.bill if line.kind == "embedding"
+        )
+        assert {step["centre"] for step in made} == {"retrieval"}
+        assert_whole_envelope(done, server)
+        answered = [line for line in done.bill if line.status == 200 and line.kind == "chat"]
+        helped = sum(line.amount_nano for line in answered if line.agent == "researcher")
+        rows = server.get(f"spend?by=agent&measures=cost&where=session:{quoted(child)}")["rows"]
+        assert {row["agent"]: nano(row["cost"]) for row in rows} == {
+            "claude-agent": sum(line.amount_nano for line in answered) - helped,
+            "researcher" if named else "custom": helped,
+        }
+
+
+def assert_told(done: Done, child: Mapping[str, Any]) -> None:
+    """Each chat on the bill is a usage of the command line's session, refused ones are retries; so is each tool."""
     chats = [usage for usage in child["usages"] if usage["operation"] == "chat" and usage["counted"]]
-    assert Counter(nano(usage["cost"]) for usage in chats if usage["centre"] != "retries") == Counter(
-        line.amount_nano for line in answered
-    )
-    assert sum(usage["centre"] == "retries" for usage in chats) == len(done.bill) - len(answered) > 0
+    lines = [line for line in done.bill if line.kind == "chat"]
+    answered = Counter(amounts_on(line) for line in lines if line.status == 200)
+    assert Counter(amounts_of(usage) for usage in chats if usage["centre"] == "inference") == answered
+    retries = [usage for usage in chats if usage["centre"] == "retries"]
+    assert len(retries) == sum(line.status != 200 for line in lines) == len(chats) - answered.total() > 0
+    assert not any(nano(usage["cost"]) for usage in retries)
     tools = [usage for usage in child["usages"] if usage["operation"] == "tool" and usage["counted"]]
-    assert len(tools) == sum(bool(line.tool) for line in answered)
-    where = f"measures=cost&where=session:{quoted(child)}"
-    rows = server.get(f"spend?by=team,feature,user_tier&{where}")["rows"]
-    assert [(row["team"], row["feature"], row["user_tier"]) for row in rows] == [("support", "parcels", "pro")]
-    rows = server.get(f"spend?by=agent&{where}")["rows"]
-    helped = sum(line.amount_nano for line in answered if line.agent == "researcher")
-    assert {row["agent"]: nano(row["cost"]) for row in rows} == {
-        "claude-agent": sum(line.amount_nano for line in answered) - helped,
-        "custom": helped,
-    }
+    assert len(tools) == sum(bool(line.tool) for line in done.bill)
+    assert {usage["centre"] for usage in tools} == {"tools"}
+
+
+def amounts_of(usage: Mapping[str, Any]) -> tuple[int, int, int]:
+    """What a usage in the books says: input, output, nano-dollars."""
+    return usage["input_tokens"], usage["output_tokens"] or 0, nano(usage["cost"])
+
+
+def amounts_on(line: Exchange) -> tuple[int, int, int]:
+    """The same of a line of the bill."""
+    return line.tokens.input, line.tokens.out, line.amount_nano
 
 
 def assert_whole(done: Done, scenario: Scenario) -> None:
@@ -157,14 +185,20 @@ def assert_family(done: Done, scenario: Scenario) -> None:
 
 def assert_envelope(done: Done, server: Server) -> None:
     """Everything of the run carries the whole envelope; every session the one agent that works in it."""
+    assert_whole_envelope(done, server)
     asked = f"measures=operations,usages&where=session:{'|'.join(map(quoted, done.sessions))}"
-    for keys in batched(ENVELOPE):
-        rows = server.get(f"spend?by={','.join(keys)}&{asked}")["rows"]
-        assert [{key: row[key] for key in keys} for row in rows] == [{key: ENVELOPE[key] for key in keys}]
     rows = server.get(f"spend?by=session,agent&{asked}")["rows"]
     assert {(row["session"], row["agent"]) for row in rows} == {
         (session["session"], agent_of(session)) for session in done.sessions
     }
+
+
+def assert_whole_envelope(done: Done, server: Server) -> None:
+    """Everything of the run carries the whole envelope."""
+    asked = f"measures=operations,usages&where=session:{'|'.join(map(quoted, done.sessions))}"
+    for keys in batched(ENVELOPE):
+        rows = server.get(f"spend?by={','.join(keys)}&{asked}")["rows"]
+        assert [{key: row[key] for key in keys} for row in rows] == [{key: ENVELOPE[key] for key in keys}]
 
 
 def assert_sum(done: Done, server: Server) -> None:

@@ -50,9 +50,9 @@ def test_popen_tells_it_by_itself_where_that_was_asked_for(recorded: Recorded, m
 
 def test_what_else_reports_by_opentelemetry_is_told_too(spool: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=1,outlay.team=old")
-    with outlay.session(team="a, b", id="s1"):
+    with outlay.session(team="a, b", id="s1", user="u 5"):
         said = outlay.environment()["OTEL_RESOURCE_ATTRIBUTES"]
-    assert said == "service.version=1,outlay.team=a%2C%20b,outlay.session.parent_id=s1"
+    assert said == "service.version=1,outlay.team=a%2C%20b,outlay.session.parent_id=s1,outlay.user=u%205"
     assert "session" not in outlay.environment()["OUTLAY_CONTEXT"]
 
 

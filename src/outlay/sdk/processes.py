@@ -38,7 +38,8 @@ def _resource(context: Context) -> str:
 
     said = {f"outlay.{key}": value for key in ENVELOPE_KEYS if (value := getattr(context.envelope, key)) != UNTAGGED}
     said |= {f"outlay.tag.{key}": value for key, value in context.envelope.tags.items()}
-    said |= {"outlay.session.parent_id": context.session_id, "outlay.task.id": context.task_id}
+    run = context.run
+    said |= {"outlay.session.parent_id": run.session_id, "outlay.task.id": run.task_id, "outlay.user": run.user}
     own = [
         part for part in os.environ.get(RESOURCE_VARIABLE, "").split(",") if part.partition("=")[0].strip() not in said
     ]
