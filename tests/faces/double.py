@@ -77,6 +77,7 @@ class FakeHouse:
     asked: list[Query] = field(default_factory=list)
     posted: list[Any] = field(default_factory=list)
     control: Any = None
+    prices: Any = None
 
     def ask(self, query: Query) -> Answer:
         self.asked.append(query)

@@ -95,6 +95,10 @@ class ServerDesk:
         """See Desk."""
         return self._post("prices/contracts", said)
 
+    def add_alias(self, said: Mapping[str, Any]) -> Reply:
+        """See Desk."""
+        return self._post("prices/aliases", said)
+
     def import_prices(self, content: bytes) -> Reply:
         """See Desk."""
         return self._send("POST", "prices/imports/litellm", content, _JSON)

@@ -114,6 +114,10 @@ class Desk(Protocol):
         """Writes a negotiated price."""
         ...
 
+    def add_alias(self, said: Mapping[str, Any]) -> Reply:
+        """Says which model of the book a deployment or profile stands for."""
+        ...
+
     def import_prices(self, content: bytes) -> Reply:
         """Takes LiteLLM's public price map as a second source."""
         ...
@@ -333,6 +337,10 @@ class HouseDesk:
         """See Desk."""
         return price_orders.add_contract(self._house, self._actor, said)
 
+    def add_alias(self, said: Mapping[str, Any]) -> Reply:
+        """See Desk."""
+        return price_orders.add_alias(self._house, self._actor, said)
+
     def import_prices(self, content: bytes) -> Reply:
         """See Desk."""
         return price_orders.import_litellm(self._house, self._actor, content)
@@ -379,9 +387,7 @@ class HouseDesk:
 
     def reprice(self, since: str, until: str, progress: Told | None) -> Reply:
         """See Desk."""
-        start, end = moments_of(since, until)
-        report = self._house.reprice(start, end, _steps(progress))
-        return reply({"from": since, "to": until}, (), plain(report))
+        return price_orders.reprice(self._house, self._actor, since, until, _steps(progress))
 
     def rebuild(self, progress: Told | None) -> Reply:
         """See Desk."""

@@ -6,7 +6,7 @@ What is written uses the words of the price files; the book judges it whole and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from outlay.faces.plain import Reply, plain, reply
 
 if TYPE_CHECKING:
     from outlay.faces.desk import Params
-    from outlay.house import House
+    from outlay.house import House, Progress
     from outlay.pricing.book import PriceBook
 
 _DAYS = ("from", "to")
@@ -58,6 +58,27 @@ def add_contract(house: House, actor: str, said: Mapping[str, Any]) -> Reply:
     with _audited(house, actor, "price.contract", _subject(entry), entry):
         house.prices.add_contract(entry)
     return reply({}, [entry], {"written": 1}, {"book": house.prices.version})
+
+
+def add_alias(house: House, actor: str, said: Mapping[str, Any]) -> Reply:
+    """Says which model of the book a name stands for. Raises PriceError, and then nothing has changed."""
+    entry = _flat(said)  # `to` is a model here, not a day
+    with _audited(house, actor, "price.alias", _subject(entry), entry):
+        house.prices.add_alias(entry)
+    return reply({}, [entry], {"written": 1}, {"book": house.prices.version})
+
+
+def reprice(house: House, actor: str, since: str, until: str, step: Callable[[Progress], None] | None) -> Reply:
+    """Values a period again; the line of the audit log says what it came to."""
+    from outlay.control import audit
+    from outlay.faces.desk import moments_of
+
+    start, end = moments_of(since, until)
+    report = plain(house.reprice(start, end, step))
+    with house.control.writing() as connection:
+        after = {"book": house.prices.version, **report}
+        audit.append(connection, actor, "price.reprice", f"{since or 'the first'} to {until or 'now'}", after=after)
+    return reply({"from": since, "to": until}, (), report)
 
 
 def import_litellm(house: House, actor: str, content: bytes) -> Reply:
@@ -106,7 +127,7 @@ def check_prices(house: House) -> Reply:
 def _unpriced(row: Mapping[str, Any]) -> dict[str, Any]:
     where = f"{row['provider']}/{row['model_raw']}"
     what = f"{row['unpriced_usages']} usages and {row['unpriced_tokens']} tokens have no price"
-    return _finding("unpriced", Problem(where, what, "outlay prices add, or an alias in aliases.toml"))
+    return _finding("unpriced", Problem(where, what, "outlay prices add, or outlay prices alias"))
 
 
 def _finding(kind: str, problem: Problem) -> dict[str, Any]:
@@ -122,10 +143,14 @@ def _entry(said: Mapping[str, Any]) -> dict[str, Any]:
                 entry[name] = date.fromisoformat(str(entry[name]))
             except ValueError as error:
                 raise InputError(f'{name} must be a day, not "{entry[name]}"', hint="like 2026-11-01") from error
-    for name, value in entry.items():
+    return _flat(entry)
+
+
+def _flat(said: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in said.items():
         if isinstance(value, (list, dict)):
             raise InputError(f'"{name}" must be a text or a number')
-    return entry
+    return dict(said)
 
 
 def _one(params: Params, name: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -14,11 +16,13 @@ from hypothesis import strategies as st
 from openapi_spec_validator import validate
 
 from faces.double import COVERAGE, FakeHouse, is_reply
+from outlay.control.store import ControlStore
 from outlay.core.errors import StoreFullError
 from outlay.faces.api.app import DESCRIBED, build_app
 from outlay.faces.api.docs import error_kinds
 from outlay.faces.api.leases import PATHS as LEASE_PATHS
 from outlay.faces.api.otlp import PATHS
+from outlay.faces.control_desk import ControlDesk
 from outlay.faces.desk import catalogue
 from outlay.faces.wire import CONTENT_TYPE, pack
 from outlay.sources.facts import Batch, facts_of, outcomes_of
@@ -139,7 +143,9 @@ def test_a_bug_is_500_and_tells_nothing_of_the_inside() -> None:
     assert "division" not in json.dumps(said)
 
 
-@pytest.mark.parametrize("path", ["outcomes", "reprice", "rebuild", "facts", "prices/overrides", "prices/contracts"])
+@pytest.mark.parametrize(
+    "path", ["outcomes", "reprice", "rebuild", "facts", "prices/overrides", "prices/contracts", "prices/aliases"]
+)
 def test_an_order_of_another_content_type_is_415(path: str) -> None:
     is_problem(ask(f"/api/v1/{path}", "POST", content=b"{}", headers={"content-type": "text/plain"}), 415)
 
@@ -163,8 +169,12 @@ def test_a_body_over_the_limit_is_413() -> None:
     assert "16 MiB" in is_problem(answer, 413)["detail"]
 
 
-def test_reprice_tells_amounts_as_exact_texts() -> None:
-    said = ask("/api/v1/reprice", "POST", json={"from": "2026-11"}).json()
+def test_reprice_tells_amounts_as_exact_texts(tmp_path: Path) -> None:
+    with ControlStore(f"sqlite:///{tmp_path / 'control.sqlite'}") as store:
+        house = FakeHouse(control=store, prices=SimpleNamespace(version="a book"))
+        said = ask("/api/v1/reprice", "POST", house=house, json={"from": "2026-11"}).json()
+        (line,) = ControlDesk(store, "test").audit({})["rows"]
+    assert (line["action"], line["subject"]) == ("price.reprice", "2026-11 to now")
     assert said["total"]["before"] == "0.00000001"
     assert said["total"]["after"] == "0.000000012"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from faces.web.doubles import Miniature
+from many_facts import batch_of, many_calls
+from outlay.control.keyring import Keyring
+from outlay.control.keys import ROLES, make_key
+from outlay.faces.api.app import build_app
 from outlay.faces.api.guard import Guard
+from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web import pages
+from outlay.house import House
 from outlay.metrics.answer import Answer
 from outlay.metrics.query import Query, check
 from outlay.pricing.book import PriceBook
@@ -82,3 +89,87 @@ def test_a_model_nobody_prices_is_unpriced_and_never_zero(books: Priced) -> None
     page = words_of(page_of(books, model="nobody-knows-it", provider="openai"))
     assert "(unpriced)" in page
     assert "per 1M tokens" not in page
+
+
+# ---- forms ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """Books with one call of a deployment nobody knows."""
+    with House.open(tmp_path / "home") as opened:
+        began = datetime.now(UTC) - timedelta(hours=1)
+        opened.post_facts(batch_of(many_calls(1, began, model_requested="my-deployment", provider="azure")))
+        opened.intake.settle()
+        yield opened
+
+
+def visitor(house: House, name: str = "") -> TestClient:
+    """A browser: on loopback without a key, or one whose key is named after its role."""
+    keyring = Keyring(house.control)
+    app = build_app(house, pages.routes(house, keyring), keyring, key_needed=bool(name))
+    client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+    if name:
+        secret, _ = make_key(house.control, name, ROLES[name], (), actor="test")
+        keyring.refresh()
+        send(client, "/signin", key=secret)
+    return client
+
+
+def send(client: TestClient, path: str, **fields: str) -> Any:
+    page = client.get(path, headers={"accept": "text/html"})
+    token = re.search(r'name="form_token" value="([^"]+)"', page.text)
+    held = client.cookies.get("outlay_form")
+    return client.post(path, data={**fields, "form_token": token.group(1) if token else str(held)})
+
+
+def actions(house: House) -> list[tuple[str, str]]:
+    lines = ControlDesk(house.control, "test").audit({})["rows"]
+    return [(line["action"], line["actor"]) for line in lines if line["action"].startswith("price.")]
+
+
+def test_a_price_is_written_a_deployment_named_and_a_period_valued_again_from_the_page(house: House) -> None:
+    client = visitor(house, "finops")
+    assert "my-deployment" in words_of(client.get("/prices").text)
+    wrote = send(client, "/prices", do="add", model="own-model", provider="azure", input="3 per 1M", output="9 per 1M")
+    assert (wrote.status_code, wrote.headers["location"]) == (303, "/prices?model=own-model&provider=azure")
+    assert "$3.00 per 1M tokens" in words_of(client.get(wrote.headers["location"]).text)
+    named = send(client, "/prices", do="alias", model="my-deployment", provider="azure", to="own-model")
+    assert named.status_code == 303
+    again = send(client, "/prices", do="reprice", since="", until="")
+    assert again.status_code == 200
+    told = re.search(r"Valued again\. (.*? no price\.)", words_of(again.text).replace("  ", " "))
+    assert told is not None
+    assert told[1] == "1 of 1 usages changed: $0.00 known before, $0.004 now; 0 still have no price."
+    assert "Every usage in these books has a price" in client.get("/prices").text
+    assert actions(house) == [
+        ("price.override", "key:finops"),
+        ("price.alias", "key:finops"),
+        ("price.reprice", "key:finops"),
+    ]
+
+
+def test_a_price_that_is_none_is_refused_with_what_was_typed(house: House) -> None:
+    client = visitor(house)
+    answer = send(client, "/prices", do="add", model="mine", input="three per 1M")
+    assert answer.status_code == 400
+    assert "three per 1M" in answer.text
+    assert 'value="mine"' in answer.text
+    assert send(client, "/prices", do="sell").status_code == 400
+    assert send(client, "/prices", do="reprice", since="someday").status_code == 400
+    assert actions(house) == []
+
+
+def test_who_may_not_govern_has_no_form_and_is_refused(house: House) -> None:
+    client = visitor(house, "viewer")
+    assert 'action="/prices"' not in client.get("/prices").text.replace('method="get" action="/prices"', "")
+    assert send(client, "/prices", do="add", model="mine", input="3 per 1M").status_code == 403
+    assert actions(house) == []
+
+
+def test_a_forged_form_changes_nothing(house: House) -> None:
+    client = visitor(house)
+    client.get("/prices")
+    forged = client.post("/prices", data={"do": "add", "model": "mine", "input": "3 per 1M", "form_token": "x" * 43})
+    assert forged.status_code == 403
+    assert actions(house) == []

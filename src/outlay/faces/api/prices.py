@@ -29,6 +29,10 @@ def _contract(call: Call) -> Reply:
     return call.desk.add_contract(call.json_object())
 
 
+def _alias(call: Call) -> Reply:
+    return call.desk.add_alias(call.json_object())
+
+
 def _import(call: Call) -> Reply:
     return call.desk.import_prices(call.body)
 
@@ -56,6 +60,14 @@ ENDPOINTS = (
         "Write a negotiated price",
         _contract,
         body=Body("one dated contract", schema={"type": "object"}),
+        room="prices",
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/prices/aliases",
+        "Say which model of the book a deployment or profile stands for",
+        _alias,
+        body=Body("one alias: model (a glob), to, and optionally provider and to_provider", schema={"type": "object"}),
         room="prices",
     ),
     Endpoint(

@@ -35,7 +35,7 @@ ENTRIES: dict[str, Entry] = {
     "stop": Entry(f"{_HERE}.stops:stop", "Stop a session, an agent, a feature, or whatever carries a scope, at once."),
     "stops": Entry(f"{_HERE}.stops:stops", "The stops in force."),
     "actions": Entry(f"{_HERE}.stops:actions", "What follows when money runs short, and what waits for approval."),
-    "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, import, check."),
+    "prices": Entry(f"{_HERE}.prices:prices", "The price book: show, add, contract, alias, import, check."),
     "tags": Entry(f"{_HERE}.tags:tags", "How much of the cost is tagged as the policy asks, and why not all of it."),
     "prefixes": Entry(
         f"{_HERE}.prefixes:prefixes", "How much of a request trace's input a prefix cache could have served."

@@ -28,7 +28,7 @@ _HERE = "outlay.faces.cli.prices"
     },
 )
 def prices() -> None:
-    """The price book: show, add, contract, import, check."""
+    """The price book: show, add, contract, alias, import, check."""
 
 
 def _scope(command: Callable[..., None]) -> Callable[..., None]:
@@ -132,6 +132,26 @@ def contract(name: str, rates: tuple[str, ...], **scope: str | int | None) -> No
     context = current()
     with open_desk(context) as desk:
         reply = desk.add_contract(_said(rates, name=name, **scope))
+    show(context, reply)
+    note("Written. Usages already in the books keep their price until: outlay reprice --from TIME")
+
+
+@click.command()
+@click.argument("model")
+@click.option("--to", required=True, metavar="NAME", help="The model as the book spells it.")
+@click.option("--provider", metavar="NAME", help="Only where this provider bills.")
+@click.option("--to-provider", metavar="NAME", help="Whose price it has, if another's.")
+@shared
+def alias(model: str, to: str, provider: str | None, to_provider: str | None) -> None:
+    """Say which model a deployment or profile stands for.
+
+    \b
+    outlay prices alias my-gpt5-prod --provider azure --to gpt-5
+    """  # noqa: D301 - click reads the mark as a character
+    context = current()
+    said = {"model": model, "to": to, "provider": provider, "to_provider": to_provider}
+    with open_desk(context) as desk:
+        reply = desk.add_alias({name: value for name, value in said.items() if value})
     show(context, reply)
     note("Written. Usages already in the books keep their price until: outlay reprice --from TIME")
 

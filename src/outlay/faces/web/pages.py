@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, Route
 from outlay.core.errors import OutlayError, QueryError, nearest
 from outlay.faces.callers import caller_of
 from outlay.faces.control_desk import ControlDesk
-from outlay.faces.web import forms, overrides, settings, signin
+from outlay.faces.desk import HouseDesk
+from outlay.faces.web import forms, overrides, prices, settings, signin
 from outlay.faces.web.alerts import alerts_page, change_alerts
 from outlay.faces.web.budget_orders import change_budget, make_budget
 from outlay.faces.web.budgets import budget_page, budgets_page
@@ -27,7 +28,6 @@ from outlay.faces.web.feature import feature_page
 from outlay.faces.web.figures import Books, collect
 from outlay.faces.web.live import collect_live
 from outlay.faces.web.months import parse_month
-from outlay.faces.web.prices import prices_page
 from outlay.faces.web.rendering import asset, asset_path
 from outlay.faces.web.session import session_address, session_page
 from outlay.faces.web.sessions import parse_listing, sessions_page
@@ -45,6 +45,7 @@ from outlay.metrics.steps import StepsAsked, parse_steps
 
 if TYPE_CHECKING:
     from outlay.control.keyring import Keyring
+    from outlay.house import House
 
 ASSETS = {
     "outlay.css": "text/css; charset=utf-8",
@@ -90,7 +91,8 @@ def _order(rooms: Rooms, carry: Carry, page: Answer) -> Callable[[Request], Awai
 def _carried(rooms: Rooms, carry: Carry, page: Answer, request: Request, fields: dict[str, str]) -> Response:
     caller, now = caller_of(request.scope), datetime.now(UTC)
     try:
-        target = carry(Order(request, caller, ControlDesk(rooms.control, caller.actor), fields, now))
+        control, desk = ControlDesk(rooms.control, caller.actor), HouseDesk(cast("House", rooms), caller.actor)
+        target = carry(Order(request, caller, control, fields, now, desk))
     except OutlayError as error:
         return _shown(rooms, page, request, error, fields)
     return RedirectResponse(target, 303) if isinstance(target, str) else _shown(rooms, target, request)
@@ -202,7 +204,7 @@ def _feature(visit: Visit) -> Response:
 
 
 def _prices(visit: Visit) -> Response:
-    return visit.page("prices.html", "/prices", **prices_page(visit.books, visit.asked, visit.now))
+    return visit.page("prices.html", "/prices", **prices.prices_page(visit))
 
 
 def _tags(visit: Visit) -> Response:
@@ -282,6 +284,7 @@ ORDERS: dict[str, tuple[Carry, Answer]] = {
     "/targets": (change_targets, _targets),
     "/alerts": (change_alerts, _alerts),
     "/overrides/{id}": (overrides.decide, _override),
+    "/prices": (prices.change_prices, _prices),
     "/sessions/{id:path}": (change_stop, _session),
     "/settings": (settings.change_settings, _settings),
     "/settings/keys": (settings.make_key, _settings),

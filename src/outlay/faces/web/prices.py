@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from outlay.core.errors import InputError
 from outlay.core.meters import TOKEN_METERS, UNIT_OF
 from outlay.core.period import moment_of
 from outlay.core.price import Price
@@ -15,19 +15,26 @@ from outlay.faces import formats
 from outlay.faces.plain import plain
 from outlay.faces.web import tables
 from outlay.faces.web.figures import Books
-from outlay.metrics.query import Order, Query
+from outlay.faces.web.visit import Answer, Order, Visit
+from outlay.metrics import query as asking
 
 UNPRICED_SHOWN = 50
 CONFLICTS_SHOWN = 50
 MODELS_SHOWN = 25
+_RATES = ("input", "output", "cache_read", "cache_write", "searches", "requests")
+"""Meters with a field of their own; files and commands take all of them."""
 
 
-def prices_page(books: Books, asked: Mapping[str, str], now: datetime) -> dict[str, Any]:
-    """What the template needs; `model` and `provider` of the address name the model whose rates are shown."""
+def prices_page(visit: Visit, repriced: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the template needs; `model` and `provider` of the address name the model whose rates are shown.
+
+    `repriced` is what valuing a period again has just come to.
+    """
+    books, asked = visit.books, visit.asked
     model, provider = asked.get("model", "").strip(), asked.get("provider", "").strip()
     book = books.prices
     conflicts = [conflict.problem() for conflict in book.conflicts()]
-    rates = book.applied(model, provider, now) if model else []
+    rates = book.applied(model, provider, visit.now) if model else []
     return {
         "book": book.version,
         "unpriced": unpriced_of(books),
@@ -40,16 +47,43 @@ def prices_page(books: Books, asked: Mapping[str, str], now: datetime) -> dict[s
         "rates": [_rate(price) for price in rates],
         "known": any(price.meter in TOKEN_METERS for price in rates),  # a provider's web search holds for any name
         "history": [_rate(price) for price in book.history(model, provider)] if model else [],
+        "rate_fields": _RATES,
+        "repriced": "" if repriced is None else _repriced(repriced),
     }
+
+
+def change_prices(order: Order) -> str | Answer:
+    """Writes a price or an alias, or values a period again, as the button said."""
+    order.demand("govern")
+    match order.fields.get("do", ""):
+        case "add":
+            order.desk.add_price(order.said("provider", "model", "from", "to", "source", *_RATES))
+        case "alias":
+            order.desk.add_alias(order.said("provider", "model", "to", "to_provider"))
+        case "reprice":
+            told = order.desk.reprice(order.fields.get("since", ""), order.fields.get("until", ""), None)["total"]
+            return lambda visit: visit.page("prices.html", "/prices", **prices_page(visit, told))
+        case what:
+            raise InputError(f'"{what}" is nothing to do with prices', hint="add, alias or reprice")
+    shown = {name: order.fields[name] for name in ("model", "provider") if order.fields.get(name)}
+    return "/prices?" + urlencode(shown)
+
+
+def _repriced(total: Mapping[str, Any]) -> str:
+    """What valuing a period again came to, in a sentence."""
+    before, after = (formats.money(total[name]) for name in ("before", "after"))
+    told = f"{formats.count(total['changed'])} of {formats.count(total['usages'])} usages changed"
+    rest = formats.count(total["still_unpriced"])
+    return f"{told}: {before} known before, {after} now; {rest} still have no price."
 
 
 def unpriced_of(books: Books) -> list[dict[str, str]]:
     """The models of the books whose work has no price, the busiest first, each with the one command that mends it."""
-    query = Query(
+    query = asking.Query(
         ("unpriced_tokens", "unpriced_usages"),
         ("provider", "model_raw"),
         top=UNPRICED_SHOWN,
-        order=Order("unpriced_usages"),
+        order=asking.Order("unpriced_usages"),
     )
     return [
         {
@@ -66,7 +100,7 @@ def unpriced_of(books: Books) -> list[dict[str, str]]:
 
 def models_of(books: Books) -> list[dict[str, str]]:
     """The models that cost most, each leading to its rates."""
-    rows = books.ask(Query(("cost", "total_tokens"), ("provider", "model"), top=MODELS_SHOWN)).rows
+    rows = books.ask(asking.Query(("cost", "total_tokens"), ("provider", "model"), top=MODELS_SHOWN)).rows
     return [
         {
             "model": str(row["model"]),

@@ -24,6 +24,7 @@ from outlay.faces.web.rendering import html
 
 if TYPE_CHECKING:
     from outlay.control.store import ControlStore
+    from outlay.faces.desk import Desk
 
 
 class Rooms(Protocol):
@@ -101,13 +102,14 @@ def shown(request: Request, caller: Caller, template: str, status: int, here: st
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One form that was sent: who sent it, what it says, and the desk it goes to."""
+    """One form that was sent: who sent it, what it says, and the desks of the control store and of the books."""
 
     request: Request
     caller: Caller
     control: ControlDesk
     fields: Mapping[str, str]
     now: datetime
+    desk: Desk
 
     @property
     def place(self) -> Mapping[str, str]:
