@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from asking import Books, exact_money, same_money
+from outlay.faces.desk import HouseDesk
+from outlay.house import House
 
 AGENT, USER = "llm_agent", "user_simulator"
 OUTCOMES = "Outcomes and recorded cost (done = reward 1)"
@@ -35,10 +37,13 @@ def books(imported: tuple[Books, dict[str, Any]]) -> Books:
 
 @pytest.fixture(scope="module")
 def sessions(books: Books) -> dict[str, list[dict[str, Any]]]:
-    """What `outlay session` says of each session, by file."""
+    """What `outlay session` and the API say of each session, by file; asked at one opening of the books."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for origin, session in books.table("usages", by="origin,session"):
-        found.setdefault(_file_of(origin), []).append(books.command("session", session))
+    named = list(books.table("usages", by="origin,session"))
+    with House(books.home) as house:
+        desk = HouseDesk(house)
+        for origin, session in named:
+            found.setdefault(_file_of(origin), []).append(dict(desk.session(session, {})))
     return found
 
 
