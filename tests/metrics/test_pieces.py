@@ -23,7 +23,7 @@ from outlay.ledger.reprice import reprice
 from outlay.ledger.rollups import Stretch
 from outlay.ledger.settling import roll_up, settle
 from outlay.ledger.touched import Touched
-from outlay.metrics.answer import Moment, ask
+from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.division import divided
 from outlay.metrics.kept import KeptAnswers
 from outlay.metrics.measures import MEASURES
@@ -188,3 +188,38 @@ def test_days_with_late_facts_stand_apart_until_they_are_many() -> None:
     assert store.late(state, today + timedelta(days=1)) == frozenset(), "a new day begins anew"
     state = state.after({24 * day for day in range(LATE_DAYS_MAX + 1)})
     assert store.late(state, today + timedelta(days=1)) == frozenset()
+
+
+def test_an_answer_about_a_period_that_is_over_is_kept_whatever_is_written_after_it(prices: PriceBook) -> None:
+    books, store, hour = DuckBooks(None), PieceStore(), moment_of(FIRST_NS) + HOUR
+    clerk = Clerk(books, prices)
+    query = Query(("cost", "usages", "tasks_completed"), period=Period(FIRST_NS, ns_of(hour)))
+    at_work = Query(("usages",), ("outcome",), period=query.period)
+
+    def post(number: int, at_ns: int, told: Sequence[dict[str, Any]] = ()) -> None:
+        row = {"fact_id": f"fact {number}", "source": "test", "start_ns": at_ns, "operation": "chat", "cost_nano": 7}
+        row |= {"session_id": "run", "cost_source": "emitter"}
+        before = PostReport(received=1 + len(told))
+        clerk.post(facts_of([row]), outcomes_of(list(told)), through=number, before=before, accepted_ns=time.time_ns())
+        settle(books)
+
+    def asked(question: Query) -> Answer:
+        with books.reading() as snapshot:
+            found = Moment(snapshot, kept=KeptAnswers(store), now=hour).ask(question)
+            assert found == ask(RowByRow(snapshot), question)
+            return found
+
+    try:
+        post(1, FIRST_NS)
+        first, work = asked(query), asked(at_work)
+        post(
+            2,
+            FIRST_NS + 2 * HOUR_NS,
+            [{"outcome_id": "o", "session_ids": ["run"], "status": "done", "at_ns": FIRST_NS + 3 * HOUR_NS}],
+        )
+        assert asked(query) is first, "nothing in its period was touched"
+        assert asked(at_work) != work, "the end of a task is told later"
+        post(3, ns_of(hour) - 1)
+        assert asked(query).total["usages"] == 2
+    finally:
+        books.close()

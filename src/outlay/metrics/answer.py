@@ -94,6 +94,12 @@ class Moment:
         return self._kept.get(("like", dimension, text), lambda: values_like(self.reader, dimension, text))
 
     def _answered(self, query: Query) -> Answer:
+        if self._pieces is not None:
+            key = ("answer", query, self._currency)
+            return self._pieces.whole(key, query, lambda: self._asked(query), size=_size)
+        return self._asked(query)
+
+    def _asked(self, query: Query) -> Answer:
         part = ("coverage", query.where, query.period, query.counted_only, self._currency)
         coverage = self._kept.get(part, lambda: coverage_of(self.reader, query, self._currency, self._pieces))
         return _answer(self.reader, query, dict(coverage), self._currency, self._pieces)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 from outlay.core.period import Grain
 from outlay.ledger.rollups import Reading
@@ -28,15 +28,20 @@ from outlay.metrics.groups import outcome_groups, outcome_key_names, usage_group
 from outlay.metrics.joined import answer_rows
 from outlay.metrics.parts import Statement
 from outlay.metrics.piece_store import PieceStore
-from outlay.metrics.plan import Plan
+from outlay.metrics.plan import Plan, plan_of
+from outlay.metrics.query import Query
 from outlay.metrics.rolled import is_kept
 from outlay.metrics.session_counts import SessionCounts
 from outlay.metrics.stretches import GROUPS_MAX, Stretches, TooManyError, about
 from outlay.metrics.values import values_of
 
+ANSWER_ROWS_MAX = 20_000
+"""A longer answer is not kept."""
+
 _APART = frozenset(("session", "parent_session"))
 
 Row = dict[str, Any]
+Made = TypeVar("Made")
 
 
 class Pieces:
@@ -59,6 +64,22 @@ class Pieces:
             return answer_rows(plan, usages, outcomes, self._sessions if plan.session_sums else None)
         except TooManyError:
             return None
+
+    def whole(self, key: Hashable, query: Query, make: Callable[[], Made], size: Callable[[Made], int]) -> Made:
+        """What is kept about a period of which no hour was touched; an answer hangs on nothing outside its period.
+
+        Except where it is split or filtered by the tasks that usages worked on: these hang on reports of any time.
+        """
+        plan = plan_of(query)
+        if plan.with_work and not plan.only_outcomes:
+            return make()
+        token = self._at.touched(query.period)
+        found = self._at.store.get(key, token)
+        if found is None:
+            found = make()
+            if size(found) <= ANSWER_ROWS_MAX:
+                self._at.store.put(key, token, found, size(found))
+        return found
 
     def about_usages(
         self, question: Hashable, plan: Plan, ask: Callable[[Plan], list[Row]], read: Callable[[Cube], list[Row]]

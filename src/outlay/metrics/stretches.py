@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, TypeVar
 
-from outlay.core.period import Period, ns_of
+from outlay.core.period import Period, moment_of, ns_of
 from outlay.ledger.rollups import Stretch
 from outlay.ledger.store import Snapshot
 from outlay.metrics.cube import Cube
@@ -96,6 +96,13 @@ class Stretches:
     def reports(self, *stretches: Stretch) -> int:
         """The last transaction that changed outcomes of these stretches."""
         return max(self._last(stretch)[1] for stretch in stretches)
+
+    def touched(self, period: Period) -> tuple[int, int]:
+        """The last transactions that changed usages or cost lines, and outcomes, of a period."""
+        start, end = (
+            None if ns is None else moment_of(ns).replace(tzinfo=None) for ns in (period.start_ns, period.end_ns)
+        )
+        return self._last(Stretch(start, end))
 
     def _last(self, stretch: Stretch) -> tuple[int, int]:
         found = self._touched.get(stretch)
