@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ from outlay.ledger.settling import roll_up, settle
 from outlay.ledger.touched import Touched
 from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.division import divided
+from outlay.metrics.filters import Filter
 from outlay.metrics.kept import KeptAnswers
 from outlay.metrics.measures import MEASURES
 from outlay.metrics.piece_store import LATE_DAYS_MAX, PIECES_ROWS_MAX, PieceStore
@@ -65,11 +67,16 @@ def assert_the_same(books: DuckBooks, store: PieceStore, asked: Sequence[Query],
             assert Moment(snapshot, kept=KeptAnswers(store), now=now).ask(query) == expected, query
 
 
+def of_sessions(query: Query) -> Query:
+    """The same about two sessions by name."""
+    return replace(query, where=(*query.where, Filter("session", ("session a", "session b"))))
+
+
 @settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(
     facts=fact_rows(),
     outcomes=outcome_rows(),
-    asked=st.lists(queries(MEASURED), min_size=4, max_size=4),
+    asked=st.lists(queries(MEASURED) | queries().map(of_sessions), min_size=4, max_size=4),
     hours=st.lists(st.integers(0, 75 * 24), min_size=2, max_size=2).map(sorted),
     data=st.data(),
 )

@@ -79,14 +79,32 @@ def read_usages(
     reader: Snapshot, labels: LabelTexts, stretches: Sequence[tuple[Stretch, bool]], *, hourly: bool
 ) -> tuple[LabelTexts, list[Cube | None]]:
     """A cube for each stretch, read from rollups where it says so; None where they would be too large."""
-    none: list[Cube | None] = [None] * len(stretches)
     if labels.full:
-        return labels, none
+        return labels, [None] * len(stretches)
     statement = Statement(dialect_named(reader.dialect))
     parts = [
         _rolled_part(statement, place, stretch) if rolled else _rows_part(statement, place, stretch, hourly=hourly)
         for place, (stretch, rolled) in enumerate(stretches)
     ]
+    return _usage_cubes(reader, labels, statement, parts)
+
+
+def read_sessions(
+    reader: Snapshot, labels: LabelTexts, sessions: Sequence[str], stretch: Stretch, *, hourly: bool
+) -> tuple[LabelTexts, Cube | None]:
+    """A cube of the usages of some sessions, each apart: their column is `session_id`, their last sign `ended`."""
+    if labels.full:
+        return labels, None
+    statement = Statement(dialect_named(reader.dialect))
+    part = _rows_part(statement, 0, stretch, hourly=hourly, sessions=sessions)
+    labels, (cube,) = _usage_cubes(reader, labels, statement, [part])
+    return labels, cube
+
+
+def _usage_cubes(
+    reader: Snapshot, labels: LabelTexts, statement: Statement, parts: Sequence[str]
+) -> tuple[LabelTexts, list[Cube | None]]:
+    none: list[Cube | None] = [None] * len(parts)
     found = reader.columns(limited(parts, CUBE_ROWS_MAX), statement.parameters)
     count = len(found["piece"])
     if count > CUBE_ROWS_MAX or _any(found["wide"]) or any(np.ma.is_masked(found[name]) for name in _KNOWN):
@@ -94,7 +112,7 @@ def read_usages(
     labels = labelled(reader, labels, found)
     if labels.full:
         return labels, none
-    return labels, [_usage_cube(found, found["piece"] == place, labels) for place in range(len(stretches))]
+    return labels, [_usage_cube(found, found["piece"] == place, labels) for place in range(len(parts))]
 
 
 def read_outcomes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
@@ -143,16 +161,23 @@ def stamp(statement: Statement, *, hourly: bool) -> str:
     return f"{statement.dialect.whole_quotient(statement.dialect.us('time'), str(width))} * {width}"
 
 
-def _rows_part(statement: Statement, place: int, stretch: Stretch, *, hourly: bool) -> str:
-    """Rows that are alike, added up as a rollup does."""
+def _rows_part(
+    statement: Statement, place: int, stretch: Stretch, *, hourly: bool, sessions: Sequence[str] = ()
+) -> str:
+    """Rows that are alike, added up as a rollup does; those of some sessions only, each apart, where they are named."""
     us = statement.dialect.us
-    keys = [f"{place} AS piece", f"{stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS]
+    run = ["session_id"] if sessions else []
+    keys = [f"{place} AS piece", f"{stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS, *run]
     tests = [*(f"sign({name})" for name in SIGNED), *(f"{name} IS NULL" for name in NULLABLE)]
     sums = [f"{statement.dialect.whole(f'sum({name})')} AS {name}" for name in SUMS]
     wide = " OR ".join(f"coalesce(abs(sum({name})) > {_WIDE}, false)" for name in _NULLABLE)
     selected = [*keys, "count(*) AS n", f"{us('min(time)')} AS first", f"{us('max(time)')} AS last", *sums]
+    wheres = [within(statement, stretch)]
+    if sessions:
+        selected.append(f"max({statement.dialect.end_of('time', 'duration_ms')}) AS ended")
+        wheres.append(f"session_id IN ({statement.bind_all(tuple(sessions))})")
     groups = [*(str(number + 1) for number in range(len(keys))), *tests]
-    return select([*selected, f"({wide}) AS wide"], "usage_rows", [within(statement, stretch)], groups)
+    return select([*selected, f"({wide}) AS wide"], "usage_rows", wheres, groups)
 
 
 def _rolled_part(statement: Statement, place: int, stretch: Stretch) -> str:
@@ -166,10 +191,12 @@ def _rolled_part(statement: Statement, place: int, stretch: Stretch) -> str:
 
 
 def _usage_cube(found: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_], labels: LabelTexts) -> Cube:
-    numbers = {name: _filled(found[name][rows]) for name in ("n", "first", "last", *SUMS)}
+    ended = ("ended",) if "ended" in found else ()
+    beside = {"session_id": coded(found["session_id"][rows], [])} if ended else {}
+    numbers = {name: _filled(found[name][rows]) for name in ("n", "first", "last", *ended, *SUMS)}
     missing = {name: np.ma.getmaskarray(found[name])[rows] for name in _NULLABLE}
     flags = {name: found[name][rows].astype(bool) for name in FLAGS}
-    return Cube(found["stamp"][rows], numbers, missing, flags, labels.of(found["labels"][rows]))
+    return Cube(found["stamp"][rows], numbers, missing, flags, labels.of(found["labels"][rows], **beside))
 
 
 def _outcome_cube(found: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_]) -> Cube:

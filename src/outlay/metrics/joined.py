@@ -7,22 +7,37 @@ there; a test asks both.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 from outlay.metrics.cube import Groups
 from outlay.metrics.dimensions import OTHER
-from outlay.metrics.expressions import Add, Aggregate, Divide, Expression, Subtract
+from outlay.metrics.expressions import Add, Aggregate, Divide, Expression, Sessions, Subtract
 from outlay.metrics.groups import key_names
 from outlay.metrics.plan import Plan
 from outlay.metrics.render import NO_USAGE, REST, ROW, TOTAL, columns_of
-from outlay.metrics.session_counts import SessionCounts
 
 Row = dict[str, Any]
 Figures = list[int | None]
 
 
-def answer_rows(plan: Plan, usages: Groups, outcomes: Groups, sessions: SessionCounts | None = None) -> list[Row]:
+class SessionFigures(Protocol):
+    """Whoever counts and times sessions, which do not add up; figures in the order of a plan's `session_sums`."""
+
+    def by_group(self, plan: Plan) -> Mapping[tuple[Any, ...], Figures]:
+        """By bucket and group."""
+        ...
+
+    def total(self, plan: Plan) -> Figures:
+        """Over everything."""
+        ...
+
+    def rest(self, plan: Plan, ranked: Collection[tuple[str | None, ...]]) -> Mapping[tuple[Any, ...], Figures]:
+        """By bucket, over the groups that are not ranked."""
+        ...
+
+
+def answer_rows(plan: Plan, usages: Groups, outcomes: Groups, sessions: SessionFigures | None = None) -> list[Row]:
     """The rows, the total, and the sessions of `(other)`, which comes last; `sessions` where the plan counts them."""
     names, columns = key_names(plan), list(columns_of(plan).values())
     nowhere = [None] * len(names)
@@ -33,8 +48,9 @@ def answer_rows(plan: Plan, usages: Groups, outcomes: Groups, sessions: SessionC
         return {"kind": kind, "rank": rank, **times, **named}
 
     if sessions is not None:
-        counts = sessions.by_group(plan)
-        usages = {key: [*figures, counts.get(key, 0)] for key, figures in usages.items()}
+        told = sessions.by_group(plan)
+        none: Figures = [0 if isinstance(item, Sessions) else None for item in plan.session_sums]
+        usages = {key: [*figures, *told.get(key, none)] for key, figures in usages.items()}
     both = _side_by_side(plan, usages, outcomes)
     ranks = _ranks(plan, both)
     first, rest = list[Row](), dict[Any, list[tuple[tuple[Any, ...], Figures]]]()
@@ -46,13 +62,13 @@ def answer_rows(plan: Plan, usages: Groups, outcomes: Groups, sessions: SessionC
             first.append(row(ROW, rank, bucket, keys, figures))
     others = [row(ROW, None, bucket, [OTHER] * len(names), _other(plan, held)) for bucket, held in rest.items()]
     whole = _sums(usages.values(), len(plan.usage_sums))
-    whole += [sessions.total(plan)] if sessions is not None else []
+    whole += sessions.total(plan) if sessions is not None else []
     whole += _sums(outcomes.values(), len(plan.outcome_sums))
     apart: list[Row] = []
     if sessions is not None and rest:
         unknown = [None] * len(plan.usage_sums), [None] * len(plan.outcome_sums)
-        told = sessions.rest(plan, ranks).items()
-        apart = [row(REST, None, bucket, nowhere, [*unknown[0], count, *unknown[1]]) for (bucket,), count in told]
+        left = sessions.rest(plan, ranks).items()
+        apart = [row(REST, None, bucket, nowhere, [*unknown[0], *count, *unknown[1]]) for (bucket,), count in left]
     return [*first, *others, *apart, row(TOTAL, None, None, nowhere, whole)]
 
 

@@ -32,6 +32,7 @@ from outlay.metrics.plan import Plan, plan_of
 from outlay.metrics.query import Query
 from outlay.metrics.rolled import is_kept
 from outlay.metrics.session_counts import SessionCounts
+from outlay.metrics.session_cube import CubeSessions, cube_of_sessions
 from outlay.metrics.stretches import GROUPS_MAX, Stretches, TooManyError, about
 from outlay.metrics.values import values_of
 
@@ -54,6 +55,11 @@ class Pieces:
 
     def rows(self, plan: Plan) -> list[Row] | None:
         """What the statement of a plan would give; None where it must be asked."""
+        if plan.query.grain is not Grain.MINUTE and not plan.outcome_sums:
+            cube = cube_of_sessions(self._at, plan, hourly=plan.query.grain is Grain.HOUR)
+            if cube is not None:
+                usages = merged([fold(cube, _kernel(plan))], _kernel(plan))
+                return answer_rows(plan, usages, Groups(), CubeSessions(cube) if plan.session_sums else None)
         named = {item.name for item in (*plan.dimensions, *(dimension for dimension, _ in plan.filters))}
         too_fine = plan.query.grain is Grain.MINUTE or bool(named & _APART)
         if too_fine or (plan.with_work and not plan.only_outcomes) or not self._sessions.can(plan):
@@ -89,7 +95,8 @@ class Pieces:
         None where the engine must be asked about the whole.
         """
         if not is_kept(plan):
-            return None
+            cube = cube_of_sessions(self._at, plan, hourly=False)
+            return None if cube is None else read(cube)
         key = self._at.store.number(question)
         division = self._at.division(plan.query.period, by_month=True)
         found: list[Row] = []
@@ -137,15 +144,7 @@ class Pieces:
 
     def _usages(self, plan: Plan) -> Groups:
         alone = replace(plan, session_sums=(), outcome_sums=(), reading=None, session_reading=None)
-        counted = plan.query.counted_only
-        kernel = Kernel(
-            plan.dimensions,
-            plan.usage_sums,
-            plan.filters,
-            plan.query.grain,
-            only_counted=counted and not plan.with_superseded,
-            guarded=counted and plan.with_superseded,
-        )
+        kernel = _kernel(plan)
         key = self._at.store.number((kernel, plan.with_charges))
         by_month = plan.reading is not None and plan.query.grain not in (Grain.DAY, Grain.WEEK)
         division = self._at.division(plan.query.period, by_month=by_month)
@@ -212,6 +211,19 @@ class Pieces:
             ]
             for row in rows
         }
+
+
+def _kernel(plan: Plan) -> Kernel:
+    """What a plan sums of usages."""
+    counted = plan.query.counted_only
+    return Kernel(
+        plan.dimensions,
+        plan.usage_sums,
+        plan.filters,
+        plan.query.grain,
+        only_counted=counted and not plan.with_superseded,
+        guarded=counted and plan.with_superseded,
+    )
 
 
 def _text(value: object) -> str | None:

@@ -57,12 +57,13 @@ def rolled(plan: Plan, reader: Snapshot) -> Plan:
     )
 
 
-def is_kept(plan: Plan) -> bool:
-    """Everything the plan splits, filters and tests by is kept apart in the rollup it would read."""
+def is_kept(plan: Plan, beside: frozenset[str] = frozenset()) -> bool:
+    """Everything the plan splits, filters and tests by is kept apart in the rollup it would read, or `beside` it."""
     named = (*plan.dimensions, *(dimension for dimension, _ in plan.filters))
     if plan.with_charges:
         return all(map(_on_charge_days, named)) and all(map(_sums_charges, plan.usage_sums))
-    return all(map(_on_usage_days, named)) and all(map(_sums_usages, plan.usage_sums))
+    kept = ((item.place is Place.USAGE and item.column in beside) or _on_usage_days(item) for item in named)
+    return all(kept) and all(map(_sums_usages, plan.usage_sums))
 
 
 def keeps_sessions(plan: Plan) -> bool:
@@ -84,7 +85,7 @@ def _on_charge_days(dimension: Dimension) -> bool:
 
 
 def _sums_usages(item: Count | Sum) -> bool:
-    if not all(map(_tests_usages, _parts(item.where))):
+    if not all(map(__sums_usages, _parts(item.where))):
         return False
     if isinstance(item, Count):
         return True
@@ -92,7 +93,7 @@ def _sums_usages(item: Count | Sum) -> bool:
     return set(item.columns) <= (set(TOKEN_METERS) if len(item.columns) > 1 else set(SUMS))
 
 
-def _tests_usages(part: Condition) -> bool:
+def __sums_usages(part: Condition) -> bool:
     match part:
         case OneOf(column):
             return column in ROLLUP_LABELS

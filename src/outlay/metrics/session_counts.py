@@ -45,18 +45,18 @@ class SessionCounts:
         guarded = plan.with_superseded and plan.query.counted_only
         return plan.session_sums == (Sessions(),) and keeps_sessions(plan) and not plan.with_charges and not guarded
 
-    def by_group(self, plan: Plan) -> Counts:
+    def by_group(self, plan: Plan) -> dict[tuple[Any, ...], list[int | None]]:
         """Sessions by bucket and group."""
-        return self._counted(plan, None)
+        return {key: [count] for key, count in self._counted(plan, None).items()}
 
-    def total(self, plan: Plan) -> int:
+    def total(self, plan: Plan) -> list[int | None]:
         """Sessions in all."""
         whole = replace(plan, dimensions=(), query=replace(plan.query, grain=None))
-        return self._counted(whole, None).get((None,), 0)
+        return [self._counted(whole, None).get((None,), 0)]
 
-    def rest(self, plan: Plan, ranked: Collection[tuple[str | None, ...]]) -> Counts:
+    def rest(self, plan: Plan, ranked: Collection[tuple[str | None, ...]]) -> dict[tuple[Any, ...], list[int | None]]:
         """Sessions by bucket, in the groups that are not ranked."""
-        return self._counted(plan, frozenset(ranked))
+        return {key: [count] for key, count in self._counted(plan, frozenset(ranked)).items()}
 
     def _counted(self, plan: Plan, ranked: Ranked | None) -> Counts:
         at, grain = self._at, plan.query.grain

@@ -99,10 +99,15 @@ class Stretches:
 
     def touched(self, period: Period) -> tuple[int, int]:
         """The last transactions that changed usages or cost lines, and outcomes, of a period."""
+        return self._last(self.stretch(period))
+
+    @staticmethod
+    def stretch(period: Period) -> Stretch:
+        """A period as the books hold time."""
         start, end = (
             None if ns is None else moment_of(ns).replace(tzinfo=None) for ns in (period.start_ns, period.end_ns)
         )
-        return self._last(Stretch(start, end))
+        return Stretch(start, end)
 
     def _last(self, stretch: Stretch) -> tuple[int, int]:
         found = self._touched.get(stretch)
