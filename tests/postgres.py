@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _NUMBERS = count(1)
 _USERS = ("postgres", "nobody")
@@ -31,13 +32,14 @@ class Cluster:
         surroundings = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
         subprocess.run(command, check=True, capture_output=True, cwd=self.folder, env=surroundings, user=self._user)
 
-    def database(self) -> str:
-        """The address of a new database."""
+    def database(self, like: str = "") -> str:
+        """The address of a new database, with all that is in the one of the address `like`."""
         import psycopg
 
         name = f"outlay_{next(_NUMBERS)}"
+        template = urlsplit(like).path.removeprefix("/") or "template1"
         with psycopg.connect(self._place("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self._place(name)
 
     def _place(self, name: str) -> str:

@@ -39,12 +39,12 @@ def test_opening_again_changes_nothing(control: ControlStore, control_url: str) 
         assert audit.verify(connection).lines == 1
 
 
-def test_several_open_an_empty_store_at_once(control_url: str) -> None:
+def test_several_open_an_empty_store_at_once(bare_url: str) -> None:
     failures: list[BaseException] = []
 
     def open_it() -> None:
         try:
-            ControlStore(control_url).close()
+            ControlStore(bare_url).close()
         except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
             failures.append(error)
 

@@ -120,10 +120,11 @@ def test_an_exception_arms_again_and_its_end_does_not(control: ControlStore) -> 
     only(control)
     spend(control, 72, NOW)
     watch(control, None, NOW)
-    given = stored.grant(control, "a", "override", 100 * NANO, actor="me", reason="x", ends_ns=NOW + HOUR)
-    with control.writing() as connection:  # as granted at the test's moment
+    given = stored.grant(control, "a", "override", 100 * NANO, actor="me", reason="x", ends_ns=2**62)
+    with control.writing() as connection:  # as granted at the test's moment, which may be long ago
         stored.touch(connection)
-        connection.execute(update(stored.grants).where(stored.grants.c.id == given.id).values(starts_ns=NOW))
+        moments = {"starts_ns": NOW, "ends_ns": NOW + HOUR}
+        connection.execute(update(stored.grants).where(stored.grants.c.id == given.id).values(moments))
     spend(control, 70, NOW + MINUTE)
     watch(control, None, NOW + MINUTE)
     assert told(control) == [("actual", "70"), ("actual", "70")]

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import fact_rows, outcome_rows
 
+from costly import costly
 from outlay.core.meters import TOKEN_METERS
 from outlay.ledger import checks
 from outlay.ledger.duckdb_books import DuckBooks
@@ -70,7 +71,7 @@ def state(books: DuckBooks) -> tuple[list[Row], list[Row], list[Row]]:
     return usages, outcomes, charges
 
 
-@settings(max_examples=60)
+@costly()
 @given(facts=fact_rows(), outcomes=outcome_rows(), data=st.data())
 def test_any_order_split_and_repetition_gives_the_same_books(
     prices: PriceBook, facts: list[Row], outcomes: list[Row], data: st.DataObject
@@ -87,6 +88,7 @@ def test_any_order_split_and_repetition_gives_the_same_books(
         assert state(other) == expected
 
 
+@costly()
 @given(facts=fact_rows(), outcomes=outcome_rows())
 def test_nothing_vanishes_and_lines_add_up(prices: PriceBook, facts: list[Row], outcomes: list[Row]) -> None:
     with books_of(prices, [(facts, outcomes), (facts, outcomes)]) as books:
@@ -96,6 +98,7 @@ def test_nothing_vanishes_and_lines_add_up(prices: PriceBook, facts: list[Row], 
         assert books.scalar("SELECT count(*) FROM usages") == len({row["fact_id"] for row in facts})
 
 
+@costly()
 @given(facts=fact_rows(), outcomes=outcome_rows(), dimension=st.sampled_from([item.name for item in DIMENSIONS]))
 def test_every_split_adds_up_to_the_total(
     prices: PriceBook, facts: list[Row], outcomes: list[Row], dimension: str

@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from costly import costly
 from e2e.same import assert_same, state
 from otlp_wire import START_NS, counter, log, logs_request, metrics_request, request, span
 from outlay.ledger.duckdb_books import DuckBooks
@@ -261,7 +262,7 @@ def tellings(draw: st.DrawFn) -> tuple[list[Told], set[int], bool]:
     return draw(st.permutations([*parts, *repeated])), told, named
 
 
-@settings(max_examples=15)
+@costly(5)
 @given(told=tellings(), between=st.booleans())
 def test_work_told_by_any_signals_in_any_split_and_order_is_counted_once(
     prices: PriceBook, told: tuple[list[Told], set[int], bool], between: bool

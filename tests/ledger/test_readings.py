@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from costly import costly
 from e2e.same import assert_same, state
 from otlp_wire import counter, metrics_request
 from outlay.ledger import checks
@@ -89,7 +90,7 @@ def exports(draw: st.DrawFn) -> tuple[list[bytes], dict[int, tuple[int, int]]]:
     return bodies, {day: (sums[0], sums[1]) for day, sums in truth.items()}
 
 
-@settings(max_examples=20)
+@costly(5)
 @given(made=exports(), data=st.data())
 def test_any_order_and_repetition_ends_in_what_was_used(
     prices: PriceBook, made: tuple[list[bytes], dict[int, tuple[int, int]]], data: st.DataObject

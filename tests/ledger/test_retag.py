@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import outcome_rows
 from tests.tag_strategies import policy_texts, tagged_fact_rows
 
+from costly import costly
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.ledger import checks
 from outlay.ledger.duckdb_books import DuckBooks
@@ -87,7 +88,7 @@ def again(clerk: Clerk, policies: Timeline, folder: Path, start: int | None, end
         journal.close()
 
 
-@settings(max_examples=25)
+@costly(5)
 @given(text=policy_texts(), facts=tagged_fact_rows(), outcomes=outcome_rows(), data=st.data())
 def test_any_order_gives_the_same_tags(
     prices: PriceBook, text: bytes, facts: list[Row], outcomes: list[Row], data: st.DataObject
@@ -103,7 +104,7 @@ def test_any_order_gives_the_same_tags(
         assert checks._counters(other.books).ok
 
 
-@settings(max_examples=25)
+@costly(5)
 @given(before=policy_texts(rejects=False), after=policy_texts(rejects=False), facts=tagged_fact_rows(), data=st.data())
 def test_a_late_policy_ends_where_an_early_one_would_have(
     prices: PriceBook,
@@ -130,7 +131,7 @@ def test_a_late_policy_ends_where_an_early_one_would_have(
         assert again(late, both, tmp_path_factory.mktemp("home"), start, end).changed == 0, "a second time does nothing"
 
 
-@settings(max_examples=25)
+@costly(5)
 @given(text=policy_texts(), facts=tagged_fact_rows())
 def test_rules_move_money_and_make_none(prices: PriceBook, text: bytes, facts: list[Row]) -> None:
     plain = text.replace(b'mode = "reject"\n', b"")

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from costly import costly
 from e2e.same import assert_same, state
 from otlp_wire import START_NS, TRACE, counter, log, logs_request, metrics_request, request, span
 from outlay.ledger.duckdb_books import DuckBooks
@@ -120,7 +121,7 @@ def total(books: DuckBooks) -> dict[str, Any]:
     return books.rows(sql).to_pylist()[0]
 
 
-@settings(max_examples=12)
+@costly(5)
 @given(data=st.data(), named=st.booleans(), between=st.booleans(), session=st.sampled_from(["s-1", None]))
 def test_a_session_told_by_logs_spans_and_metrics_is_counted_by_the_logs(
     prices: PriceBook, data: st.DataObject, named: bool, between: bool, session: str | None
@@ -139,7 +140,7 @@ def test_a_session_told_by_logs_spans_and_metrics_is_counted_by_the_logs(
         assert books.meta("received") == books.meta("posted") + books.meta("duplicates") + books.meta("refused")
 
 
-@settings(max_examples=5)
+@costly(8)
 @given(data=st.data(), between=st.booleans())
 def test_without_logs_the_spans_count_and_without_both_the_metrics(
     prices: PriceBook, data: st.DataObject, between: bool

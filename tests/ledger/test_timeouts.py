@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.ledger.outcome_books import END, OutcomeBooks, outcome_books, report, work
 from tests.strategies import fact_rows, outcome_rows
 
+from costly import costly
 from outlay.core.outcome import Timeouts
 
 HOUR_S = 3600
@@ -120,7 +121,7 @@ def test_a_task_that_was_opened_is_abandoned_by_its_kind(books: OutcomeBooks) ->
     assert books.tasks()["t"]["status"] == "done"
 
 
-@settings(max_examples=25)
+@costly(5)
 @given(facts=fact_rows(), outcomes=outcome_rows(), hours=st.lists(st.integers(0, 100), min_size=1, max_size=3))
 def test_it_is_a_function_of_facts_settings_and_moment(
     facts: list[dict[str, Any]], outcomes: list[dict[str, Any]], hours: list[int]
