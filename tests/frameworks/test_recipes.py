@@ -1,12 +1,15 @@
-"""The recipes of docs/recipes.md that are Python packages: no line of ours in the script, each call in the books once.
+"""The recipes of docs/recipes.md that can be tried here: no line of ours in the script, each call in the books once.
 
-What a sender does not tell, nobody can count: an attempt that its client repeats by itself is not among its spans.
+Python packages are installed for it; Gemini CLI, a package of npm, is run where there is one. What a sender does not
+tell, nobody can count: an attempt that its client repeats by itself is mostly not among its spans.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -74,6 +77,52 @@ def test_every_answered_call_is_in_the_books_once(name: str, server: Server, tmp
     assert len(answered) == 2
     assert told == {line.model: (1, line.tokens.input, line.tokens.out, line.amount_nano) for line in answered}
     assert sum(row["unpriced_usages"] for row in rows) == 0
+
+
+@pytest.mark.slow
+def test_gemini_cli_is_in_the_books_as_it_was_billed(tmp_path: Path) -> None:
+    """Its settings are those of the page; what it reports five times is one call, and a refused one is a retry."""
+    gemini = shutil.which("gemini")
+    if gemini is None:
+        pytest.skip("there is no gemini on the path (npm install -g @google/gemini-cli)")
+    with up(tmp_path / "house") as server, fake_models({2: 429}) as models:
+        settings = gemini_settings(server.url)
+        (tmp_path / ".gemini").mkdir()
+        (tmp_path / ".gemini" / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("OUTLAY_", "OTEL_", "PYTEST"))}
+        said = {"HOME": str(tmp_path), "GEMINI_API_KEY": "not-a-key", "GOOGLE_GEMINI_BASE_URL": models.url}
+        said |= {"OTEL_RESOURCE_ATTRIBUTES": "outlay.team=gemini", "GEMINI_CLI_TRUST_WORKSPACE": "true"}
+        done = subprocess.run(
+            [gemini, "-m", "gemini-2.5-flash", "-p", "Where is my parcel?"],
+            env=kept | said,
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        assert "Your parcel left the depot this morning." in done.stdout, done.stderr[-2000:]
+        assert models.unknown == []
+        await_books(server)
+        asked = "measures=operations,input_tokens,output_tokens,cost&where=operation:chat"
+        rows = {row["centre"]: row for row in server.get(f"spend?by=team,centre&{asked}")["rows"]}
+    answered = [line for line in models.bill if line.status == 200]
+    assert {row["team"] for row in rows.values()} == {"gemini"}
+    told = rows["inference"]
+    assert (told["operations"], told["input_tokens"]) == (len(answered), sum(line.tokens.input for line in answered))
+    assert told["output_tokens"] == sum(line.tokens.out for line in answered)
+    assert nano(told["cost"]) == sum(line.amount_nano for line in answered) > 0
+    assert rows["retries"]["operations"] == len(models.bill) - len(answered) == 1
+
+
+def gemini_settings(url: str) -> dict[str, object]:
+    """The settings that the page names, for this server, and how to sign in at a model server without asking."""
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    said = re.search(r"^\{\"telemetry\": .*\}$", page, re.MULTILINE)
+    assert said is not None
+    settings: dict[str, object] = json.loads(said[0].replace("http://localhost:4318", url))
+    return {**settings, "security": {"auth": {"selectedType": "gemini-api-key"}}}
 
 
 def test_the_page_names_the_versions_that_are_tried() -> None:

@@ -38,7 +38,7 @@ HURRY_AT = 4_096
 
 BATCH_STEPS_MAX = 8_192
 RING_MAX = 262_144
-"""Steps that may wait for the thread, some 90 MB: nothing comes near it while the thread gets to run at all."""
+"""Steps that may wait for the thread, some 100 MB: nothing comes near it while the thread gets to run at all."""
 
 _log = logging.getLogger("outlay")
 
