@@ -91,6 +91,7 @@ def unpriced_of(books: Books) -> list[dict[str, str]]:
             "model": str(row["model_raw"]),
             "usages": tables.count(row["unpriced_usages"]),
             "tokens": tables.count(row["unpriced_tokens"]),
+            "href": _address(str(row["model_raw"]), str(row["provider"])) + "#change",
             "command": _command(str(row["provider"]), str(row["model_raw"])),
         }
         for row in books.ask(query).rows
@@ -105,13 +106,18 @@ def models_of(books: Books) -> list[dict[str, str]]:
         {
             "model": str(row["model"]),
             "provider": str(row["provider"]),
-            "href": "/prices?" + urlencode({"model": str(row["model"]), "provider": str(row["provider"])}),
+            "href": _address(str(row["model"]), str(row["provider"])),
             "cost": tables.money(row.get("cost")),
             "tokens": tables.count(row.get("total_tokens")),
         }
         for row in rows
         if not str(row["model"]).startswith("(")
     ]
+
+
+def _address(model: str, provider: str) -> str:
+    """The page of prices about one model; `#change` has a form that names it already."""
+    return "/prices?" + urlencode({"model": model, **({} if provider.startswith("(") else {"provider": provider})})
 
 
 def _command(provider: str, model: str) -> str:
