@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from outlay.control import audit, budgets
 from outlay.control.leases import Leases
 from outlay.control.store import ControlStore
 from outlay.control.tables import balances, leases
+from outlay.control.truing import Metered, true_up
 from outlay.core.budget import Budget
 from outlay.core.calendar import Calendar
 from outlay.core.errors import InputError, LeaseError
@@ -23,6 +25,7 @@ from outlay.core.period import ns_of
 
 NOW = ns_of(datetime(2026, 11, 26, 12, tzinfo=UTC))
 SECOND = 10**9
+LIFE = Calendar("life")
 
 
 def put(store: ControlStore, name: str, amount: int, scope: Mapping[str, str] | None = None, **more: Any) -> Budget:
@@ -107,11 +110,27 @@ def test_a_dead_owner_is_presumed_to_have_spent_it_until_the_books_know(control:
     assert desk.decide(ask(50), later).refusal is not None
     assert figures(control, budget, later) == (100, 0, 0, 60)
     window = budget.calendar.window(NOW)
-    assert budgets.true_up(control, budget, "", window, (20, 0), later + SECOND) == 20
+    assert true_up(control, [Metered(budget, "", *window, 20, 0)], later + SECOND) == 20
     assert figures(control, budget, later) == (100, 20, 0, 0)
     assert desk.decide(ask(50), later).lease
     desk.settle(lost.lease, 30, later)
     assert figures(control, budget, later)[3] == 0
+
+
+def test_balances_are_trued_up_together_by_what_was_closed_since_long_and_just_now(control: ControlStore) -> None:
+    """What is read before the transaction and within it is counted once, of each balance that a lease held money of."""
+    company, team = (
+        put(control, "company", 1_000, calendar=LIFE),
+        put(control, "team", 500, {"team": "a"}, calendar=LIFE),
+    )
+    desk, now = Leases(control), time.time_ns()
+    for team_name, amount, closed_ns in (("a", 7, now - 60 * SECOND), ("b", 11, now - 60 * SECOND), ("a", 13, now)):
+        desk.settle(desk.decide(Ask({"team": team_name}, 50), closed_ns).lease, amount, closed_ns)
+    desk.settle(desk.decide(Ask({"team": "a"}, 50), now - 600 * SECOND).lease, 100, now - 600 * SECOND)
+    whole, part = company.calendar.window(now), team.calendar.window(now)
+    metered = [Metered(team, "", *part, 90, 4), Metered(company, "", *whole, 90, 40)]
+    assert true_up(control, metered, now - 120 * SECOND) == (90 + 20 - 120) + (90 + 40 - 131)
+    assert [figures(control, budget, now)[1] for budget in (company, team)] == [90 + 40, 90 + 20]
 
 
 def test_an_owner_that_renews_is_alive(control: ControlStore) -> None:

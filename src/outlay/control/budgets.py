@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from outlay.control import audit
 from outlay.control.leases import book_of
 from outlay.control.store import ControlStore
-from outlay.control.tables import balances, budgets, counters, grants, leases
+from outlay.control.tables import balances, budgets, counters, grants
 from outlay.core.budget import Budget, Standing
 from outlay.core.calendar import LIFE
 from outlay.core.errors import ConflictError, InputError, nearest
@@ -203,36 +203,6 @@ def past_balances(store: ControlStore, budget: Budget, *, newest: int | None = N
     with store.reading() as connection:
         rows = [dict(row) for row in connection.execute(wanted).mappings()]
     return sorted(rows, key=lambda row: (row["start_ns"], row["part"]))
-
-
-def true_up(
-    store: ControlStore, budget: Budget, part: str, window: tuple[int, int], metered: tuple[int, int], edge_ns: int
-) -> int:
-    """Sets what was spent in a window by the books: up to `edge_ns` they are believed, after it the larger figure is.
-
-    `metered` is what the books say before and after the edge. What dead owners may have spent before the edge is known
-    now. Returns the change.
-    """
-    before_nano, after_nano = metered
-    with store.writing() as connection:
-        book = book_of(connection)
-        standing = book.standing(budget, part, book.version(), max(window[0], min(edge_ns, window[1] - 1)))
-        key = f"{budget.id}:{window[0]}:{part}"
-        recent = presumed = 0
-        wanted = select(leases.c.balances, leases.c.settled_nano, leases.c.presumed_nano).where(
-            leases.c.closed_ns >= edge_ns
-        )
-        for row in connection.execute(wanted):
-            if key in json.loads(row.balances):
-                recent += row.settled_nano
-                presumed += row.presumed_nano
-        spent = before_nano + max(after_nano, recent)
-        connection.execute(
-            update(balances)
-            .where(balances.c.key == key)
-            .values(spent_nano=spent, presumed_nano=presumed, trued_ns=edge_ns, limit_version=-1)
-        )
-        return spent - standing.spent_nano
 
 
 def described(budget: Budget, amount_nano: int, plans: Mapping[tuple[int, int], int]) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from outlay.control.budgets import (
     list_budgets,
     set_budgets,
     standings,
-    true_up,
     wanted_of,
 )
 from outlay.control.store import ControlStore
+from outlay.control.truing import Metered, true_up
 from outlay.core.budget import EACH, Budget, Standing
 from outlay.core.errors import Problem
 from outlay.core.money import nano_of
@@ -81,7 +81,7 @@ def true_up_all(store: ControlStore, ask: Asks, now_ns: int) -> int:
     Returns how many balances were looked at. Budgets for each session count by what was settled: a session is over
     before its books are complete.
     """
-    looked = 0
+    found: dict[int, list[Metered]] = {}
     for budget in list_budgets(store):
         if budget.scope.get("session") is not None:
             continue
@@ -92,9 +92,10 @@ def true_up_all(store: ControlStore, ask: Asks, now_ns: int) -> int:
             known = {standing.part for standing in standings(store, budget, now_ns)} if now_ns < end_ns else set[str]()
             for part in known | before.keys() | after.keys():
                 spent = before.get(part, 0), after.get(part, 0)
-                true_up(store, budget, part, (start_ns, end_ns), spent, edge_ns)
-                looked += 1
-    return looked
+                found.setdefault(edge_ns, []).append(Metered(budget, part, start_ns, end_ns, *spent))
+    for edge_ns, metered in found.items():
+        true_up(store, metered, edge_ns)
+    return sum(len(metered) for metered in found.values())
 
 
 def _windows(budget: Budget, now_ns: int) -> list[tuple[int, int]]:
