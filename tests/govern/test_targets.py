@@ -24,12 +24,19 @@ from outlay.metrics.query import Query
 moments = st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - zoned
 
 
-@given(moments)
-def test_every_moment_is_in_one_quarter_and_quarters_meet(moment: datetime) -> None:
-    quarter = quarter_at(moment)
+@given(moments, st.integers(1, 12))
+def test_every_moment_is_in_one_quarter_and_quarters_meet(moment: datetime, month: int) -> None:
+    quarter = quarter_at(moment, month)
     assert quarter.start <= moment < quarter.end
     assert (quarter.before.end, quarter.after.start) == (quarter.start, quarter.end)
-    assert quarter_named(quarter.name.lower()) == quarter
+    assert quarter_named(quarter.name.lower(), month) == quarter
+    assert (quarter.start.month - month) % 3 == 0
+
+
+def test_a_fiscal_year_is_named_after_the_year_it_begins_in() -> None:
+    first, last = quarter_named("2026-Q1", 4), quarter_named("2026-Q4", 4)
+    assert (first.start.isoformat()[:10], last.start.isoformat()[:10]) == ("2026-04-01", "2027-01-01")
+    assert last.after.name == "2027-Q1"
 
 
 @pytest.mark.parametrize("text", ["2026-Q5", "2026-10", "Q4", "", "0000-Q1", "2026-Q4-1"])

@@ -15,7 +15,7 @@ from outlay.core.errors import InputError
 from outlay.core.money import DEFAULT_CURRENCY, decimal_text
 from outlay.faces.orders import amount_of, known_fields, text_of
 from outlay.faces.plain import Reply, reply
-from outlay.govern.targets import Review, Reviewed, quarter_at, quarter_named, review, targets_in
+from outlay.govern.targets import Review, Reviewed, fiscal_month, quarter_at, quarter_named, review, targets_in
 from outlay.metrics.answer import Answer
 from outlay.metrics.filters import parse_filters
 from outlay.metrics.query import Query
@@ -35,9 +35,11 @@ def review_reply(
     """Every feature of a quarter beside its target and the quarter before, dearest first."""
     now = datetime.now(UTC)
     said = _last(params, "quarter")
-    quarter = quarter_named(said) if said else quarter_at(now)
+    store = control()
+    month = fiscal_month(store)
+    quarter = quarter_named(said, month) if said else quarter_at(now, month)
     where = tuple(item for text in params.get("where", ()) for item in parse_filters(text))
-    return shown(review(ask, targets_in(control(), quarter), quarter, now, where), [str(item) for item in where])
+    return shown(review(ask, targets_in(store, quarter), quarter, now, where), [str(item) for item in where])
 
 
 def shown(found: Review, where: Sequence[str]) -> Reply:
@@ -56,7 +58,7 @@ def list_reply(store: ControlStore, quarter: str) -> Reply:
 
 def set_target(store: ControlStore, said: Mapping[str, Any], actor: str) -> Reply:
     """Sets what a completed task of a feature may cost in a quarter, the present one if none is named."""
-    target = read_target(said)
+    target = read_target(said, fiscal_month(store))
     changed = stored.set_targets(store, [target], actor)
     held = [row for row in stored.list_targets(store, (target.quarter,)) if row.feature == target.feature]
     return reply({"feature": target.feature, "quarter": target.quarter}, rows_of(held), {"changed": bool(changed)})
@@ -64,7 +66,7 @@ def set_target(store: ControlStore, said: Mapping[str, Any], actor: str) -> Repl
 
 def remove_target(store: ControlStore, feature: str, quarter: str, actor: str) -> Reply:
     """Takes a target away."""
-    name = _quarter(quarter)
+    name = _quarter(quarter, fiscal_month(store))
     stored.remove_target(store, feature, name, actor)
     return reply({"feature": feature, "quarter": name}, (), {"removed": 1})
 
@@ -72,20 +74,22 @@ def remove_target(store: ControlStore, feature: str, quarter: str, actor: str) -
 def decide_target(store: ControlStore, feature: str, said: Mapping[str, Any], actor: str) -> Reply:
     """Writes down what the review of a quarter decided about a feature."""
     known_fields(said, DECISION_FIELDS, "a decision")
-    name, decision = _quarter(text_of(said, "quarter")), text_of(said, "decision", needed=True)
+    name = _quarter(text_of(said, "quarter"), fiscal_month(store))
+    decision = text_of(said, "decision", needed=True)
     stored.decide(store, feature, name, decision, actor)
     held = [row for row in stored.list_targets(store, (name,)) if row.feature == feature]
     return reply({"feature": feature, "quarter": name}, rows_of(held), {"decided": 1})
 
 
-def read_target(said: Mapping[str, Any]) -> Target:
-    """A target somebody wrote. Raises InputError."""
+def read_target(said: Mapping[str, Any], month: int) -> Target:
+    """A target somebody wrote, of the present quarter of a year that begins with `month` if of none. InputError."""
     known_fields(said, TARGET_FIELDS, "a target")
     feature = text_of(said, "feature", needed=True)
     if len(feature) > VALUE_CHARACTERS_MAX:
         raise InputError(f"a feature has at most {VALUE_CHARACTERS_MAX} characters")
     amount = amount_of(said.get("amount"), _AMOUNT)
-    return Target(feature, _quarter(text_of(said, "quarter")), amount, DEFAULT_CURRENCY, text_of(said, "note"))
+    quarter = _quarter(text_of(said, "quarter"), month)
+    return Target(feature, quarter, amount, DEFAULT_CURRENCY, text_of(said, "note"))
 
 
 def rows_of(rows: Sequence[Target]) -> list[dict[str, Any]]:
@@ -129,8 +133,8 @@ def _share(ratio: Fraction | None) -> str | None:
     return None if ratio is None else f"{Decimal(ratio.numerator) / Decimal(ratio.denominator):.4f}"
 
 
-def _quarter(text: str) -> str:
-    return (quarter_named(text) if text else quarter_at(datetime.now(UTC))).name
+def _quarter(text: str, month: int) -> str:
+    return (quarter_named(text, month) if text else quarter_at(datetime.now(UTC), month)).name
 
 
 def _last(params: Mapping[str, Sequence[str]], name: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
+from outlay.control.budgets import list_budgets
 from outlay.control.store import ControlStore
 from outlay.control.targets import Target, list_targets
 from outlay.core.calendar import Calendar
@@ -26,29 +27,30 @@ NEAR = Fraction(1, 20)
 TASKS_MIN = 10
 """Fewer completed tasks than this are no ground for a verdict."""
 FEATURES_MAX = 200
+YEAR_MAX = 9999
 
-_CALENDAR = Calendar("quarter")
 _QUARTER = re.compile(r"(\d{4})-Q([1-4])")
 _MEASURES = ("cost", "tasks_completed", "completion_rate", "cost_per_completed_task")
 
 
 @dataclass(frozen=True, slots=True)
 class Quarter:
-    """A calendar quarter (UTC): `2026-Q4`, half-open."""
+    """A quarter (UTC) of a year that begins with `month`: `2026-Q4`, half-open; named after the year it began in."""
 
     name: str
     start: datetime
     end: datetime
+    month: int = 1
 
     @property
     def before(self) -> Quarter:
         """The quarter before it."""
-        return quarter_at(moment_of(ns_of(self.start) - NS_PER_US))
+        return quarter_at(moment_of(ns_of(self.start) - NS_PER_US), self.month)
 
     @property
     def after(self) -> Quarter:
         """The quarter after it."""
-        return quarter_at(self.end)
+        return quarter_at(self.end, self.month)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +100,26 @@ class Review:
         return sum(row.verdict.word in words for row in self.rows)
 
 
-def quarter_at(moment: datetime) -> Quarter:
-    """The quarter that holds a moment."""
-    start_ns, end_ns = _CALENDAR.window(ns_of(moment))
-    return Quarter(_CALENDAR.label(start_ns), moment_of(start_ns), moment_of(end_ns))
+def fiscal_month(store: ControlStore) -> int:
+    """The month a year begins with, as the company's budget of a quarter or a year says; January where none does."""
+    whole = (budget.calendar for budget in list_budgets(store) if not budget.scope)
+    return next((found.start_month for found in whole if found.period in {"quarter", "year"}), 1)
 
 
-def quarter_named(name: str) -> Quarter:
-    """The quarter of a name such as 2026-Q4. Raises InputError."""
+def quarter_at(moment: datetime, month: int = 1) -> Quarter:
+    """The quarter that holds a moment, of a year that begins with a month."""
+    calendar = Calendar("quarter", start_month=month)
+    start_ns, end_ns = calendar.window(ns_of(moment))
+    return Quarter(calendar.label(start_ns), moment_of(start_ns), moment_of(end_ns), month)
+
+
+def quarter_named(name: str, month: int = 1) -> Quarter:
+    """The quarter of a name such as 2026-Q4, of a year that begins with a month. Raises InputError."""
     found = _QUARTER.fullmatch(name.strip().upper())
-    if found is None or int(found[1]) < 1:
+    if found is None or not 1 <= int(found[1]) < YEAR_MAX:
         raise InputError(f'"{name}" is no quarter', hint="like 2026-Q4")
-    return quarter_at(datetime.fromisoformat(f"{found[1]}-{int(found[2]) * 3 - 2:02d}-01T00:00:00+00:00"))
+    year, first = divmod(int(found[1]) * 12 + month - 1 + (int(found[2]) - 1) * 3, 12)
+    return quarter_at(datetime(year, first + 1, 1, tzinfo=UTC), month)
 
 
 def verdict_of(per_task_nano: int | None, target_nano: int | None, tasks_completed: int) -> Verdict:
@@ -134,7 +144,7 @@ def review(
 ) -> Review:
     """A quarter up to now, or whole once it is over, beside the one before it."""
     if quarter.start > now:
-        raise QueryError(f"{quarter.name} has not begun", hint=f"--quarter {quarter_at(now).name}")
+        raise QueryError(f"{quarter.name} has not begun", hint=f"--quarter {quarter_at(now, quarter.month).name}")
     end = min(quarter.end, now)
     present = Period(ns_of(quarter.start), ns_of(end))
     earlier = Period(ns_of(quarter.before.start), ns_of(quarter.start))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from outlay.control.targets import list_targets
 from outlay.faces.api.app import build_app
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web.pages import routes
+from outlay.govern.targets import quarter_at
 from outlay.house import House
 
 
@@ -85,6 +87,18 @@ def test_what_cannot_be_done_is_said_and_nothing_is_changed(house: House, fields
     assert answer.status_code in {400, 404}
     assert told in re.sub(r"<[^>]+>", " ", answer.text).replace("&#34;", '"')
     assert list_targets(house.control) == ()
+
+
+def test_quarters_are_those_of_the_fiscal_year_of_the_company_s_budget(house: House) -> None:
+    desk = ControlDesk(house.control, "test")
+    desk.set_budget({"team": "support", "year": "900", "start_month": 2, "name": "a team's year is its own"})
+    calendar = visitor(house).get("/targets?quarter=2026-Q1").text
+    assert "1 January to 31 March" in calendar
+    desk.set_budget({"year": "9000", "start_month": 4, "name": "the whole"})
+    assert "1 April to 30 June" in visitor(house).get("/targets?quarter=2026-Q1").text
+    said = desk.set_target({"feature": "kyc", "amount": "1"})["query"]["quarter"]
+    assert said == quarter_at(datetime.now(UTC), 4).name
+    assert "kyc" in visitor(house).get(f"/targets?quarter={said}").text
 
 
 def test_a_forged_form_sets_nothing(house: House) -> None:

@@ -25,7 +25,7 @@ from outlay.govern.allotments import COMPANY, Allotment, allotments, allotted
 from outlay.govern.efficiency import Point, year_of
 from outlay.govern.outlook import Outlooks, outlooks
 from outlay.govern.signs import Sign, signs
-from outlay.govern.targets import quarter_at, targets_in
+from outlay.govern.targets import fiscal_month, quarter_at, targets_in
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import NONE
 from outlay.metrics.measures import UNKNOWN
@@ -77,7 +77,7 @@ def collect_year(books: Books, desk: ControlDesk, choice: MonthChoice) -> Year:
     present = [row for row in features.rows if row["time"].startswith(f"{choice.start:%Y-%m}")]
     teams = outlooks(books.ask, choice.month, choice.now, "team", choice.where)
     budgets = allotments(control, windows, choice.present) if not choice.where else [{} for _ in windows]
-    quarter = quarter_at(choice.start)
+    quarter = quarter_at(choice.start, fiscal_month(control))
     return Year(
         choice=choice,
         now=asks(_HEADLINE),

@@ -22,7 +22,7 @@ from outlay.faces.web.view import Number, banners_of, footer_of, freshness_of
 from outlay.faces.words import CENTRES
 from outlay.govern.allotments import COMPANY, Allotment, Judged, allotments, allotted, judged
 from outlay.govern.outlook import Outlooks, outlooks
-from outlay.govern.targets import Quarter, quarter_at, targets_in
+from outlay.govern.targets import Quarter, fiscal_month, quarter_at, targets_in
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
@@ -65,7 +65,7 @@ def collect_strategy(books: Books, control: ControlStore, choice: MonthChoice) -
     features = asks(measures, both, top=FEATURES_SHOWN)
     these = _these(features)
     whole = all(item.dimension == "team" for item in choice.where)
-    quarter = quarter_at(choice.start)
+    quarter = quarter_at(choice.start, fiscal_month(control))
     return Strategy(
         choice=choice,
         now=asks(_HEADLINE),

@@ -25,7 +25,16 @@ from outlay.faces.web.trends import sessions_address
 from outlay.faces.web.view import footer_of, freshness_of
 from outlay.faces.web.visit import Order, Visit
 from outlay.faces.words import CENTRES
-from outlay.govern.targets import Quarter, Review, Reviewed, quarter_at, quarter_named, review, targets_in
+from outlay.govern.targets import (
+    Quarter,
+    Review,
+    Reviewed,
+    fiscal_month,
+    quarter_at,
+    quarter_named,
+    review,
+    targets_in,
+)
 from outlay.metrics.measures import UNKNOWN
 
 QUARTERS_SHOWN = 5
@@ -58,7 +67,8 @@ class ReviewRow:
 def targets_page(visit: Visit) -> dict[str, Any]:
     """What the template of the page needs. Raises InputError for a quarter there is not."""
     said = visit.asked.get("quarter", "").strip()
-    quarter = quarter_named(said) if said else quarter_at(visit.now)
+    month = fiscal_month(visit.control.store)
+    quarter = quarter_named(said, month) if said else quarter_at(visit.now, month)
     choice = parse_month({name: value for name, value in visit.asked.items() if name != "month"}, visit.now, "/targets")
     targets = targets_in(visit.control.store, quarter)
     begun = quarter.start <= visit.now
@@ -69,7 +79,7 @@ def targets_page(visit: Visit) -> dict[str, Any]:
         "choice": choice,
         "options": {name: asks.options(name) for name in _OPTIONS},
         "quarter": quarter,
-        "quarters": _quarters(quarter_at(visit.now), quarter),
+        "quarters": _quarters(quarter_at(visit.now, month), quarter),
         "begun": begun,
         "words": _words(found, quarter, visit),
         "rows": rows,
