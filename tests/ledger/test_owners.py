@@ -20,6 +20,7 @@ from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.duckdb_whereabouts import Whereabouts
 from outlay.ledger.owners import ANSWERED_DAYS_MAX, owners_of
 from outlay.ledger.whereabouts import KEY_MASK, STRETCHES_MAX, Named, key_of, stretches_of
+from outlay.metrics import relatives, session_rows
 from outlay.sources.facts import outcomes_of
 
 NOW = datetime.fromtimestamp(START_NS // 10**9, UTC) + timedelta(days=3)
@@ -86,7 +87,12 @@ def test_a_session_learnt_from_relatives_is_found(books: OutcomeBooks) -> None:
 
 
 def test_what_a_failed_posting_noted_is_noted_again(books: OutcomeBooks) -> None:
-    noted = {"session_id": ["a"], "task_id": [""], "time": [NOW.replace(tzinfo=None) - timedelta(days=3)]}
+    noted = {
+        "session_id": ["a"],
+        "task_id": [""],
+        "parent_session_id": [""],
+        "time": [NOW.replace(tzinfo=None) - timedelta(days=3)],
+    }
 
     def fail() -> None:
         with books.books.writing() as transaction:
@@ -147,7 +153,8 @@ def test_far_apart_days_are_few_stretches_that_hold_them_all(books: OutcomeBooks
 def test_the_number_of_a_name_is_the_same_inside_and_outside_the_engine(name: str) -> None:
     transaction = duckdb.connect()
     transaction.execute("CREATE TABLE whereabouts (key INTEGER, day DATE)")
-    row = {"session_id": [f"s{name}"], "task_id": [name], "time": [datetime(2026, 11, 2, 8)]}  # noqa: DTZ001 - as in books
+    at = datetime(2026, 11, 2, 8)  # noqa: DTZ001 - as the books hold it
+    row = {"session_id": [f"s{name}"], "task_id": [name], "parent_session_id": [name], "time": [at]}
     Whereabouts().note(transaction, pa.table(row))
     ((day,),) = transaction.execute("SELECT DISTINCT day FROM whereabouts").fetchall()
     assert day == date(2026, 11, 2)
@@ -155,7 +162,8 @@ def test_the_number_of_a_name_is_the_same_inside_and_outside_the_engine(name: st
     engine = "SELECT (md5_number_lower(? || ?) & ?)::INTEGER"
     asked = transaction.execute(engine, [Named.TASK.value, name, KEY_MASK]).fetchall()
     assert asked == [(key_of(Named.TASK, name),)]
-    assert found == {key_of(Named.SESSION, f"s{name}")} | ({key_of(Named.TASK, name)} if name else set())
+    others = {key_of(named, name) for named in (Named.TASK, Named.PARENT)}
+    assert found == {key_of(Named.SESSION, f"s{name}")} | (others if name else set())
 
 
 class Explained:
@@ -190,8 +198,11 @@ def test_the_question_reads_an_index_and_the_days_it_names(clerk: OutcomeBooks, 
     reader = Explained(books)
     asked = outcomes_of([report("done", "s9000"), report(task="t9")])
     assert owners_of(reader, asked, NOW) == [frozenset({"risk"})] * 2
+    assert session_rows.rows_of_session(reader, "s9000").first < datetime(2027, 1, 1)  # noqa: DTZ001 - as in books
+    assert relatives.sessions_above(reader, "s9000") == []
+    assert relatives.tree_below(reader, "s9000") == relatives.Tree()
     indexes = [plan for plan in reader.plans if "whereabouts" in plan]
-    assert len(indexes) == 2
+    assert len(indexes) == 5
     assert all("Index Scan" in plan for plan in indexes)
     scanned = [tuple(map(int, found)) for plan in reader.plans for found in re.findall(r"Scanned: (\d+) / (\d+)", plan)]
     assert max(groups for _, groups in scanned) >= GROUPS

@@ -14,6 +14,7 @@ import pyarrow as pa
 from outlay.core.charge import PROVENANCE_CODE
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
 from outlay.core.meters import METER_CODE, TOKEN_METERS
+from outlay.ledger.duckdb_whereabouts import prepare
 from outlay.ledger.labels import LABELS
 from outlay.metrics.answer import Answer, ask
 from outlay.metrics.query import parse_query
@@ -145,6 +146,7 @@ class Books:
         self.connection.execute(f"CREATE TABLE labels AS SELECT row_number() OVER () AS number, * FROM ({distinct})")
         self.connection.execute(f"CREATE TABLE usage_rows AS {numbered}")
         self.connection.execute(f"CREATE VIEW usages AS {joined}")
+        prepare(self.connection)
 
     def rows(self, sql: str, parameters: Sequence[object]) -> pa.Table:
         """The answer to one statement."""

@@ -40,13 +40,15 @@ _ALL_AGAIN = "INSERT INTO unsettled SELECT seq FROM usage_rows WHERE inherited <
 def upgrade(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[str, Sequence[Column]], types: Mapping[Kind, str]
 ) -> None:
-    """Bring the tables of versions 1 to 3 up to the present one, within the present transaction.
+    """Bring the tables of earlier versions up to the present one, within the present transaction.
 
     1 to 2: outcomes say which work they belong to; a usage of each session is settled again for that.
     2 to 3: usages say where each tag came from, what is wrong with their tags, and which key and scope they came with;
-    what was inherited is settled again, which tells from whom. 3 to 4: the table `whereabouts`, which makes itself.
+    what was inherited is settled again, which tells from whom.
+    3 and 4 to 5: the table `whereabouts`, which is made anew where it is missing.
     """
     added = {item for table, columns in tables.items() for item in _add_columns(connection, table, columns, types)}
+    connection.execute("DROP TABLE IF EXISTS whereabouts")
     if ("outcomes", "task_sessions") in added:
         connection.execute(_OUTCOME_WORK)
         connection.execute(_LOOK_AGAIN)

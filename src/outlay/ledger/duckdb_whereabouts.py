@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from outlay.core.session import NO_SESSION
 from outlay.ledger.whereabouts import KEY_MASK, Named, key_of
 
 SEEN_MAX = 100_000
@@ -24,14 +23,14 @@ _DAY_BITS = 20
 _FROM_ROWS = f"""
 SELECT (md5_number_lower(said) & {KEY_MASK})::INTEGER AS key, day FROM (
     SELECT DISTINCT '{Named.SESSION.value}' || session_id AS said, time::DATE AS day FROM usage_rows
-    WHERE session_id <> '{NO_SESSION}'
-    UNION ALL SELECT DISTINCT '{Named.TASK.value}' || task_id, time::DATE FROM usage_rows WHERE task_id <> '')
+    UNION ALL SELECT DISTINCT '{Named.TASK.value}' || task_id, time::DATE FROM usage_rows WHERE task_id <> ''
+    UNION ALL SELECT DISTINCT '{Named.PARENT.value}' || parent_session_id, time::DATE FROM usage_rows
+    WHERE parent_session_id <> '')
 """
 UNNOTED = f"SELECT count(*) FROM ({_FROM_ROWS}) AS worked ANTI JOIN whereabouts USING (key, day)"
 """How many days of sessions and tasks are not noted; none, or work would not be found."""
-_DECIDED = "SELECT session_id, task_id, time FROM usage_rows WHERE seq IN (SELECT seq FROM decided)"
-_NOBODY = {Named.SESSION: NO_SESSION, Named.TASK: ""}
-_COLUMNS = {Named.SESSION: "session_id", Named.TASK: "task_id"}
+_DECIDED = "SELECT session_id, task_id, parent_session_id, time FROM usage_rows WHERE seq IN (SELECT seq FROM decided)"
+_COLUMNS = {Named.SESSION: "session_id", Named.TASK: "task_id", Named.PARENT: "parent_session_id"}
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -51,7 +50,7 @@ class Whereabouts:
         self._seen: set[int] = set()
 
     def note(self, transaction: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
-        """These usages are about to be in the books; read are `session_id`, `task_id` and `time`."""
+        """These usages are about to be in the books; read are their time and the columns of `_COLUMNS`."""
         days = rows.column("time").cast(pa.date32(), safe=False).cast(pa.int32()).to_numpy().astype(np.int64)
         fresh = [pair for named in Named for pair in self._fresh(rows.column(_COLUMNS[named]), days, named)]
         if not fresh:
@@ -75,7 +74,7 @@ class Whereabouts:
         """Number and day, packed, of each name and day that was not noted lately."""
         encoded = names.combine_chunks().dictionary_encode()
         texts = encoded.dictionary.to_pylist()
-        if texts in ([], [_NOBODY[named]]):
+        if texts in ([], [""]):
             return []
         places = np.asarray(encoded.indices).astype(np.int64)
         met = np.unique(places << _DAY_BITS | days)
@@ -83,6 +82,6 @@ class Whereabouts:
         pairs = [
             keys[place] << _DAY_BITS | day
             for place, day in zip((met >> _DAY_BITS).tolist(), (met & ((1 << _DAY_BITS) - 1)).tolist(), strict=True)
-            if texts[place] != _NOBODY[named]
+            if texts[place]
         ]
         return [pair for pair in pairs if pair not in self._seen]

@@ -15,7 +15,7 @@ from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.normalize.usages import USAGES
 from outlay.sources.facts import KEY, OUTCOMES, UNITS
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Raised with every change of a table; books of a higher version are not opened."""
 
 

@@ -1,5 +1,7 @@
 """Whereabouts: on which days a session or a task did its work, so that finding its rows does not mean reading all.
 
+The same is known of the sessions that a session started: whether there is any, and on which days they worked.
+
 The table `whereabouts` holds a number for each name and the days on which work under it began (UTC). Numbers may
 collide and work may have moved to another session since: the days are where to look, the rows say what is true.
 """
@@ -32,6 +34,7 @@ class Named(StrEnum):
 
     SESSION = "s"
     TASK = "t"
+    PARENT = "p"  # a session, for what the sessions did that it started
 
 
 def key_of(named: Named, name: str) -> int:
@@ -48,6 +51,12 @@ def stretches_of(reader: Reader, named: Named, names: Sequence[str]) -> list[Str
     places = ", ".join(f"CAST(${number} AS INTEGER)" for number in range(1, len(keys) + 1))
     found = reader.rows(f"SELECT DISTINCT day FROM whereabouts WHERE key IN ({places})", keys)
     return _runs(sorted(found.column("day").to_pylist()))
+
+
+def span_of(reader: Reader, named: Named, name: str) -> Stretch | None:
+    """The stretch of whole days within which all work under a name began; None where there is no such work."""
+    stretches = stretches_of(reader, named, [name])
+    return (stretches[0][0], stretches[-1][1]) if stretches else None
 
 
 def _runs(days: Iterable[date]) -> list[Stretch]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from outlay.core.money import DEFAULT_CURRENCY
 from outlay.ledger.store import Snapshot
+from outlay.ledger.whereabouts import Named, span_of
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.parts import USAGE, Statement
 from outlay.metrics.steps import GENERATIONS_MAX, cost_of
@@ -56,12 +57,16 @@ def sessions_above(reader: Snapshot, session: str) -> list[str]:
 
 def _parent(reader: Snapshot, session: str) -> str:
     """The session that started one; of several the first by name. A session is not its own relative."""
+    span = span_of(reader, Named.SESSION, session)
+    if span is None:
+        return ""
     statement = Statement(dialect_named(reader.dialect))
-    source = statement.dialect.usages(frozenset({"counted", "session_id", "parent_session_id"}))
+    source = statement.dialect.usages(frozenset({"counted", "time", "session_id", "parent_session_id"}))
     sql = (
         f"SELECT min({USAGE}.parent_session_id) AS parent FROM {source} AS {USAGE} WHERE {USAGE}.counted "
         f"AND {USAGE}.session_id = {statement.bind(session)} AND {USAGE}.parent_session_id <> '' "
-        f"AND {USAGE}.parent_session_id <> {USAGE}.session_id"
+        f"AND {USAGE}.parent_session_id <> {USAGE}.session_id "
+        f"AND {USAGE}.time >= {statement.bind(span[0])} AND {USAGE}.time < {statement.bind(span[1])}"
     )
     (row,) = reader.rows(sql, statement.parameters).to_pylist()
     return row["parent"] or ""
@@ -69,6 +74,8 @@ def _parent(reader: Snapshot, session: str) -> str:
 
 def tree_below(reader: Snapshot, session: str) -> Tree:
     """The sessions under a session, itself left out, over at most GENERATIONS_MAX generations."""
+    if span_of(reader, Named.PARENT, session) is None:
+        return Tree()
     statement = Statement(dialect_named(reader.dialect))
     root = statement.bind(session)
     narrow = statement.dialect.usages(frozenset({"counted", "session_id", "parent_session_id"}))

@@ -10,6 +10,7 @@ from typing import Any
 from outlay.core.errors import QueryError
 from outlay.core.period import ns_of
 from outlay.ledger.store import Snapshot
+from outlay.ledger.whereabouts import Named, Stretch, span_of
 from outlay.metrics.dialect import Dialect, dialect_named
 from outlay.metrics.parts import USAGE, Statement
 
@@ -60,16 +61,24 @@ class SessionRows:
 
 def rows_of_session(reader: Snapshot, session: str) -> SessionRows:
     """Where a session lies in the books. QueryError where no usage carries that id."""
+    span = span_of(reader, Named.SESSION, session)
+    found = _ends(reader, session, span) if span else None
+    if found is None:
+        raise QueryError(f'no session is called "{session}"', hint="outlay sessions lists them")
+    return SessionRows(reader, session, *found)
+
+
+def _ends(reader: Snapshot, session: str, span: Stretch) -> tuple[datetime, datetime] | None:
+    """The first and the last time of a session's rows, all of which lie in these days; None where there are none."""
     statement = Statement(dialect_named(reader.dialect))
     source = statement.dialect.usages(frozenset({"session_id", "time"}))
     sql = (
         f"SELECT min({USAGE}.time) AS first, max({USAGE}.time) AS last FROM {source} AS {USAGE} "
-        f"WHERE {USAGE}.session_id = {statement.bind(session)}"
+        f"WHERE {USAGE}.session_id = {statement.bind(session)} "
+        f"AND {USAGE}.time >= {statement.bind(span[0])} AND {USAGE}.time < {statement.bind(span[1])}"
     )
     (row,) = reader.rows(sql, statement.parameters).to_pylist()
-    if row["first"] is None:
-        raise QueryError(f'no session is called "{session}"', hint="outlay sessions lists them")
-    return SessionRows(reader, session, row["first"], row["last"])
+    return None if row["first"] is None else (row["first"], row["last"])
 
 
 def moment_ns(moment: datetime) -> int:
