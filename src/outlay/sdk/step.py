@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from decimal import Decimal
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from outlay.core.centre import Operation
 
@@ -64,26 +64,6 @@ class _RareNames(_Rare[dict[str, Value]]):
         if step.more is None:
             step.more = {}
         return step.more.setdefault(self._name, {})
-
-
-class Rare(TypedDict, total=False):
-    """What few steps say, by the name of its field."""
-
-    model_served: str
-    service_tier: str
-    processing: str
-    speed: str
-    region: str
-    server_address: str
-    http_status: int
-    finish_reason: str
-    attempt: int
-    retry_reason: str
-    units: dict[str, int]
-    cost: Decimal | None
-    currency: str
-    cost_source: str
-    tags: dict[str, str]
 
 
 class Step:
@@ -150,7 +130,21 @@ class Step:
         span_id: bytes = b"",
         parent_span_id: bytes = b"",
         context: Context | None = None,
-        **more: Unpack[Rare],
+        model_served: str = "",
+        service_tier: str = "",
+        processing: str = "",
+        speed: str = "",
+        region: str = "",
+        server_address: str = "",
+        http_status: int = 0,
+        finish_reason: str = "",
+        attempt: int = 0,
+        retry_reason: str = "",
+        units: dict[str, int] | None = None,
+        cost: Decimal | None = None,
+        currency: str = "",
+        cost_source: str = "",
+        tags: dict[str, str] | None = None,
     ) -> None:
         self.operation = operation
         self.name = name
@@ -166,18 +160,39 @@ class Step:
         self.parent_span_id = parent_span_id
         self.context = context
         self.more: dict[str, Any] | None = None
-        if more:
-            if wrong := more.keys() - Rare.__annotations__.keys():
-                raise TypeError(f"a Step has no {', '.join(sorted(wrong))}")
-            self.more = {**more}
+        words = model_served or service_tier or processing or speed or region or server_address or finish_reason
+        if words or http_status or attempt or retry_reason or units or tags or cost is not None:
+            more: dict[str, Any] = {
+                "model_served": model_served,
+                "service_tier": service_tier,
+                "processing": processing,
+                "speed": speed,
+                "region": region,
+                "server_address": server_address,
+                "http_status": http_status,
+                "finish_reason": finish_reason,
+                "attempt": attempt,
+                "retry_reason": retry_reason,
+                "units": units,
+                "currency": currency,
+                "cost_source": cost_source,
+                "tags": tags,
+            }
+            self.more = {name: value for name, value in more.items() if value}
+            if cost is not None:
+                self.more["cost"] = cost
 
     def fields(self) -> dict[str, object]:
         """Everything it says, by the name of the field; also what nobody has filled in."""
-        names = (*(name for name in Step.__slots__ if name not in {"__dict__", "more"}), *Rare.__annotations__)
+        names = (*(name for name in Step.__slots__ if name not in {"__dict__", "more"}), *RARE)
         return {name: getattr(self, name) for name in names}
 
     def __repr__(self) -> str:
         return f"Step({', '.join(f'{name}={value!r}' for name, value in self.fields().items() if value)})"
+
+
+RARE = tuple(name for name, value in vars(Step).items() if isinstance(value, _Rare))
+"""The words that few steps say."""
 
 
 def operation_of(kind: str) -> str:
