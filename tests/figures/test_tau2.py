@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from asking import Books, exact_money, same_money
-from outlay.faces.desk import HouseDesk
+from outlay.core.money import NANO
 from outlay.house import House
+from outlay.metrics.session_rows import rows_of_session
+from outlay.metrics.steps import StepsAsked, UsageRow, steps_page
 
 AGENT, USER = "llm_agent", "user_simulator"
 OUTCOMES = "Outcomes and recorded cost (done = reward 1)"
@@ -36,14 +38,15 @@ def books(imported: tuple[Books, dict[str, Any]]) -> Books:
 
 
 @pytest.fixture(scope="module")
-def sessions(books: Books) -> dict[str, list[dict[str, Any]]]:
-    """What `outlay session` and the API say of each session, by file; asked at one opening of the books."""
-    found: dict[str, list[dict[str, Any]]] = {}
+def steps(books: Books) -> dict[str, list[UsageRow]]:
+    """The steps of all sessions as `outlay session` lists them, by file, read at one opening of the books."""
+    found: dict[str, list[UsageRow]] = {}
     named = list(books.table("usages", by="origin,session"))
-    with House(books.home) as house:
-        desk = HouseDesk(house)
+    with House(books.home) as house, house.books.reading() as reader:
         for origin, session in named:
-            found.setdefault(_file_of(origin), []).append(dict(desk.session(session, {})))
+            page = steps_page(rows_of_session(reader, session), StepsAsked())
+            assert not page.next
+            found.setdefault(_file_of(origin), []).extend(page.steps)
     return found
 
 
@@ -167,7 +170,7 @@ def test_the_cached_share_that_recorded_cost_implies(books: Books, figures: dict
 
 
 def test_every_call_is_explained_by_whole_steps_of_cached_tokens(
-    books: Books, sessions: dict[str, list[dict[str, Any]]], figures: dict[str, Any]
+    books: Books, steps: dict[str, list[UsageRow]], figures: dict[str, Any]
 ) -> None:
     """A call's list price less its recorded cost, over what a cached token saves, is a multiple of 128 tokens."""
     saved: dict[str, Decimal] = {}
@@ -176,10 +179,10 @@ def test_every_call_is_explained_by_whole_steps_of_cached_tokens(
             rates = _rates(books, model)
             saved[model] = rates["in_uncached"] - rates["in_cache_read"]
     explained: Counter[str] = Counter()
-    for file, of_file in sessions.items():
-        for step in (step for session in of_file for step in session["rows"]):
-            if step["operation"] == "chat" and step["cost"] is not None:
-                cached = (Decimal(step["list"]) - Decimal(step["cost"])) / saved[step["model"]]
+    for file, of_file in steps.items():
+        for step in of_file:
+            if step.operation == "chat" and step.cost_nano is not None and step.list_nano is not None:
+                cached = Decimal(step.list_nano - step.cost_nano) / NANO / saved[step.model]
                 fits = abs(cached / 128 - round(cached / 128)) < Decimal("0.001") and cached > Decimal("-0.01")
                 explained[file] += fits
     for file, count in explained.items():
@@ -188,7 +191,7 @@ def test_every_call_is_explained_by_whole_steps_of_cached_tokens(
     assert set(explained) == {row["file"] for row in figures["tau2"][LISTED]}
 
 
-def test_time_of_sessions(books: Books, sessions: dict[str, list[dict[str, Any]]], figures: dict[str, Any]) -> None:
+def test_time_of_sessions(books: Books, figures: dict[str, Any]) -> None:
     for origin, ours in books.table("session_seconds,sessions", by="origin").items():
         row = next(row for row in figures["tau2"]["Time"] if row["file"] == _file_of(*origin))
         # the files measure a session by another clock than its two ends, a few milliseconds apart
@@ -199,7 +202,7 @@ def test_time_of_sessions(books: Books, sessions: dict[str, list[dict[str, Any]]
         reply = books.command("spend", "--where", f"origin:{origin[0]}")
         first = datetime.fromisoformat(reply["coverage"]["from"]).replace(tzinfo=None)
         assert first == datetime.fromisoformat(row["first start"])
-        ends = [outcome["time"] for session in sessions[row["file"]] for outcome in session["total"]["outcomes"]]
+        ends = [task["time"] for task in books.command("outcomes", "list", "--where", f"origin:{origin[0]}")["rows"]]
         last = max(datetime.fromisoformat(end) for end in ends).replace(tzinfo=None)
         assert (len(ends), last) == (ours["sessions"], datetime.fromisoformat(row["last end"]))
         in_time = books.command("sessions", "--where", f"origin:{origin[0]}", "--top", "1")["total"]
