@@ -64,7 +64,13 @@ def assert_the_same(books: DuckBooks, store: PieceStore, asked: Sequence[Query],
                 expected = ask(RowByRow(snapshot), query)
             except QueryError:
                 continue
-            assert Moment(snapshot, kept=KeptAnswers(store), now=now).ask(query) == expected, query
+            moment = Moment(snapshot, kept=KeptAnswers(store), now=now)
+            moment.expect(*(other.period for other in asked if ordered(other.period)))
+            assert moment.ask(query) == expected, query
+
+
+def ordered(period: Period) -> bool:
+    return period.start_ns is None or period.end_ns is None or period.start_ns < period.end_ns
 
 
 def of_sessions(query: Query) -> Query:

@@ -9,6 +9,7 @@ from typing import Any
 
 from outlay.core.errors import QueryError
 from outlay.core.money import DEFAULT_CURRENCY
+from outlay.core.period import Period
 from outlay.ledger.store import Snapshot
 from outlay.metrics.coverage import coverage_of, tokens_lack_prices, value_currencies
 from outlay.metrics.dialect import dialect_named
@@ -82,6 +83,11 @@ class Moment:
         """The answer to a question, not to be changed; QueryError where it names what is not, or asks too much."""
         check(query)
         return self._kept.get(("answer", query, self._currency), lambda: self._answered(query), size=_size)
+
+    def expect(self, *periods: Period) -> None:
+        """Say about which periods questions will come, so that what they share is read at once."""
+        if self._pieces is not None:
+            self._pieces.expect(*periods)
 
     def values(self, dimension: str) -> tuple[str, ...]:
         """The first values by name that usages ever carried of a dimension that is kept as a label."""

@@ -26,14 +26,16 @@ def usage_cubes(at: Stretches, wanted: Sequence[Stretch], *, hourly: bool) -> li
         at.store.labels, found = read_usages(at.reader, at.store.labels, stretches, hourly=hourly)
         return found
 
-    return at.cubes(("work", hourly), wanted, at.work, read)
+    return at.cubes(("work", hourly), wanted, at.work, read, ahead=not hourly)
 
 
 def outcome_cubes(at: Stretches, wanted: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
     """Outcomes that stand."""
-    return at.cubes(
-        ("reports", hourly), wanted, at.reports, lambda lacking: read_outcomes(at.reader, lacking, hourly=hourly)
-    )
+
+    def read(lacking: list[Stretch]) -> list[Cube | None]:
+        return read_outcomes(at.reader, lacking, hourly=hourly)
+
+    return at.cubes(("reports", hourly), wanted, at.reports, read, ahead=not hourly)
 
 
 def session_cubes(at: Stretches, wanted: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:

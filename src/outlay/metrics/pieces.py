@@ -17,7 +17,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any, TypeVar
 
-from outlay.core.period import Grain
+from outlay.core.period import Grain, Period
 from outlay.ledger.rollups import Reading
 from outlay.ledger.store import Snapshot
 from outlay.metrics.cube import Cube, Groups, Kernel, fold, merged
@@ -52,6 +52,10 @@ class Pieces:
         self._reader = reader
         self._at = Stretches(reader, store, now)
         self._sessions = SessionCounts(self._at)
+
+    def expect(self, *periods: Period) -> None:
+        """These periods will be asked about."""
+        self._at.expected = periods
 
     def rows(self, plan: Plan) -> list[Row] | None:
         """What the statement of a plan would give; None where it must be asked."""

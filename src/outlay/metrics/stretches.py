@@ -38,6 +38,8 @@ class Stretches:
         self._now = (now or datetime.now(UTC)).replace(tzinfo=None)
         self._divisions: dict[tuple[Period, bool], Division] = {}
         self._touched: dict[Stretch, tuple[int, int]] = {}
+        self.expected: tuple[Period, ...] = ()
+        """Periods that will be asked about: what is lacking of them is read in the statement of the first."""
         store.begin(reader.touched)
         self.stale = reader.stale_days() or ()
         hours = store.late(reader.touched, self._now.date())
@@ -80,10 +82,19 @@ class Stretches:
         wanted: Sequence[Stretch],
         token: Callable[[Stretch], object],
         read: Callable[[list[Stretch]], list[Cube | None]],
+        *,
+        ahead: bool = False,
     ) -> list[Cube | None]:
-        """The cube of each stretch, those that are lacking read together; None where one would be too large."""
+        """The cube of each stretch, those that are lacking read together; None where one would be too large.
+
+        With `ahead` those of expected periods are read with them.
+        """
         held = {stretch: self.store.get((key, stretch), token(stretch)) for stretch in wanted}
         lacking = [stretch for stretch, cube in held.items() if cube is None]
+        if lacking and ahead:
+            coming = (part for period in self.expected for part in self.division(period, by_month=False).parts)
+            others = dict.fromkeys(part for part in coming if part not in held)
+            lacking += [part for part in others if self.store.get((key, part), token(part)) is None]
         for stretch, cube in zip(lacking, read(lacking) if lacking else (), strict=True):
             held[stretch] = _TOO_LARGE if cube is None else cube
             self.store.put((key, stretch), token(stretch), held[stretch], 0 if cube is None else len(cube))

@@ -15,7 +15,7 @@ from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web import executive_charts, executive_words
 from outlay.faces.web.changes import change_of, decimal_of
 from outlay.faces.web.choice import back
-from outlay.faces.web.figures import Asking, Books
+from outlay.faces.web.figures import Asking, Books, foretell
 from outlay.faces.web.months import MonthChoice
 from outlay.faces.web.outcome_lines import line_rows
 from outlay.faces.web.tables import count, money, share
@@ -69,6 +69,7 @@ class Year:
 
 def collect_year(books: Books, desk: ControlDesk, choice: MonthChoice) -> Year:
     """Ask everything; budgets stand only where nothing narrows the page."""
+    foretell(books, choice.period, choice.before)
     asks, control = Asking(books, choice), desk.store
     ago = Period(*map(ns_of, choice.year_ago))
     closed = choice.month if choice.is_over else (back(choice.start, Grain.MONTH, 1), choice.start)

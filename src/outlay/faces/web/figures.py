@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from outlay.core.period import Grain, Period
 from outlay.faces.web.choice import Choice
@@ -122,6 +122,7 @@ class Figures:
 
 def collect(books: Books, choice: Choice) -> Figures:
     """Ask everything. The same moment ends every question, so that the figures belong together."""
+    foretell(books, choice.period, choice.before, choice.trend)
     asks = Asking(books, choice)
     feature = ("cost", "tasks_completed", "completion_rate", "cost_per_completed_task", "retry_cost")
     team = ("cost", "sessions", "tasks_completed", "cost_per_completed_task", "hidden_share")
@@ -147,6 +148,21 @@ def collect(books: Books, choice: Choice) -> Figures:
         options={name: asks.options(name) for name in ("team", "environment")},
         counters=books.counters(),
     )
+
+
+@runtime_checkable
+class Foretold(Protocol):
+    """Books that read faster when they know which periods will be asked about."""
+
+    def expect(self, *periods: Period) -> None:
+        """Questions about these will come."""
+        ...
+
+
+def foretell(books: Books, *periods: Period) -> None:
+    """Tell the books about which periods a page will ask."""
+    if isinstance(books, Foretold):
+        books.expect(*periods)
 
 
 class Asking:

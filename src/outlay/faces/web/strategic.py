@@ -14,7 +14,7 @@ from outlay.faces import formats
 from outlay.faces.web import charts, tables, trends
 from outlay.faces.web.changes import Change, change_of, decimal_of
 from outlay.faces.web.feature_targets import feature_rows
-from outlay.faces.web.figures import FEATURES_SHOWN, HEADLINE, Asking, Books
+from outlay.faces.web.figures import FEATURES_SHOWN, HEADLINE, Asking, Books, foretell
 from outlay.faces.web.months import MonthChoice
 from outlay.faces.web.tables import count, money, share
 from outlay.faces.web.team_budgets import team_rows
@@ -59,6 +59,7 @@ class Strategy:
 
 def collect_strategy(books: Books, control: ControlStore, choice: MonthChoice) -> Strategy:
     """Ask everything; budgets stand only where nothing but a team narrows the page, as they bind all of its work."""
+    foretell(books, choice.period, choice.before, choice.trend)
     asks = Asking(books, choice)
     both, week = ("feature", "team"), Grain.WEEK
     measures = ("cost", "tasks_completed", "completion_rate", "cost_per_completed_task")
