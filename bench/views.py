@@ -35,6 +35,9 @@ VIEWS = {
     "budgets": "/budgets",
 }
 
+RUN = time.time_ns()
+"""Sessions of another run on the same home stay as they are."""
+
 
 def get(server: Server, path: str) -> tuple[float, bytes]:
     """Milliseconds by the clock, and the page."""
@@ -66,7 +69,7 @@ def post(server: Server, number: int) -> None:
                 "gen_ai.request.model": "gpt-4.1",
                 "outlay.team": "support",
                 "outlay.feature": "support-assistant",
-                "session.id": f"live-{number // 10}",
+                "session.id": f"live-{RUN}-{number // 10}",
             }.items()
         ]
         + [

@@ -82,11 +82,10 @@ def read_usages(
     if labels.full:
         return labels, [None] * len(stretches)
     statement = Statement(dialect_named(reader.dialect))
-    parts = [
-        _rolled_part(statement, place, stretch) if rolled else _rows_part(statement, place, stretch, hourly=hourly)
-        for place, (stretch, rolled) in enumerate(stretches)
-    ]
-    return _usage_cubes(reader, labels, statement, parts)
+    by_row = [(place, stretch) for place, (stretch, is_rolled) in enumerate(stretches) if not is_rolled]
+    parts = [_rows_part(statement, by_row, hourly=hourly)] if by_row else []
+    parts += [_rolled_part(statement, place, item) for place, (item, is_rolled) in enumerate(stretches) if is_rolled]
+    return _usage_cubes(reader, labels, statement, parts, len(stretches))
 
 
 def read_sessions(
@@ -96,42 +95,39 @@ def read_sessions(
     if labels.full:
         return labels, None
     statement = Statement(dialect_named(reader.dialect))
-    part = _rows_part(statement, 0, stretch, hourly=hourly, sessions=sessions)
-    labels, (cube,) = _usage_cubes(reader, labels, statement, [part])
+    part = _rows_part(statement, [(0, stretch)], hourly=hourly, sessions=sessions)
+    labels, (cube,) = _usage_cubes(reader, labels, statement, [part], 1)
     return labels, cube
 
 
 def _usage_cubes(
-    reader: Snapshot, labels: LabelTexts, statement: Statement, parts: Sequence[str]
+    reader: Snapshot, labels: LabelTexts, statement: Statement, parts: Sequence[str], count: int
 ) -> tuple[LabelTexts, list[Cube | None]]:
-    none: list[Cube | None] = [None] * len(parts)
+    none: list[Cube | None] = [None] * count
     found = reader.columns(limited(parts, CUBE_ROWS_MAX), statement.parameters)
-    count = len(found["piece"])
-    if count > CUBE_ROWS_MAX or _any(found["wide"]) or any(np.ma.is_masked(found[name]) for name in _KNOWN):
+    if (
+        len(found["piece"]) > CUBE_ROWS_MAX
+        or _any(found["wide"])
+        or any(np.ma.is_masked(found[name]) for name in _KNOWN)
+    ):
         return labels, none
     labels = labelled(reader, labels, found)
     if labels.full:
         return labels, none
-    return labels, [_usage_cube(found, found["piece"] == place, labels) for place in range(len(parts))]
+    return labels, [_usage_cube(found, found["piece"] == place, labels) for place in range(count)]
 
 
 def read_outcomes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
     """A cube of the outcomes that stand for each stretch; None where they would be too large."""
     statement = Statement(dialect_named(reader.dialect))
-    parts: list[str] = []
-    for place, stretch in enumerate(stretches):
-        keys = [
-            f"{place} AS piece",
-            f"{stamp(statement, hourly=hourly)} AS stamp",
-            *(f"coalesce({quoted(name)}, '') AS {quoted(name)}" for name in OUTCOME_TEXTS),
-            "found",
-            "value_nano IS NULL AS bare",
-            "sign(value_nano) AS side",
-        ]
-        sums = ["count(*) AS n", f"{statement.dialect.whole('sum(value_nano)')} AS value_nano"]
-        wheres = [quoted("current"), within(statement, stretch)]
-        parts.append(select([*keys, *sums], "outcomes", wheres, [str(place + 1) for place in range(len(keys))]))
-    found = reader.columns(limited(parts, CUBE_ROWS_MAX), statement.parameters)
+    texts = [f"coalesce({quoted(name)}, '') AS {quoted(name)}" for name in OUTCOME_TEXTS]
+    read = ["time", *map(quoted, OUTCOME_TEXTS), "found", "value_nano"]
+    rows = _rows(statement, list(enumerate(stretches)), "outcomes", read, [quoted("current")])
+    at, unknown = f"{stamp(statement, hourly=hourly)} AS stamp", "value_nano IS NULL AS bare"
+    keys = ["piece", at, *texts, "found", unknown, "sign(value_nano) AS side"]
+    sums = ["count(*) AS n", f"{statement.dialect.whole('sum(value_nano)')} AS value_nano"]
+    part = select([*keys, *sums], rows, (), [str(place + 1) for place in range(len(keys))])
+    found = reader.columns(limited([part], CUBE_ROWS_MAX), statement.parameters)
     lost = np.ma.getmaskarray(found["value_nano"]) & ~found["bare"].astype(bool)
     if len(found["piece"]) > CUBE_ROWS_MAX or bool(lost.any()):
         return [None] * len(stretches)
@@ -162,22 +158,36 @@ def stamp(statement: Statement, *, hourly: bool) -> str:
 
 
 def _rows_part(
-    statement: Statement, place: int, stretch: Stretch, *, hourly: bool, sessions: Sequence[str] = ()
+    statement: Statement, stretches: Sequence[tuple[int, Stretch]], *, hourly: bool, sessions: Sequence[str] = ()
 ) -> str:
     """Rows that are alike, added up as a rollup does; those of some sessions only, each apart, where they are named."""
     us = statement.dialect.us
     run = ["session_id"] if sessions else []
-    keys = [f"{place} AS piece", f"{stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS, *run]
+    wheres = [f"session_id IN ({statement.bind_all(tuple(sessions))})"] if sessions else []
+    rows = _rows(statement, stretches, "usage_rows", ["time", "labels", *FLAGS, *run, *SUMS], wheres)
+    keys = ["piece", f"{stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS, *run]
     tests = [*(f"sign({name})" for name in SIGNED), *(f"{name} IS NULL" for name in NULLABLE)]
     sums = [f"{statement.dialect.whole(f'sum({name})')} AS {name}" for name in SUMS]
     wide = " OR ".join(f"coalesce(abs(sum({name})) > {_WIDE}, false)" for name in _NULLABLE)
-    selected = [*keys, "count(*) AS n", f"{us('min(time)')} AS first", f"{us('max(time)')} AS last", *sums]
-    wheres = [within(statement, stretch)]
-    if sessions:
-        selected.append(f"max({statement.dialect.end_of('time', 'duration_ms')}) AS ended")
-        wheres.append(f"session_id IN ({statement.bind_all(tuple(sessions))})")
+    ended = [f"max({statement.dialect.end_of('time', 'duration_ms')}) AS ended"] if sessions else []
+    ends = [f"{us('min(time)')} AS first", f"{us('max(time)')} AS last"]
     groups = [*(str(number + 1) for number in range(len(keys))), *tests]
-    return select([*selected, f"({wide}) AS wide"], "usage_rows", wheres, groups)
+    return select([*keys, "count(*) AS n", *ends, *sums, *ended, f"({wide}) AS wide"], rows, (), groups)
+
+
+def _rows(
+    statement: Statement,
+    stretches: Sequence[tuple[int, Stretch]],
+    table: str,
+    columns: Sequence[str],
+    wheres: Sequence[str],
+) -> str:
+    """The rows of all stretches, `piece` being which: added up together, since planning sums is what costs."""
+    parts = [
+        select([f"{place} AS piece", *columns], table, [within(statement, stretch), *wheres])
+        for place, stretch in stretches
+    ]
+    return f"({' UNION ALL '.join(parts)}) AS rows_read"
 
 
 def _rolled_part(statement: Statement, place: int, stretch: Stretch) -> str:
