@@ -98,8 +98,7 @@ class HouseAtOneMoment:
 
     def __init__(self, moment: Moment, house: House) -> None:
         self.prices, self.policies = house.prices, house.policies
-        self.ask, self.values, self.like = moment.ask, moment.values, moment.like
-        self.expect = moment.expect
+        self.ask, self.values, self.like, self.expect = moment.ask, moment.values, moment.like, moment.expect
         self._moment = moment
         self._counters = house.counters()
         self._house = house
