@@ -3,7 +3,8 @@
 A real `outlay up` over full books; each page is loaded once to warm up, then several times in a fresh browser context
 each time, so that nothing comes from the browser's cache. `first_paint_ms` is what the browser itself says
 (`performance.getEntriesByName("first-contentful-paint")`), from the moment the address was asked for; `server_ms` of it
-passed until the first byte came, so the rest is the page's own: parsing, style, layout, paint.
+passed until the first byte came, so the rest is the page's own: parsing, style, layout, paint. `main_thread_cpu_ms` is
+the CPU time of the page's main thread up to that moment, which other work on the machine does not move.
 """
 
 from __future__ import annotations
@@ -43,14 +44,18 @@ def chromium() -> str:
 
 
 def loaded(browser: Any, address: str, theme: str) -> list[float]:
-    """First paint, the server's part of it (both ms), and the size of the page as it was sent."""
+    """First paint, the server's part of it (both ms), the size of the page as it was sent, CPU of its thread (ms)."""
     context = browser.new_context(color_scheme=theme, viewport={"width": 1440, "height": 900})
     try:
         page = context.new_page()
+        inside = context.new_cdp_session(page)
+        inside.send("Performance.enable", {"timeDomain": "threadTicks"})
         answer = page.goto(address, wait_until="load")
         if answer is None or answer.status != 200:
             raise SystemExit(f"error: {address} was not answered")
-        return page.evaluate(_READ)
+        told = page.evaluate(_READ)
+        spent = {each["name"]: each["value"] for each in inside.send("Performance.getMetrics")["metrics"]}
+        return [*told, spent["TaskDuration"] * 1e3]
     finally:
         context.close()
 
@@ -65,11 +70,12 @@ def paints(server: Server, loads: int) -> dict[str, Any]:
         for path in PAGES:
             for theme in THEMES:
                 rounds = [loaded(browser, f"http://127.0.0.1:{server.port}{path}", theme) for _ in range(loads + 1)][1:]
-                painted, answered, size = zip(*rounds, strict=True)
+                painted, answered, size, busy = zip(*rounds, strict=True)
                 found[f"{path}, {theme}"] = {
                     "first_paint_ms": measure.spread(painted, 0),
                     "server_ms": round(statistics.median(answered)),
                     "page_ms": round(statistics.median(a - b for a, b in zip(painted, answered, strict=True))),
+                    "main_thread_cpu_ms": round(statistics.median(busy)),
                     "bytes": round(size[-1]),
                 }
         browser.close()
