@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from outlay.core.errors import LeaseError
@@ -63,7 +64,7 @@ class Shelf:
             name,
             parent,
             state,
-            json.loads(envelope),
+            _envelope(envelope),
             _read(keys),
             _read(own),
             kind,
@@ -190,6 +191,11 @@ def _worded(envelope: tuple[tuple[str, str], ...]) -> str:
 @lru_cache(maxsize=4096)
 def _listed(keys: tuple[str, ...]) -> str:
     return json.dumps(keys)
+
+
+@lru_cache(maxsize=4096)
+def _envelope(text: str) -> Mapping[str, str]:
+    return MappingProxyType(json.loads(text))
 
 
 @lru_cache(maxsize=4096)

@@ -22,7 +22,7 @@ from outlay.faces.api.problems import Answer, new_request_id
 from outlay.faces.refused import RefusedError
 
 _PATHS = {path.encode(): path for path in PATHS}
-_JSON = b"application/json"
+_JSON = (b"content-type", b"application/json")
 
 
 class _AtHand:
@@ -94,7 +94,7 @@ class QuickHttp(HttpToolsProtocol):
         """The order, None where something has to be said about it that the door says itself."""
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope["method"], scope["path"], scope["query_string"] = "POST", self._path, b""
-        if not any(name == b"content-type" and value == _JSON for name, value in self.headers):
+        if _JSON not in self.headers:
             return None
         caller = self.guard.judged(scope)
         if isinstance(caller, RefusedError):

@@ -11,8 +11,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 BUSY_S = 1.0
 """How long a question waits for others that write; an agent waits no longer for its budget."""
+
+SWEEP_EVERY_NS = 250_000_000
+"""How often a decision looks for leases whose owners died. What they held is presumed spent, so none waits for it."""
 
 LOG_PAGES_MAX = 16_000
 """Pages of the write-ahead log (64 MB) after which a question tidies up itself: nobody did it for a long while."""
@@ -45,7 +48,7 @@ class LocalDesk:
         self._force: InForce | None = None
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._process = 0
+        self._process = self._swept_ns = 0
         self._inode: tuple[int, int] | None = None
 
     @property
@@ -82,12 +85,14 @@ class LocalDesk:
         return True
 
     def decide(self, ask: Ask, reports: Sequence[Report] = ()) -> Grant:
-        """See Desk. Leases whose owners died are brought home first: it is their money that may be missing."""
+        """See Desk. Now and then leases whose owners died are brought home first."""
 
         def work(book: Book, now_ns: int) -> Grant:
-            for _ in range(SWEPT_MAX):
-                if not book.sweep(now_ns):
-                    break
+            if now_ns - self._swept_ns >= SWEEP_EVERY_NS or now_ns < self._swept_ns:
+                self._swept_ns = now_ns
+                for _ in range(SWEPT_MAX):
+                    if not book.sweep(now_ns):
+                        break
             for each in reports:
                 self._one(book, each, now_ns)
             self._force = book.in_force(self._force)
@@ -152,8 +157,16 @@ class LocalDesk:
     def _within(self, work: Callable[[Book, int], T]) -> T:
         with self._lock:
             try:
-                with self._writing() as run:
-                    return work(Book(run), time.time_ns())
+                run = self._run()
+                run("BEGIN IMMEDIATE", ())
+                try:
+                    done = work(Book(run), time.time_ns())
+                except BaseException:
+                    with suppress(sqlite3.Error):
+                        run("ROLLBACK", ())
+                    raise
+                run("COMMIT", ())
+                return done
             except sqlite3.Error as error:
                 self._drop()
                 raise self._unreachable(error) from error
@@ -166,18 +179,6 @@ class LocalDesk:
                 self._drop()
                 raise self._unreachable(error) from error
 
-    @contextmanager
-    def _writing(self) -> Generator[Callable[[str, Sequence[Any]], list[Any]]]:
-        run = self._run()
-        run("BEGIN IMMEDIATE", ())
-        try:
-            yield run
-        except BaseException:
-            with suppress(sqlite3.Error):
-                run("ROLLBACK", ())
-            raise
-        run("COMMIT", ())
-
     def _run(self) -> Callable[[str, Sequence[Any]], list[Any]]:
         if self._process != os.getpid():
             if self._connection is not None:
@@ -185,10 +186,10 @@ class LocalDesk:
             self._connection, self._process = None, os.getpid()
         if self._connection is None:
             self._connection = self._open()
-        connection = self._connection
+        execute = self._connection.cursor().execute
 
         def run(statement: str, parameters: Sequence[Any]) -> list[Any]:
-            return connection.execute(statement, parameters).fetchall()
+            return execute(statement, parameters).fetchall()
 
         return run
 
