@@ -15,7 +15,7 @@ from outlay.metrics.division import Division, divided
 from outlay.metrics.piece_store import PieceStore
 from outlay.metrics.plan import Plan
 
-GROUPS_MAX = 5_000
+GROUPS_MAX = 10_000
 """More groups than this in one stretch are left to the engine."""
 
 _FIRST_DAY = date(1970, 1, 1)
