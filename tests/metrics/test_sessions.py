@@ -67,6 +67,21 @@ def test_a_session_shows_its_steps_its_tree_and_its_end() -> None:
     assert detail.cost_by_centre == {"inference": "0.000000005", "tools": "0"}
 
 
+def test_steps_and_retries_are_those_of_the_measures() -> None:
+    books = Books(
+        [
+            usage(5, session_id="s", operation="chat"),
+            usage(3, session_id="s", operation="runtime", centre="orchestration", bears=False),
+            usage(2, session_id="s", centre="retries", attempt=1),
+            usage(None, session_id="s", operation="agent", bears=False, centre="orchestration", failed=True),
+            usage(9, session_id="s", counted=False),
+        ]
+    )
+    detail, total = session_detail(books, "s"), books.ask(measures="usages,retries", where="session:s").total
+    assert (detail.usages_count, detail.retries) == (total["usages"], total["retries"]) == (3, 1)
+    assert detail.failed_steps == 1
+
+
 def test_what_is_not_counted_is_shown_and_not_added() -> None:
     detail = session_detail(company(), "sub")
     assert (detail.cost_nano, detail.parent_session, detail.root_session) == (7, "main", "main")

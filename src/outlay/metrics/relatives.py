@@ -10,6 +10,7 @@ from outlay.ledger.store import Snapshot
 from outlay.ledger.whereabouts import Named, span_of
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.parts import USAGE, Statement
+from outlay.metrics.session_rows import BEARS
 from outlay.metrics.steps import GENERATIONS_MAX, cost_of
 
 BRANCHES_MAX = 100
@@ -25,7 +26,7 @@ class Branch:
     generation: int
     agent: str
     usages: int
-    failed_usages: int
+    failed_steps: int
     cost_nano: int | None
 
 
@@ -95,7 +96,7 @@ def tree_below(reader: Snapshot, session: str) -> Tree:
     sql = (
         f"WITH RECURSIVE {below}, placed AS (SELECT * FROM (SELECT *, {ranked} FROM below) AS ways WHERE place = 1), "
         f"runs AS (SELECT p.session, p.parent, p.generation, min({USAGE}.agent) AS agent, "
-        f"count(*) FILTER (WHERE {USAGE}.bears) AS usages, count(*) FILTER (WHERE {USAGE}.failed) AS failed, "
+        f"count(*) FILTER (WHERE {BEARS}) AS usages, count(*) FILTER (WHERE {USAGE}.failed) AS failed, "
         f"{cost} AS cost, {unpriced} AS unpriced, min({currency}) {spent} AS low, max({currency}) {spent} AS high "
         f"FROM placed AS p JOIN usages AS {USAGE} ON {USAGE}.session_id = p.session WHERE {USAGE}.counted "
         "GROUP BY p.session, p.parent, p.generation) "
@@ -118,7 +119,7 @@ def _tree(rows: list[dict[str, Any]]) -> Tree:
                 generation=row["generation"],
                 agent=row["agent"],
                 usages=row["usages"],
-                failed_usages=row["failed"],
+                failed_steps=row["failed"],
                 cost_nano=cost_of(int(row["cost"] or 0), unpriced=bool(row["unpriced"])),
             )
             for row in rows

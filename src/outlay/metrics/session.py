@@ -13,7 +13,7 @@ from outlay.ledger.store import Snapshot
 from outlay.metrics.outcomes import OutcomeRow, outcomes_of_session
 from outlay.metrics.parts import USAGE
 from outlay.metrics.relatives import Branch, sessions_above, tree_below
-from outlay.metrics.session_rows import COUNTED, SessionRows, rows_of_session
+from outlay.metrics.session_rows import BEARS, COUNTED, SessionRows, rows_of_session
 from outlay.metrics.sessions import OPENING, state_of
 from outlay.metrics.steps import ONLY, StepsAsked, StepsPage, UsageRow, cost_of, steps_page
 from outlay.metrics.tag_notes import TagNote, tag_notes
@@ -67,7 +67,7 @@ class SessionDetail:
     currencies: tuple[str, ...]
     tree_currencies: tuple[str, ...]
     usages_count: int
-    failed_usages: int
+    failed_steps: int
     retries: int
     unpriced_usages: int
     models: tuple[ModelShare, ...]
@@ -119,7 +119,7 @@ def session_detail(reader: Snapshot, session: str, asked: StepsAsked | None = No
         currencies=currencies,
         tree_currencies=tuple(sorted(in_all)),
         usages_count=sum(row["usages"] for row in counted),
-        failed_usages=sum(row["failed"] for row in sums),
+        failed_steps=sum(row["failed"] for row in sums),
         retries=sum(row["retries"] for row in counted),
         unpriced_usages=sum(row["unpriced"] for row in counted),
         models=_models(rows),
@@ -150,7 +150,7 @@ def _sums(rows: SessionRows) -> list[dict[str, Any]]:
             for name, condition in {
                 "n": "true",
                 "spent": f"{USAGE}.amount_nano <> 0",
-                "usages": f"{USAGE}.bears",
+                "usages": BEARS,
                 "retries": ONLY["retries"],
                 "failed": ONLY["failed"],
                 "unpriced": f"{USAGE}.unpriced_meters > 0",

@@ -16,6 +16,8 @@ from outlay.metrics.parts import USAGE, Statement
 
 COUNTED = f"{USAGE}.counted"
 COSTS = f"{USAGE}.amount_nano <> 0"
+BEARS = f"({USAGE}.bears OR {USAGE}.amount_nano > 0)"
+"""As the measure `usages` has it: the time of a session bears no quantity, and may cost."""
 
 
 @dataclass(frozen=True, slots=True)

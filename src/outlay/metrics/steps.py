@@ -15,7 +15,7 @@ from outlay.core.errors import QueryError, nearest
 from outlay.core.meters import INPUT_METERS, METER_NAMES, OUTPUT_METERS
 from outlay.core.tagging import gaps_of
 from outlay.metrics.parts import USAGE, Statement
-from outlay.metrics.session_rows import COUNTED, SessionRows, moment_ns
+from outlay.metrics.session_rows import BEARS, COUNTED, SessionRows, moment_ns
 from outlay.metrics.tag_notes import source_words
 
 STEPS_LISTED = 1_000
@@ -39,7 +39,7 @@ class StepOrder(StrEnum):
 
 ONLY: dict[str, str] = {
     "failed": f"{USAGE}.failed",
-    "retries": f"{COUNTED} AND {USAGE}.bears AND {USAGE}.centre = '{CostCentre.RETRIES}'",
+    "retries": f"{COUNTED} AND {BEARS} AND {USAGE}.centre = '{CostCentre.RETRIES}'",
     "unpriced": f"{COUNTED} AND {USAGE}.unpriced_meters > 0",
 }
 """What a list of steps can be narrowed to."""

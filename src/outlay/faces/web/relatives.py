@@ -64,6 +64,6 @@ def _line(branch: Branch) -> BranchLine:
         indent=min(branch.generation - 1, INDENT_MAX),
         agent=branch.agent,
         steps=formats.count(branch.usages),
-        failed=formats.count(branch.failed_usages) if branch.failed_usages else "",
+        failed=formats.count(branch.failed_steps) if branch.failed_steps else "",
         cost=UNPRICED if branch.cost_nano is None else formats.nano(branch.cost_nano),
     )

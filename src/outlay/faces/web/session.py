@@ -135,7 +135,7 @@ def family_of(detail: SessionDetail) -> dict[str, Any]:
 def lists_of(detail: SessionDetail, asked: StepsAsked) -> list[dict[str, Any]]:
     """The lists of its steps: all by time, the dearest first, and what is odd, each with how many there are."""
     odd = {
-        "failed": ("Failed", detail.failed_usages),
+        "failed": ("Failed", detail.failed_steps),
         "retries": ("Retries", detail.retries),
         "unpriced": ("Without a price", detail.unpriced_usages),
     }
