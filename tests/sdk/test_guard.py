@@ -69,6 +69,21 @@ def test_leaving_without_a_word_or_with_an_exception_gives_it_back(home: Path) -
     assert live_leases(home) == 0
 
 
+def test_shutting_down_gives_back_what_nobody_holds_and_leaves_the_rest(home: Path) -> None:
+    put(home, "search", 1, {"team": "search"})
+    with outlay.guard(team="search", estimate_usd="0.001") as lease:
+        lease.settle(amount_usd="0.001")
+    assert live_leases(home) == 1, "the rest of its chunk is kept for the next one"
+    outlay.shutdown()
+    assert (live_leases(home), figures(home, "search")) == (0, (0.001, 0))
+    with outlay.guard(team="search", estimate_usd="0.001") as lease:
+        outlay.shutdown()
+        assert live_leases(home) == 1
+        lease.settle(amount_usd="0.001")
+    outlay.shutdown()
+    assert (live_leases(home), figures(home, "search")) == (0, (0.002, 0))
+
+
 def test_more_than_was_set_aside_counts_in_full(home: Path) -> None:
     put(home, "search", 1, {"team": "search"})
     with outlay.guard(team="search", estimate_usd="0.1") as lease:

@@ -116,9 +116,16 @@ def flush(timeout_s: float = 10.0) -> bool:
 
 
 def shutdown(timeout_s: float = 2.0) -> None:
-    """Flush and stop; what the server does not take in time stays in the spool. It happens by itself at exit."""
+    """Flush and stop; what the server does not take in time stays in the spool. It happens by itself at exit.
+
+    Money that no call holds goes back to its budgets. A process that a signal ends has no exit: call it before.
+    """
     try:
         recorders.recorder().close(timeout_s)
+        from outlay.sdk.office import office
+
+        if office.till is not None:
+            office.till.give_back()
     except Exception as error:  # noqa: BLE001 - see above
         say_once(f"shutting down failed: {error!r}")
 

@@ -378,6 +378,10 @@ class Till:
         """Every chunk of this process that nobody holds a part of, so that what it parks can be given again."""
         return [report for chunk in list(self.live) if not chunk.holds and (report := self._taken_out(chunk))]
 
+    def give_back(self) -> None:
+        """Gives back what no call holds a part of, and tells what is owed. Calls under way keep what they hold."""
+        self.report([report for report in self._take_idle() if report is not None])
+
     def idle(self, before_ns: int) -> list[Report]:
         """The same of those that nobody has used since then."""
         found = (self._taken_out(chunk) for chunk in list(self.live) if not chunk.holds and chunk.used_ns < before_ns)
