@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from budgeting import figures, live_leases, put, put_rates, soon, standing, stan
 from e2e.processes import Server, told, up
 from obliging_provider import Obliging, obliging_provider
 from outlay.sdk import gatekeeper, guard, keeper, office, recorder, setup, wire
+from outlay.sdk.desk import UnreachableError
 from outlay.sdk.desk.line import Line
+from outlay.sdk.desk.server import ServerDesk
 from outlay.sdk.destination import Destination
 from outlay.sdk.wire.attempts import failures
 
@@ -174,3 +178,23 @@ def test_a_server_that_goes_away_fails_each_budget_its_own_way(
         assert call(provider, user="5", max_tokens=90_000).status_code == (402 if team == "shut" else 200)
     status = outlay.guard_status()
     assert (status.failed_closed > 0, status.failed_open > 0) == (team == "shut", team == "search")
+
+
+def test_a_server_that_is_not_outlay_is_told_apart_from_one_without_budgets() -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        desk = ServerDesk(lambda: Destination(f"http://127.0.0.1:{other.server_port}"))
+        assert desk.in_force(None) is None
+        assert not desk.ready()  # it came while we waited: ask again
+        with pytest.raises(UnreachableError, match="not as Outlay does"):
+            desk.in_force(None)
+        other.shutdown()

@@ -204,6 +204,10 @@ class ServerDesk:
             return
         if status != 200:
             raise self._unreachable(status, said)
+        if "version" not in (said.get("total") or ()):
+            raise UnreachableError(
+                f"{self.place} answers 200, but not as Outlay does", hint="outlay.init(endpoint=…) names the server"
+            )
         version = str(said["total"]["version"])
         if version == self._version and self._force is not None:
             return
