@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from costly import costly
 from metrics.books import Books, nano, outcome, usage
 from outlay.core.period import Grain
 from outlay.metrics.dimensions import DIMENSIONS
@@ -35,6 +36,7 @@ def expected_nano(rows: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> in
     return sum(row["cost"] or 0 for row in rows[0] if row["counted"])
 
 
+@costly()
 @given(
     book_rows(),
     st.lists(st.sampled_from(SPLITS), max_size=3, unique=True),
@@ -55,6 +57,7 @@ def test_rows_add_up_to_the_total(rows: Any, by: list[str], grain: Grain | None,
     assert nano([answer.total]) == expected_nano(rows)
 
 
+@costly()
 @given(book_rows(), st.sampled_from(["", "team", "model,centre"]))
 def test_minutes_add_up_to_their_hours(rows: Any, by: str) -> None:
     books = opened(rows)
@@ -72,6 +75,7 @@ def _key(row: dict[str, Any], by: str) -> tuple[Any, ...]:
     return (row["time"][:13], *map(row.get, by.split(",")))
 
 
+@costly()
 @given(book_rows(), st.sampled_from([item.name for item in DIMENSIONS if item.on_outcomes]), st.integers(1, 3))
 def test_tasks_add_up_where_they_can_be_split(rows: Any, by: str, top: int) -> None:
     answer = opened(rows).ask(measures=",".join((*TASKS, "cost")), by=by, top=str(top))
@@ -80,6 +84,7 @@ def test_tasks_add_up_where_they_can_be_split(rows: Any, by: str, top: int) -> N
     assert answer.total["tasks"] == len(rows[1])
 
 
+@costly()
 @given(book_rows(), st.sampled_from(["model", "centre", "operation", "meter"]))
 def test_tasks_are_not_split_where_they_cannot_be(rows: Any, by: str) -> None:
     answer = opened(rows).ask(measures="cost,tasks", by=by, top="1")
@@ -87,6 +92,7 @@ def test_tasks_are_not_split_where_they_cannot_be(rows: Any, by: str) -> None:
     assert answer.coverage["tasks_not_split_by"] == [by]
 
 
+@costly()
 @given(book_rows(), st.sampled_from(GRAINS))
 def test_a_session_counts_once_in_a_row_and_once_in_the_total(rows: Any, grain: Grain | None) -> None:
     answer = opened(rows).ask(measures="sessions", by="model", top="1", grain=grain.value if grain else "")
@@ -105,6 +111,7 @@ def test_a_session_counts_once_in_a_row_and_once_in_the_total(rows: Any, grain: 
             assert row["sessions"] == len(inside)
 
 
+@costly()
 @given(book_rows())
 def test_outcome_split_is_the_cost_of_failure(rows: Any) -> None:
     books = opened(rows)
@@ -113,6 +120,7 @@ def test_outcome_split_is_the_cost_of_failure(rows: Any) -> None:
     assert nano([books.ask(measures="failed_task_cost").total], "failed_task_cost") == lost
 
 
+@costly()
 @given(book_rows(), st.sampled_from([item.name for item in DIMENSIONS if item.name != "counted"]))
 def test_a_filter_gives_the_row_of_the_split(rows: Any, by: str) -> None:
     books = opened(rows)
@@ -121,7 +129,7 @@ def test_a_filter_gives_the_row_of_the_split(rows: Any, by: str) -> None:
         assert alone.total["cost"] == row["cost"]
 
 
-@settings(max_examples=8)  # every example asks for everything
+@costly(5)  # every example asks for everything
 @given(book_rows())
 def test_every_measure_answers_every_book(rows: Any) -> None:
     books = opened(rows)
