@@ -6,19 +6,15 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from outlay.control.keyring import Keyring
-from outlay.control.keys import ROLES, make_key
+from faces.web.visiting import send, visitor
 from outlay.control.leases import Leases
 from outlay.core.lease import Ask
 from outlay.core.money import NANO
-from outlay.faces.api.app import build_app
 from outlay.faces.control_desk import ControlDesk
-from outlay.faces.web.pages import routes
 from outlay.govern.watch import watch
 from outlay.house import House
 
@@ -42,25 +38,6 @@ def desk(house: House) -> ControlDesk:
     leases.settle(leases.decide(Ask({"team": "support"}, 95 * NANO)).lease, 95 * NANO)
     assert watch(house.control, None, time.time_ns()) == 2
     return desk
-
-
-def visitor(house: House, name: str = "") -> TestClient:
-    """A browser: on loopback without a key, or one whose key is named after its role."""
-    keyring = Keyring(house.control)
-    app = build_app(house, routes(house, keyring), keyring, key_needed=bool(name))
-    client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
-    if name:
-        secret, _ = make_key(house.control, name, ROLES[name], ("support",) if name == "lead" else (), actor="test")
-        keyring.refresh()
-        send(client, "/signin", key=secret)
-    return client
-
-
-def send(client: TestClient, path: str, **fields: str) -> Any:
-    page = client.get(path, headers={"accept": "text/html"})
-    token = re.search(r'name="form_token" value="([^"]+)"', page.text)
-    held = client.cookies.get("outlay_form")
-    return client.post(path, data={**fields, "form_token": token.group(1) if token else str(held)})
 
 
 def words(client: TestClient, path: str = "/alerts") -> str:

@@ -6,17 +6,12 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from outlay.control.keyring import Keyring
-from outlay.control.keys import ROLES, make_key
-from outlay.faces.api.app import build_app
+from faces.web.visiting import send, visitor
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web.bullets import bullet
-from outlay.faces.web.pages import routes
 from outlay.house import House
 
 
@@ -31,26 +26,6 @@ def desk(house: House) -> ControlDesk:
     desk = ControlDesk(house.control, "test")
     desk.set_budget({"team": "support", "month": "1200", "steps": 40, "plan": {"2030-12": "5"}, "ladder": {"a": "b"}})
     return desk
-
-
-def visitor(house: House, name: str = "") -> TestClient:
-    """A browser: on loopback without a key, or one whose key is named after its role."""
-    keyring = Keyring(house.control)
-    app = build_app(house, routes(house, keyring), keyring, key_needed=bool(name))
-    client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
-    if name:
-        teams = ("support",) if name == "lead" else ()
-        secret, _ = make_key(house.control, name, ROLES[name], teams, actor="test")
-        keyring.refresh()
-        send(client, "/signin", key=secret)
-    return client
-
-
-def send(client: TestClient, path: str, **fields: str) -> Any:
-    page = client.get(path, headers={"accept": "text/html"})
-    token = re.search(r'name="form_token" value="([^"]+)"', page.text)
-    held = client.cookies.get("outlay_form")
-    return client.post(path, data={**fields, "form_token": token.group(1) if token else str(held)})
 
 
 def test_a_budget_is_made_from_the_page(house: House, desk: ControlDesk) -> None:

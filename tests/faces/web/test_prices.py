@@ -13,10 +13,8 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from faces.web.doubles import Miniature
+from faces.web.visiting import send, visitor
 from many_facts import batch_of, many_calls
-from outlay.control.keyring import Keyring
-from outlay.control.keys import ROLES, make_key
-from outlay.faces.api.app import build_app
 from outlay.faces.api.guard import Guard
 from outlay.faces.control_desk import ControlDesk
 from outlay.faces.web import pages
@@ -102,25 +100,6 @@ def house(tmp_path: Path) -> Iterator[House]:
         opened.post_facts(batch_of(many_calls(1, began, model_requested="my-deployment", provider="azure")))
         opened.intake.settle()
         yield opened
-
-
-def visitor(house: House, name: str = "") -> TestClient:
-    """A browser: on loopback without a key, or one whose key is named after its role."""
-    keyring = Keyring(house.control)
-    app = build_app(house, pages.routes(house, keyring), keyring, key_needed=bool(name))
-    client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
-    if name:
-        secret, _ = make_key(house.control, name, ROLES[name], (), actor="test")
-        keyring.refresh()
-        send(client, "/signin", key=secret)
-    return client
-
-
-def send(client: TestClient, path: str, **fields: str) -> Any:
-    page = client.get(path, headers={"accept": "text/html"})
-    token = re.search(r'name="form_token" value="([^"]+)"', page.text)
-    held = client.cookies.get("outlay_form")
-    return client.post(path, data={**fields, "form_token": token.group(1) if token else str(held)})
 
 
 def actions(house: House) -> list[tuple[str, str]]:

@@ -6,17 +6,12 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
-from outlay.control.keyring import Keyring
-from outlay.control.keys import ROLES, make_key
+from faces.web.visiting import send, visitor
 from outlay.control.targets import list_targets
-from outlay.faces.api.app import build_app
 from outlay.faces.control_desk import ControlDesk
-from outlay.faces.web.pages import routes
 from outlay.govern.targets import quarter_at
 from outlay.house import House
 
@@ -25,25 +20,6 @@ from outlay.house import House
 def house(tmp_path: Path) -> Iterator[House]:
     with House.open(tmp_path) as opened:
         yield opened
-
-
-def visitor(house: House, name: str = "") -> TestClient:
-    """A browser: on loopback without a key, or one whose key is named after its role."""
-    keyring = Keyring(house.control)
-    app = build_app(house, routes(house, keyring), keyring, key_needed=bool(name))
-    client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
-    if name:
-        secret, _ = make_key(house.control, name, ROLES[name], ("support",) if name == "lead" else (), actor="test")
-        keyring.refresh()
-        send(client, "/signin", key=secret)
-    return client
-
-
-def send(client: TestClient, path: str, **fields: str) -> Any:
-    page = client.get(path, headers={"accept": "text/html"})
-    token = re.search(r'name="form_token" value="([^"]+)"', page.text)
-    held = client.cookies.get("outlay_form")
-    return client.post(path, data={**fields, "form_token": token.group(1) if token else str(held)})
 
 
 def test_a_target_is_set_decided_and_removed_from_the_page(house: House) -> None:
