@@ -85,7 +85,7 @@ def _on_charge_days(dimension: Dimension) -> bool:
 
 
 def _sums_usages(item: Count | Sum) -> bool:
-    if not all(map(__sums_usages, _parts(item.where))):
+    if not all(map(_tests_usages, _parts(item.where))):
         return False
     if isinstance(item, Count):
         return True
@@ -93,7 +93,7 @@ def _sums_usages(item: Count | Sum) -> bool:
     return set(item.columns) <= (set(TOKEN_METERS) if len(item.columns) > 1 else set(SUMS))
 
 
-def __sums_usages(part: Condition) -> bool:
+def _tests_usages(part: Condition) -> bool:
     match part:
         case OneOf(column):
             return column in ROLLUP_LABELS
