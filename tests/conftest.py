@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -30,6 +32,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # it imports again, which is most of its life. Workers and children inherit this.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A script that runs the tests in its background leaves them, and all servers they start, deaf to Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a busy machine makes any single example slow at times. The printed blob replays a CI failure at a desk.
 settings.register_profile(
