@@ -8,7 +8,7 @@ recorded float is read through its shortest decimal text and rounded once, at th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
 NANO = 1_000_000_000
 PICO_PER_NANO = 1_000
@@ -18,6 +18,8 @@ DEFAULT_CURRENCY = "USD"
 _NANO_DECIMAL = Decimal(NANO)
 _PICO_DECIMAL = Decimal(NANO * PICO_PER_NANO)
 _ONE = Decimal(1)
+_EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+"""Only calculates: whether a result was rounded is never asked of it, so threads may share it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -41,15 +43,15 @@ class Money:
 
 def _whole(value: Decimal, factor: Decimal, per: int, what: str) -> int:
     """Value × factor ÷ per as a whole number, half to even. Raises ValueError for what has no such number."""
-    with localcontext() as context:
-        context.prec = 60
-        if not value.is_finite():
-            raise ValueError(f"{what} must be a finite number, not {value}")
-        try:
-            scaled = value * factor / per  # exact: Decimal
-            return int(scaled.quantize(_ONE, rounding=ROUND_HALF_EVEN))
-        except ArithmeticError as error:
-            raise ValueError(f"{what} is out of range: {value}") from error
+    if not value.is_finite():
+        raise ValueError(f"{what} must be a finite number, not {value}")
+    try:
+        scaled = _EXACT.multiply(value, factor)
+        if per != 1:
+            scaled = _EXACT.divide(scaled, per)
+        return int(scaled.quantize(_ONE, ROUND_HALF_EVEN, _EXACT))
+    except ArithmeticError as error:
+        raise ValueError(f"{what} is out of range: {value}") from error
 
 
 def to_decimal(value: object) -> Decimal:

@@ -68,11 +68,13 @@ def burning(by_feature: Mapping[str, Series], hours: Sequence[datetime]) -> list
     """
     found: list[Finding] = []
     for feature, series in by_feature.items():
-        busy = busy_hour(series)
+        least = max(busy_hour(series), BURN_NANO_MIN)
+        dear = [hour for hour in hours if series.get(hour, 0) >= least]  # few: what is usual is asked of these only
+        usual = dict(zip(dear, bands(series, dear), strict=True))
         run: list[tuple[datetime, int, float]] = []
-        for hour, band in zip(hours, bands(series, hours), strict=True):
-            value = series.get(hour, 0)
-            if band is not None and value >= max(band.high * BURN_FACTOR, busy, BURN_NANO_MIN):
+        for hour in hours:
+            value, band = series.get(hour, 0), usual.get(hour)
+            if band is not None and value >= band.high * BURN_FACTOR:
                 run.append((hour, value, band.middle))
                 continue
             found += _burn(feature, run)

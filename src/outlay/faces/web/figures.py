@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
 from outlay.core.period import Grain, Period
@@ -207,4 +208,10 @@ def session_figures(
 
 def bucket_of(row: Row) -> datetime:
     """The start of a row's bucket."""
-    return datetime.fromisoformat(str(row["time"]))
+    return _moment(str(row["time"]))
+
+
+@lru_cache(maxsize=4096)
+def _moment(text: str) -> datetime:
+    """The same hours come again and again: for each feature, and at each look."""
+    return datetime.fromisoformat(text)
