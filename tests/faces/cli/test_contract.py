@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
+import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ import pytest
 
 from faces.double import COVERAGE, FakeHouse, is_reply
 from outlay.core.errors import InputError, ServerError
+from outlay.faces import cli as cli_room
 from outlay.faces.cli.main import ENTRIES, outlay, run
 from outlay.faces.desk import catalogue
 
@@ -281,3 +284,25 @@ def test_every_command_answers_json_and_csv_and_knows_a_home(path: str) -> None:
     command = dict(ALL)[path]
     options = {word for option in command.params for word in option.opts}
     assert {"--json", "--csv", "--home", "--no-color", "--debug"} <= options
+
+
+def test_every_command_that_is_written_can_be_typed() -> None:
+    written = {
+        command.callback
+        for module in pkgutil.iter_modules(cli_room.__path__, f"{cli_room.__name__}.")
+        for command in vars(importlib.import_module(module.name)).values()
+        if isinstance(command, click.Command) and command is not outlay
+    }
+    with click.Context(outlay) as context:
+        reached = set(_below(outlay, context))
+    assert {callback.__name__ for callback in written - reached if callback is not None} == set()
+
+
+def _below(group: click.Group, context: click.Context) -> Iterator[object]:
+    """What the commands under a group call."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None:
+            yield command.callback
+        if isinstance(command, click.Group):
+            yield from _below(command, context)

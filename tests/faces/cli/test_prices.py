@@ -60,6 +60,14 @@ def test_a_contract_is_taken_off_the_list(asked: Any) -> None:
     assert rates(asked(*show, "2026-01-01")[1])["in_uncached"] == "0.000001"
 
 
+def test_a_deployment_has_the_price_of_the_model_it_stands_for(asked: Any) -> None:
+    show = ("show", "our-gpt-prod", "--provider", "azure", "--at", "2026-06-01")
+    assert asked(*show)[1]["rows"] == []
+    code, _, said = asked("alias", "our-gpt-*", "--provider", "azure", "--to", "gpt-4.1", "--to-provider", "openai")
+    assert (code, "outlay reprice" in said) == (0, True)
+    assert rates(asked(*show)[1])["in_uncached"] == "0.000002"
+
+
 @pytest.mark.parametrize(
     ("words", "code", "named"),
     [

@@ -23,6 +23,7 @@ _HERE = "outlay.faces.cli.prices"
         "show": Entry(f"{_HERE}:show_", "The rates in force for a model."),
         "add": Entry(f"{_HERE}:add", "Write a price of your own; it wins over every list price."),
         "contract": Entry(f"{_HERE}:contract", "Write a negotiated price or discount."),
+        "alias": Entry(f"{_HERE}:alias", "Say which model a deployment or profile stands for."),
         "import": Entry(f"{_HERE}:import_", "Take another price map as a second source."),
         "check": Entry(f"{_HERE}:check", "What has no price, and where two sources disagree."),
     },
