@@ -130,7 +130,11 @@ def _spans(group: ResourceSpans) -> list[tuple[Span, dict[str, str | int]]]:
 
 
 def encoded(encoder: Encoder, steps: Iterable[Step]) -> bytes:
-    return encoder.request([encoder.span(step) for step in steps])
+    by_run: dict[Run, list[bytes]] = {}
+    for step in steps:
+        assert step.context
+        by_run.setdefault(step.context.run, []).append(encoder.span(step, step.context.run))
+    return encoder.request(by_run.items())
 
 
 @settings(max_examples=40)

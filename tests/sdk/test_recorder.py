@@ -122,12 +122,13 @@ def test_a_step_says_what_it_said_when_it_was_recorded(recorded: Recorded) -> No
     assert (fact["name"], fact["input_tokens"]) == ("kept", 3)
 
 
-def test_beyond_its_size_the_ring_loses_the_oldest_and_counts_it(
+def test_beyond_what_can_be_kept_the_oldest_are_lost_and_counted(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = recorder()
     monkeypatch.setattr("outlay.sdk.recorder.HURRY_AT", 1)
-    monkeypatch.setattr("outlay.sdk.recorder.RING_MAX", 5)
+    monkeypatch.setattr("outlay.sdk.recorder.WAITING_MAX", 5)
+    monkeypatch.setattr("outlay.sdk.recorder.LOOK_EVERY", 1)
     with held._desk:  # whoever writes is held up, as by a disk that hangs
         for number in range(12):
             record(Step(name=f"{number}", start_ns=1_795_000_000_000_000_000 + number))

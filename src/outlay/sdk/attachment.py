@@ -33,8 +33,10 @@ NOBODY: _Owner = (0, None)
 class Held:
     """What is in force. `outer` is what was in force before, `below` what the variable held.
 
-    `known` is the context; None where nobody has asked for it yet, as in a step in which nothing else happens. (Whoever
-    is one has the slots: a step's block is its own, because making another object takes as long as all else here.)
+    `known` is the context; None where nobody has asked for it yet, as in a step in which nothing else happens. `frame`
+    and `owner` say which generator, of which task, it is bound to, `ended` that this is over, `lent` that it ends with
+    its session: few are any of that. (Whoever is one has the slots: a step's block is its own, because making another
+    object takes as long as all else here.)
     """
 
     __slots__ = ()
@@ -42,10 +44,10 @@ class Held:
     known: Context | None
     outer: Held | None
     below: Held | None
-    frame: FrameType | None
-    owner: _Owner
-    ended: bool
-    lent: bool
+    frame: FrameType | None = None
+    owner: _Owner = NOBODY
+    ended: bool = False
+    lent: bool = False
 
     @property
     def here(self) -> Context:
@@ -96,8 +98,8 @@ def attach(context: Context, caller: FrameType) -> Attachment:
     return made
 
 
-def hold(made: Held, caller: FrameType) -> None:
-    """Put in force what has its context, or makes it when somebody asks."""
+def hold(made: Held, caller: FrameType) -> Held | None:
+    """Put in force what has its context, or makes it when somebody asks; gives what was in force until now."""
     below = outer = _current.get()
     if _bound or (below is not None and (below.ended or below.lent)):
         outer = _resolved(below)
@@ -112,6 +114,7 @@ def hold(made: Held, caller: FrameType) -> None:
         else:
             _latest_plain[0] = code
     _current.set(made)
+    return outer
 
 
 def detach(made: Held) -> None:

@@ -16,8 +16,9 @@ from outlay.sdk import attachment
 class Run:
     """One agent run as the SDK sees it; every step inside shares it, and it is written once a batch.
 
-    `encoded` is the recorder's own: the run as it goes over the wire. `lease` is the money set aside around it (see
-    `guard.py`), `account` the till's own: what binds it. `began_ns` is when the outermost session here began.
+    The recorder's own are `encoded`, the run as it goes over the wire, `waiting`, its steps that are to be written, and
+    `listed_by`, the recorder that knows of them. `lease` is the money set aside around the run (see `guard.py`),
+    `account` the till's own: what binds it. `began_ns` is when the outermost session here began.
     """
 
     envelope: Envelope = field(default_factory=Envelope)
@@ -28,6 +29,8 @@ class Run:
     user: str = ""
     ended: bool = False
     encoded: bytes = b""
+    waiting: list[bytes] = field(default_factory=list[bytes])
+    listed_by: object = None
     lease: Any = None
     account: Any = None
     began_ns: int = 0
@@ -119,7 +122,11 @@ around: Callable[[Context], Context] | None = None
 
 def current() -> Context:
     """What is in force here: the innermost session, agent or step, else what the environment of the process says."""
-    held = attachment.active()
+    return of(attachment.active())
+
+
+def of(held: attachment.Held | None) -> Context:
+    """What is in force where this is; None: nothing that was attached."""
     context = outside() if held is None else held.known or held.here
     return context if around is None else around(context)
 

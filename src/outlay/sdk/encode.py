@@ -13,7 +13,7 @@ from struct import Struct
 from typing import Any
 
 from outlay.core.envelope import ENVELOPE_KEYS, UNTAGGED
-from outlay.sdk.context import Run, current
+from outlay.sdk.context import Run
 from outlay.sdk.step import CHAT, RARE, Step
 
 SCOPE = "outlay"
@@ -110,9 +110,8 @@ class Encoder:
         self._latest: tuple[tuple[object, ...], bytes] = ((), b"")
         self._place = (b"", b"", _OUTERMOST(_TRACE, b"", _SPAN))
 
-    def span(self, step: Step) -> tuple[Run, bytes]:
-        """A step as a Span, and the run it belongs to. Raises what a value of a wrong type raises."""
-        run = (step.context or current()).run
+    def span(self, step: Step, run: Run) -> bytes:
+        """A step of a run as a Span. Raises what a value of a wrong type raises."""
         if not run.encoded:
             run.encoded = delimited(0x0A, self._resource + _run(run))
         trace_id, parent = step.trace_id, step.parent_span_id
@@ -130,7 +129,7 @@ class Encoder:
             latest = self._latest = (key, self._fragments.get(key) or self._keep(key, _words(step)))
         parts = [place[2], _TIMES(step.span_id, _START, step.start_ns, _END, step.end_ns), latest[1]]
         if answer := step.response_id:
-            text = answer.encode("utf-8", "replace")
+            text = answer.encode() if answer.isascii() else answer.encode("utf-8", "replace")
             known = len(text) < len(_RESPONSE)
             parts.append(_RESPONSE[len(text)] + text if known else attribute(0x4A, _RESPONSE_KEY, answer))
         counts = self._counts
@@ -140,18 +139,11 @@ class Encoder:
                 parts.append(kept.get(count) or _count(kept, name, count))
         if more is not None and has_details:
             parts.append(_details(more))
-        return run, b"".join(parts)
+        return b"".join(parts)
 
-    def request(self, spans: Iterable[tuple[Run, bytes]]) -> bytes:
+    def request(self, batch: Iterable[tuple[Run, list[bytes]]]) -> bytes:
         """An ExportTraceServiceRequest. Requests may be put end to end: together they are one request."""
-        by_run: dict[Run, list[bytes]] = {}
-        last: Run | None = None
-        of_run: list[bytes] = []
-        for run, span in spans:
-            if run is not last:
-                last, of_run = run, by_run.setdefault(run, [])
-            of_run.append(span)
-        return b"".join([self._of_run(run, of_run) for run, of_run in by_run.items()])
+        return b"".join([self._of_run(run, spans) for run, spans in batch])
 
     def _of_run(self, run: Run, spans: list[bytes]) -> bytes:
         sizes = list(map(len, spans))

@@ -1,9 +1,9 @@
 """Recorder: takes steps from the agent's threads in a microsecond or two, and gets them to disk and to the server.
 
-`record` encodes a step and puts its bytes into a ring; a thread of our own joins what is there a few times a second,
+`record` encodes a step and leaves its bytes with its run; a thread of our own joins what is there a few times a second,
 writes it to the spool and hands it to the courier. No lock is taken on the caller's side, so it is safe in signal
 handlers and finalisers. What waits is bytes, which a step's objects would outweigh three times, and which no garbage
-collection has to look through; beyond `RING_MAX` of them the oldest is dropped, and counted.
+collection has to look through; beyond some `WAITING_MAX` of them the oldest are dropped, and counted.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ HURRY_AT = 4_096
 """Steps after which the thread is woken before that."""
 
 BATCH_STEPS_MAX = 8_192
-RING_MAX = 262_144
-"""Steps that may wait for the thread, some 100 MB: nothing comes near it while the thread gets to run at all."""
+WAITING_MAX = 262_144
+"""Steps that may wait for the thread, some 90 MB: nothing comes near it while the thread gets to run at all."""
+
+LOOK_EVERY = 64
+"""Steps of one run, or runs, after which it is looked at how many wait in all."""
 
 _log = logging.getLogger("outlay")
 
@@ -64,12 +67,12 @@ class Status:
 
 
 class Recorder:
-    """The ring and the thread of one process."""
+    """What waits to be written in one process, and the thread that writes it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._disabled = settings.disabled
-        self.ring: deque[tuple[Run, bytes]] = deque()
+        self._runs: deque[Run] = deque()  # those with something that waits
         self.dropped = 0
         self.ticking: Callable[[], float | None] | None = None
         self._taken = 0
@@ -85,7 +88,7 @@ class Recorder:
         self._encoder = Encoder({**resource_attributes(), **settings.resource}, settings.version)
 
     def take(self, step: Step) -> None:
-        """Complete a step and put it into the ring."""
+        """Complete a step and keep it."""
         context = step.context
         if context is None:
             context = step.context = contexts.current()
@@ -103,21 +106,24 @@ class Recorder:
         self.put(step)
 
     def put(self, step: Step) -> None:
-        """Put a step into the ring that is complete already: context, ids and times."""
+        """Keep a step that is complete already: context, ids and times."""
         if self._disabled:
             return
         try:
-            span = self._encoder.span(step)
+            run = (step.context or contexts.current()).run
+            span = self._encoder.span(step, run)
         except Exception as error:  # noqa: BLE001 - a value of a wrong type loses its own step only
             self.dropped += 1
             say_once(f"a step cannot be written and is dropped: {error!r}")
             return
-        ring = self.ring
-        ring.append(span)
+        waiting = run.waiting
+        waiting.append(span)  # before it is looked at who knows of it: `_batch` does both the other way round
+        if run.listed_by is not self:
+            self._list(run)
+        elif not len(waiting) % LOOK_EVERY:
+            self._look()
         if self._idle:
             self._awake()
-        elif len(ring) >= HURRY_AT:
-            self._press()
 
     def nudge(self) -> None:
         """Begin to look at the clock, as for a session that opens."""
@@ -132,17 +138,30 @@ class Recorder:
             return
         self._wake.put(None)
 
-    def _press(self) -> None:
-        if not self._hurried:
+    def _list(self, run: Run) -> None:
+        """Have the thread know of a run; listed twice it is found empty once."""
+        run.listed_by = self
+        self._runs.append(run)
+        if not len(self._runs) % LOOK_EVERY:
+            self._look()
+
+    def _look(self) -> None:
+        """Wake the thread where many wait, and drop some where too many do."""
+        waiting = self.waiting
+        if waiting >= HURRY_AT and not self._hurried:
             self._hurried = True
             self._wake.put(None)
-        if len(self.ring) > RING_MAX:
-            try:
-                self.ring.popleft()
-            except IndexError:
-                return
-            self.dropped += 1
+        if waiting > WAITING_MAX:
+            dropped = 0
+            for run in self._runs.copy():
+                dropped += len(_taken(run.waiting, LOOK_EVERY - dropped))
+            self.dropped += dropped
             say_once(f"steps are dropped: nothing more can be kept ({self._spool.trouble or 'too many at once'})")
+
+    @property
+    def waiting(self) -> int:
+        """Steps that are not yet written."""
+        return sum([len(run.waiting) for run in set(self._runs.copy())])
 
     def _started(self) -> bool:
         """Whether the threads run; at the end of the interpreter none can be started any more."""
@@ -172,38 +191,42 @@ class Recorder:
     def _wait(self) -> None:
         """Sleep until there is something to write: a step wakes the thread, then it waits a moment for others."""
         tick = self.ticking() if self.ticking is not None else None
-        if not self.ring:
+        if not self._runs:
             self._idle = True
-            if not self.ring:
+            if not self._runs:
                 try:
                     self._wake.get(timeout=tick)
                 except queue.Empty:
                     return
         self._idle = False
         try:
-            while len(self.ring) < HURRY_AT:
+            while self.waiting < HURRY_AT:
                 self._wake.get(timeout=LINGER_S)
         except queue.Empty:
             return
 
     def drain(self) -> None:
-        """Write what is in the ring."""
+        """Write what waits."""
         with self._desk:
             self._hurried = False
-            while spans := self._batch():
-                self._taken += len(spans)
-                self._write(self._encoder.request(spans))
+            while batch := self._batch():
+                self._taken += sum([len(spans) for _, spans in batch])
+                self._write(self._encoder.request(batch))
 
-    def _batch(self) -> list[tuple[Run, bytes]]:
-        """The oldest of the ring."""
-        spans: list[tuple[Run, bytes]] = []
-        popleft = self.ring.popleft
-        try:
-            for _ in range(BATCH_STEPS_MAX):
-                spans.append(popleft())
-        except IndexError:
-            pass
-        return spans
+    def _batch(self) -> list[tuple[Run, list[bytes]]]:
+        """The oldest that wait, by run; of a run whose steps do not all fit, the rest is for the next batch."""
+        batch: list[tuple[Run, list[bytes]]] = []
+        room = BATCH_STEPS_MAX
+        while room and self._runs:
+            run = self._runs.popleft()
+            run.listed_by = None  # whoever leaves a step from here on lists it anew
+            spans = _taken(run.waiting, room)
+            room -= len(spans)
+            if spans:
+                batch.append((run, spans))
+            if not room and run.waiting:
+                self._list(run)
+        return batch
 
     def _write(self, body: bytes) -> None:
         path = self._spool.put(body, sync=not self._courier.reachable)
@@ -212,6 +235,13 @@ class Recorder:
         if path is None:
             say_once(self._spool.trouble)
         self._courier.take(Parcel(path, body, len(body)))
+
+    def forget(self) -> None:
+        """Let go of what waits."""
+        while self._runs:
+            run = self._runs.popleft()
+            run.listed_by = None
+            run.waiting.clear()
 
     # ---- the end ---------------------------------------------------------------------------------------------------
 
@@ -237,9 +267,9 @@ class Recorder:
         to = self._where()
         counts = self._courier.counts
         return Status(
-            recorded=self._taken + self.dropped + len(self.ring),
+            recorded=self._taken + self.dropped + (waiting := self.waiting),
             dropped=self.dropped,
-            waiting=len(self.ring),
+            waiting=waiting,
             delivered=counts.delivered,
             refused=counts.refused,
             lost=counts.lost,
@@ -250,12 +280,21 @@ class Recorder:
         )
 
 
+def _taken(waiting: list[bytes], most: int) -> list[bytes]:
+    """The oldest of them, taken out; others may put in at the same time."""
+    with _desk.taking:
+        taken = waiting[:most]
+        del waiting[: len(taken)]
+    return taken
+
+
 class _Desk:
     """The recorder of this process, made when the first step comes."""
 
     def __init__(self) -> None:
         self.settings: Settings | None = None
         self.recorder: Recorder | None = None
+        self.taking = threading.Lock()  # one for all recorders: a run may have passed from one to the next
         self._lock = threading.Lock()
 
     def open(self) -> Recorder:
@@ -265,9 +304,11 @@ class _Desk:
             return self.recorder
 
     def after_fork(self) -> None:
-        """A child has its own ring and threads: what its parent had not yet sent is its parent's to send."""
+        """A child has its own recorder and threads: what its parent had not yet sent is its parent's to send."""
         self._lock = threading.Lock()
+        self.taking = threading.Lock()
         if self.recorder is not None:
+            self.recorder.forget()
             ticking = self.recorder.ticking
             self.recorder = Recorder(self.recorder.settings)
             self.recorder.ticking = ticking

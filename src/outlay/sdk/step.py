@@ -220,11 +220,11 @@ class _SpanIds:
         self.next: Callable[[], bytes] = map(_to_bytes, itertools.count(start)).__next__
 
 
-_span_ids = _SpanIds()
+span_ids = _SpanIds()
 if hasattr(os, "register_at_fork"):  # not where there is no fork
-    os.register_at_fork(after_in_child=_span_ids.restart)
+    os.register_at_fork(after_in_child=span_ids.restart)
 
 
 def new_span_id() -> bytes:
     """8 bytes that no other span of the process has."""
-    return _span_ids.next()
+    return span_ids.next()

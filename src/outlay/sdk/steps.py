@@ -14,11 +14,11 @@ from outlay.core.meters import OTHER_METERS
 from outlay.core.money import to_decimal
 from outlay.sdk import attachment, setup
 from outlay.sdk.block import Block
-from outlay.sdk.context import Context, current
+from outlay.sdk.context import Context, current, of
 from outlay.sdk.encode import TOKEN_KEYS
 from outlay.sdk.gate import watched
 from outlay.sdk.recorder import keep, record
-from outlay.sdk.step import CHECKS, KINDS, STEP, TOOL, Step, new_span_id, new_trace_id, operation_of
+from outlay.sdk.step import CHECKS, KINDS, STEP, TOOL, Step, new_trace_id, operation_of, span_ids
 from outlay.sdk.tags import clean, say_once
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -36,7 +36,9 @@ _FRESH, _OPEN, _OVER = range(3)
 class StepBlock(Step, Block[Step], attachment.Held):
     """A step, not yet begun, and the block around it: the `Step` that `with` gives may be filled in until it ends."""
 
-    __slots__ = ("_others", "_stage", "_tags", "_words", "below", "ended", "frame", "known", "lent", "outer", "owner")
+    __slots__ = ("_stage", "_tags", "_words", "below", "known", "outer")
+
+    _others: list[StepBlock] | None = None
 
     def __init__(self, words: Words, tags: dict[str, str]) -> None:
         self.operation, self.name, self.provider, self.model_requested = words
@@ -46,13 +48,10 @@ class StepBlock(Step, Block[Step], attachment.Held):
         self.trace_id = self.span_id = self.parent_span_id = b""
         self.context = None
         self.more = {"tags": {**tags}} if tags else None
-        self.known = self.outer = self.below = self.frame = None
-        self.owner = attachment.NOBODY
-        self.ended = self.lent = False
+        self.known = self.outer = self.below = None
         self._words = words
         self._tags = tags
         self._stage = _FRESH
-        self._others: list[StepBlock] | None = None
 
     def _again(self) -> StepBlock:
         return StepBlock(self._words, self._tags)
@@ -60,18 +59,17 @@ class StepBlock(Step, Block[Step], attachment.Held):
     def _open(self, caller: FrameType) -> Step:
         if self._stage is not _FRESH:
             return self._reopen(caller)
-        outer = current()
         if self.operation == TOOL and watched():
             from outlay.sdk import caps
 
+            outer = current()
             caps.begin_tool(outer.run, outer)
         self._stage = _OPEN
         self.start_ns = time_ns()
-        self.span_id = new_span_id()
+        self.span_id = span_ids.next()
+        self.context = outer = of(attachment.hold(self, caller))
         self.trace_id = outer.trace_id or new_trace_id()
         self.parent_span_id = outer.span_id
-        self.context = outer
-        attachment.hold(self, caller)
         return self
 
     def inside(self) -> Context:
