@@ -6,14 +6,16 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from otlp_wire import START_NS, TRACE, json_of, request, span
+from outlay.core.errors import FormatError
 from outlay.normalize.spans import facts_of_spans
-from outlay.sources import otlp
+from outlay.sources import otlp, otlp_protobuf
 from outlay.sources.otlp import Decoded, decode, joined
 from outlay.sources.otlp_door import OPEN_KEYS_MAX, Admission, Verdict
 from outlay.sources.otlp_messages import decode_messages
@@ -34,6 +36,7 @@ def by_columns() -> Iterator[None]:
     """The bodies here are small, and what is tried is how large ones are read: that both ways agree is tried too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(otlp, "SMALL_BYTES_MAX", 0)
+        patch.setattr(otlp_protobuf, "FEW_PAIRS_MAX", 0)
         yield
 
 
@@ -321,6 +324,31 @@ def test_the_door_says_what_it_lets_in() -> None:
     assert door.verdict("llm.invocation_parameters") is Verdict.JSON
     assert door.verdict("acme.billed_units") is Verdict.NUMBER
     assert door.verdict("gen_ai.input.messages") is Verdict.DROP
+
+
+def test_what_many_spans_say_alike_is_read_as_what_one_says() -> None:
+    long, too_long = "l" * 300, "x" * 2000
+    said: list[dict[str, object]] = [
+        {"outlay.team": "risk", "session.id": long, "gen_ai.usage.input_tokens": 7, "outlay.feature": too_long},
+        {"outlay.team": "risk", "session.id": "s", "gen_ai.usage.input_tokens": 7, "outlay.feature": "find"},
+        {"session.id": long, "gen_ai.usage.input_tokens": "7", "gen_ai.response.finish_reasons": ["stop"]},
+        {"outlay.team": "ops", "outlay.feature": too_long, "gen_ai.response.finish_reasons": ["stop"]},
+    ]
+    bodies = [request([span(i + 1, said[i % 4]) for i in range(count)]).SerializeToString() for count in (40, 1, 9)]
+    columnar, reference = decode(bodies, "protobuf"), by_reference(bodies)
+    assert rows(columnar) == rows(reference)
+    assert columnar.spans["session.id"].to_pylist()[:3] == [long, "s", long]
+    assert [set(map(str, a.problems)) for a in columnar.bodies] == [set(map(str, b.problems)) for b in reference.bodies]
+    assert sum(len(body.problems) for body in columnar.bodies) == 26
+
+
+def test_the_attributes_of_a_resource_are_read_one_by_one_and_say_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = request([span(1, {"outlay.team": "risk"})], {"service.name": "s", "outlay.environment": "test"})
+    by_columns = rows(decode([made.SerializeToString()], "protobuf"))
+    monkeypatch.setattr(otlp_protobuf, "FEW_PAIRS_MAX", 48)
+    assert rows(decode([made.SerializeToString()], "protobuf")) == by_columns
+    with pytest.raises(FormatError, match="KeyValue"):
+        otlp_protobuf.attributes_of(np.zeros(1, np.int64), pa.array([b"\x0a\xff"]), Admission(), [])
 
 
 def test_without_the_columnar_reader_the_other_one_serves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -11,12 +11,21 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
 from otlp_wire import START_NS, TRACE, json_of, log, logs_request, value_of
+from outlay.sources import otlp_protobuf
 from outlay.sources.otlp_logs import decode_logs
 from outlay.sources.otlp_records import Decoded
 from strategies import otlp_logs_requests
 
 CANARY = "the words of a conversation"
 CALL = {"session.id": "s", "model": "claude-sonnet-5", "input_tokens": 2, "output_tokens": 30}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_columns() -> Iterator[None]:
+    """Few attributes are read one by one, and what is tried is how many are read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(otlp_protobuf, "FEW_PAIRS_MAX", 0)
+        yield
 
 
 def rows(decoded: Decoded) -> dict[str, list[object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from hypothesis import given
@@ -12,12 +12,21 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 from otlp_wire import START_NS, counter, json_of, metrics_request
+from outlay.sources import otlp_protobuf
 from outlay.sources.otlp_metrics import decode_metrics
 from outlay.sources.otlp_records import Decoded
 from strategies import otlp_metrics_requests
 
 TOKENS = "claude_code.token.usage"
 SAID = {"type": "input", "session.id": "s"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_columns() -> Iterator[None]:
+    """Few attributes are read one by one, and what is tried is how many are read."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(otlp_protobuf, "FEW_PAIRS_MAX", 0)
+        yield
 
 
 def rows(decoded: Decoded) -> dict[str, list[object]]:

@@ -54,7 +54,7 @@ class Occurrences:
             absent = np.ones(length, np.bool_)
             absent[self.rows] = False
             return pa.array(values, mask=absent)
-        places = np.full(length, -1, np.int64)
+        places = np.full(length, -1, self.places.dtype)
         places[self.rows] = self.places
         return self.source.take(pa.array(places, mask=places < 0))
 

@@ -3,7 +3,8 @@
 Every SDK writes an attribute in one plain form: the key, the length of the value, one value. That form is read here
 with a few operations over all attributes of a batch at once, and only the values of wanted keys are looked at. Whatever
 else protobuf allows (fields in another order, repeated or unknown) sends the batch to the general reader, ptars, which
-also says what is no KeyValue at all. OTLP's AnyValue is recursive, which Arrow cannot be: an array or a map is
+also says what is no KeyValue at all. Most attributes of a batch say what another one says too (the same team, the same
+model), so each different one is read once. OTLP's AnyValue is recursive, which Arrow cannot be: an array or a map is
 therefore declared as bytes, which has the same form on the wire, and read later, where it is kept.
 """
 
@@ -28,6 +29,8 @@ _TYPE_OF_TAG[[0x0A, 0x10, 0x18, 0x21, 0x2A, 0x32]] = (TEXT, BOOL, INTEGER, DOUBL
 _LENGTH_BITS_MAX = 28
 _INTEGER_BYTES_MAX = 10
 _DOUBLE_BYTES = 8
+_ALIKE_BYTES_MAX = 256
+"""Longer attributes are contents, which are not looked at before their key was asked for, and say nothing twice."""
 _BUFFER_BYTES_MAX = 2**30  # sums of a place and a length stay within 32 bits
 
 Wanted = Callable[[str], bool]
@@ -44,12 +47,25 @@ class _NotPlainError(Exception):
 class Pairs:
     """The attributes that have a value and a wanted key, sorted by key, in order of appearance within a key.
 
-    `where` numbers them among all; `codes` name their keys in `names`, `types` their types; each child of `values` is
-    as long as they are and holds the values of its type.
+    `where` numbers them among all; `places` says which of the different attributes each of them is. Those are sorted by
+    key too: `codes` name their keys in `names`, `types` their types; each child of `values` is as long as they are and
+    holds the values of its type.
     """
 
-    names: list[str]
     where: Int64s
+    places: Places
+    names: list[str]
+    codes: np.ndarray
+    types: np.ndarray
+    values: dict[str, pa.Array]
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The different attributes that have a value and a wanted key, sorted by key; `chosen` numbers them among all."""
+
+    chosen: Int64s
+    names: list[str]
     codes: np.ndarray
     types: np.ndarray
     values: dict[str, pa.Array]
@@ -57,18 +73,54 @@ class Pairs:
 
 def read_pairs(encoded: pa.BinaryArray, wanted: Wanted, general: Any) -> Pairs:
     """The attributes in `encoded`; `general` is the ptars reader of KeyValue. FormatError if one of them is none."""
+    first, which = _different(encoded)
     try:
-        return _plain(encoded, wanted)
+        read = _plain(encoded, first, wanted)
     except (_NotPlainError, UnicodeDecodeError, pa.ArrowInvalid):
-        return _general(encoded, wanted, general)
+        read = _general(encoded.take(pa.array(first)), wanted, general)
+    place = np.full(len(first), -1, np.int32)
+    place[read.chosen] = np.arange(len(read.chosen), dtype=np.int32)
+    places = place[which]
+    where = np.flatnonzero(places >= 0)
+    places = places[where]
+    order = _by_key(read.codes[places], len(read.names))
+    return Pairs(where[order], places[order], read.names, read.codes, read.types, read.values)
 
 
-def _plain(encoded: pa.BinaryArray, wanted: Wanted) -> Pairs:
+def _different(encoded: pa.BinaryArray) -> tuple[Int64s, Places]:
+    """Where each different attribute stands first, ascending, and which of them each attribute is."""
+    validity, offset_buffer, buffer = encoded.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32, len(encoded) + 1, encoded.offset * 4)
+    long = np.flatnonzero(np.diff(offsets) > _ALIKE_BYTES_MAX)
+    if len(long):  # they stand apart, and as nulls nobody reads them
+        short = np.ones(encoded.offset + len(encoded), np.bool_)
+        short[encoded.offset + long] = False
+        validity = pa.py_buffer(np.packbits(short, bitorder="little"))
+        encoded = pa.Array.from_buffers(
+            encoded.type, len(encoded), [validity, offset_buffer, buffer], offset=encoded.offset
+        )
+    alike = encoded.dictionary_encode()
+    count = len(alike.dictionary)
+    which = np.asarray(alike.indices.fill_null(-1) if len(long) else alike.indices)
+    if len(long):
+        which = which.copy()
+        which[long] = np.arange(count, count + len(long))
+    first = np.empty(count + len(long), np.int64)
+    first[which[::-1]] = np.arange(len(which) - 1, -1, -1)
+    if not len(long):
+        return first, which
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[which]
+
+
+def _plain(encoded: pa.BinaryArray, first: Int64s, wanted: Wanted) -> _Read:
     _, offset_buffer, buffer = encoded.buffers()
     if buffer.size > _BUFFER_BYTES_MAX:
         raise _NotPlainError
     offsets = np.frombuffer(offset_buffer, np.int32, len(encoded) + 1, encoded.offset * 4)
-    starts, ends = offsets[:-1], offsets[1:]
+    starts, ends = offsets[first], offsets[first + 1]
     data = np.frombuffer(buffer, np.uint8)
     _require(ends - starts >= 4)
     key_length = data[starts + 1]
@@ -86,7 +138,7 @@ def _plain(encoded: pa.BinaryArray, wanted: Wanted) -> Pairs:
     _require(types > 0)
     order = _by_key(codes, len(names))
     values = _values(buffer, types, begin + 1, ends[chosen], order)
-    return Pairs(names, chosen[order], codes[order], types[order], values)
+    return _Read(chosen[order], names, codes[order], types[order], values)
 
 
 def _values(buffer: pa.Buffer, types: np.ndarray, begin: Places, end: Places, order: Int64s) -> dict[str, pa.Array]:
@@ -176,7 +228,7 @@ def _by_key(codes: np.ndarray, keys_count: int) -> Int64s:
     return np.argsort(narrow, kind="stable")
 
 
-def _general(encoded: pa.BinaryArray, wanted: Wanted, reader: Any) -> Pairs:
+def _general(encoded: pa.BinaryArray, wanted: Wanted, reader: Any) -> _Read:
     try:
         batch = reader.array_to_record_batch(encoded)
     except ValueError as error:
@@ -190,4 +242,4 @@ def _general(encoded: pa.BinaryArray, wanted: Wanted, reader: Any) -> Pairs:
     chosen = chosen[_by_key(codes[chosen], len(names))]
     places = pa.array(chosen)
     children = {child: values.field(child).take(places) for child in CHILDREN}
-    return Pairs(names, chosen, codes[chosen], types[chosen], children)
+    return _Read(chosen, names, codes[chosen], types[chosen], children)

@@ -6,10 +6,12 @@ Attributes are read by the key (`otlp_pairs.py`), arrays and maps only where the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
 from outlay.core.errors import FormatError
 from outlay.sources.otlp_columns import (
@@ -23,9 +25,12 @@ from outlay.sources.otlp_columns import (
     text_bytes_max,
 )
 from outlay.sources.otlp_door import TEXT_BYTES_MAX, Admission, Verdict
-from outlay.sources.otlp_messages import array_text, event_of, map_text
+from outlay.sources.otlp_messages import array_text, collect, event_of, map_text, parsed
 from outlay.sources.otlp_pairs import ARRAY, BOOL, CHILDREN, DOUBLE, INTEGER, MAP, TEXT, Pairs, read_pairs
 from outlay.sources.otlp_readers import flat, numbers, reader
+
+FEW_PAIRS_MAX = 48
+"""So many attributes are read one by one: those of a resource, for which setting up columns costs more."""
 
 
 def decode_protobuf(bodies: Sequence[bytes], admission: Admission) -> RawSpans:
@@ -68,34 +73,45 @@ def attributes_of(
     owner: np.ndarray, encoded: pa.BinaryArray, admission: Admission, oversized: list[tuple[int, str]]
 ) -> dict[str, Occurrences]:
     """Attributes by key. Cost grows with the number of distinct keys, not with that of spans."""
-    if len(encoded) == 0:
-        return {}
+    if len(encoded) <= FEW_PAIRS_MAX:
+        few = Collector(admission, oversized=oversized)
+        for row, pair in zip(owner.tolist(), encoded.to_pylist(), strict=True):
+            collect(few, row, [parsed(KeyValue, pair)])
+        return few.occurrences()
     pairs = read_pairs(encoded, lambda name: admission.verdict(name) is not Verdict.DROP, reader("Pair"))
     if len(pairs.where) == 0:
         return {}
-    rows, kept = owner[pairs.where], _short_texts(owner, pairs, admission, oversized)
-    starts = np.flatnonzero(np.diff(pairs.codes, prepend=-1))
-    ends = [*starts[1:].tolist(), len(pairs.codes)]
+    rows, short = owner[pairs.where], _short_texts(owner, pairs, admission, oversized)
+    bounds, ranges = _bounds(pairs.codes[pairs.places]), _bounds(pairs.codes)
     found: dict[str, Occurrences] = {}
-    for start, end in zip(starts.tolist(), ends, strict=True):
-        places, name = start + np.flatnonzero(kept[start:end]), pairs.names[pairs.codes[start]]
-        kinds = pairs.types[places]
+    for here, (first, last) in zip(bounds, ranges, strict=True):
+        name, places, mine = pairs.names[pairs.codes[first]], pairs.places[slice(*here)], rows[slice(*here)]
+        if not short[first:last].all():
+            kept = short[places]
+            places, mine = places[kept], mine[kept]
         if len(places) == 0:
             continue
+        kinds = pairs.types[first:last]
         if (kinds == kinds[0]).all():
-            one_type = _one_type(int(kinds[0]), rows[places], places, pairs.values)
-            short = _short(one_type, name, admission, oversized) if kinds[0] >= ARRAY else one_type
-            found |= {name: short} if len(short.rows) else {}
+            one_type = _one_type(int(kinds[0]), mine, places, (first, last), pairs.values)
+            fits = _short(one_type, name, admission, oversized) if kinds[0] >= ARRAY else one_type
+            found |= {name: fits} if len(fits.rows) else {}
         else:
             collector = Collector(admission, oversized=oversized)
-            for row, value in zip(rows[places].tolist(), _plain(places, kinds, pairs.values), strict=True):
+            for row, value in zip(mine.tolist(), _plain(places, pairs.types[places], pairs.values), strict=True):
                 collector.add(row, name, value)
             found |= collector.occurrences()
     return found
 
 
+def _bounds(codes: np.ndarray) -> list[tuple[int, int]]:
+    """Where the places of each key begin and end; codes of one key stand together."""
+    starts = np.flatnonzero(np.diff(codes, prepend=-1)).tolist()
+    return list(pairwise([*starts, len(codes)]))
+
+
 def _short_texts(owner: np.ndarray, pairs: Pairs, admission: Admission, oversized: list[tuple[int, str]]) -> np.ndarray:
-    """Which attributes are no texts that are too long to be kept; those that are get listed in `oversized`."""
+    """Which different attributes are no texts that are too long to be kept; whoever has such a one is listed."""
     texts = pairs.values["s"]
     kept = np.ones(len(texts), np.bool_)
     if texts.null_count == len(texts):
@@ -104,20 +120,23 @@ def _short_texts(owner: np.ndarray, pairs: Pairs, admission: Admission, oversize
     for place in np.flatnonzero(lengths > TEXT_BYTES_MAX).tolist():
         name = pairs.names[pairs.codes[place]]
         if lengths[place] > text_bytes_max(admission, name):
-            oversized.append((int(owner[pairs.where[place]]), name))
+            oversized.extend((row, name) for row in owner[pairs.where[pairs.places == place]].tolist())
             kept[place] = False
     return kept
 
 
-def _one_type(kind: int, rows: np.ndarray, places: np.ndarray, values: dict[str, pa.Array]) -> Occurrences:
+def _one_type(
+    kind: int, rows: np.ndarray, places: np.ndarray, among: tuple[int, int], values: dict[str, pa.Array]
+) -> Occurrences:
+    """An attribute of one type; its different values stand `among` those of all."""
     if kind == INTEGER:
         return Occurrences(rows, places, numbers(values["i"], np.int64))
     if kind == DOUBLE:
         return Occurrences(rows, places, numbers(values["d"], np.float64))
     if kind in {TEXT, BOOL}:
         return Occurrences(rows, places, values["s" if kind == TEXT else "b"])
-    codes, texts = _json_texts(kind, places, values)
-    return Occurrences(rows, codes, pa.array(texts, pa.string()))
+    codes, texts = _json_texts(kind, np.arange(*among), values)
+    return Occurrences(rows, codes[places - among[0]], pa.array(texts, pa.string()))
 
 
 def _json_texts(kind: int, places: np.ndarray, values: dict[str, pa.Array]) -> tuple[np.ndarray, list[str]]:
