@@ -75,9 +75,19 @@ def spread(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 MEASURED = tuple(item.name for item in MEASURES if item.name != "quantity")
+OF_SESSIONS = (
+    *("cost", "cost_recorded", "cost_priced", "cost_estimated", "inference_cost", "hidden_cost", "retry_cost"),
+    *("failed_task_cost", "cost_without_task", "unattributed_cost", "usages", "retries", "unpriced_usages"),
+    *("input_tokens", "output_tokens", "total_tokens", "unpriced_tokens", "superseded_usages", "retry_multiplier"),
+    *("sessions", "session_seconds", "tasks_completed", "cost_per_completed_task", "hidden_share", "retry_rate"),
+)
+"""What the days of sessions answer, by whatever they keep apart."""
+APART = ("session", "parent_session", "customer", "user", "task", "task_type", "outcome", "team", "agent", "counted")
 
 
-def queries(names: Sequence[str] = MEASURED) -> st.SearchStrategy[Query]:
+def queries(
+    names: Sequence[str] = MEASURED, by: Sequence[str] = tuple(item.name for item in DIMENSIONS)
+) -> st.SearchStrategy[Query]:
     """Questions of every kind, those that no rollup answers among them."""
     moments = st.none() | st.integers(0, 75 * 24).map(lambda hours: FIRST_NS + hours * 3_600 * 10**9)
     whole = st.integers(0, 70).map(lambda days: ns_of(datetime(2025, 10, 1, tzinfo=UTC) + timedelta(days=days)))
@@ -87,12 +97,14 @@ def queries(names: Sequence[str] = MEASURED) -> st.SearchStrategy[Query]:
             (Filter("team", ("support",)),),
             (Filter("centre", ("inference",), exclude=True),),
             (Filter("agent", ("bot",)),),
+            (Filter("outcome", ("done", "(no outcome)")),),
+            (Filter("session", ("session a", "s1")), Filter("user", ("u1",), exclude=True)),
         ]
     )
     return st.builds(
         Query,
         measures=st.lists(st.sampled_from(names), min_size=1, max_size=5, unique=True).map(tuple) | st.just(ON_CHARGES),
-        by=st.lists(st.sampled_from([item.name for item in DIMENSIONS]), max_size=2, unique=True).map(tuple),
+        by=st.lists(st.sampled_from(by), max_size=2, unique=True).map(tuple),
         grain=st.sampled_from([None, *Grain]),
         where=wheres,
         period=st.builds(Period, moments | whole, moments | whole),
@@ -114,13 +126,18 @@ def assert_the_same(books: DuckBooks, asked: Sequence[Query]) -> None:
 @settings(
     max_examples=12, phases=[Phase.explicit, Phase.reuse, Phase.generate]
 )  # every example asks several dozen questions twice
-@given(facts=fact_rows(), outcomes=outcome_rows(), asked=st.lists(queries(), min_size=5, max_size=5), data=st.data())
+@given(
+    facts=fact_rows(),
+    outcomes=outcome_rows(),
+    asked=st.tuples(*[queries()] * 3, *[queries(OF_SESSIONS, APART)] * 4),
+    data=st.data(),
+)
 def test_an_answer_is_the_same_at_any_moment(
     prices: PriceBook,
     later_prices: PriceBook,
     facts: list[Any],
     outcomes: list[Any],
-    asked: list[Query],
+    asked: tuple[Query, ...],
     data: st.DataObject,
 ) -> None:
     facts = data.draw(st.permutations(spread(facts)))
@@ -188,7 +205,7 @@ def test_a_broken_rollup_is_found(prices: PriceBook) -> None:
     assert checks.check_rollups(books).ok  # nothing is added up, so nothing can be wrong
     roll_up(books)
     assert checks.check_rollups(books).ok
-    for table in ("usage_days", "usage_months", "charge_days", "charge_months"):
+    for table in ("usage_days", "usage_months", "charge_days", "charge_months", "session_days"):
         with books.writing() as transaction:
             transaction.execute(f"UPDATE {table} SET amount_nano = amount_nano + 1")
         assert not checks.check_rollups(books).ok, table

@@ -49,6 +49,12 @@ SELECT count(*) FROM (
         USING (month)
     WHERE months.n IS DISTINCT FROM d.n OR months.amount IS DISTINCT FROM d.amount)
 """
+_UNEQUAL_SESSIONS = """
+WITH rows AS (SELECT time::DATE AS day, count(*) AS n, sum(amount_nano) AS amount FROM usages GROUP BY day),
+days AS (SELECT time::DATE AS day, sum(n) AS n, sum(amount_nano) AS amount FROM session_days GROUP BY day)
+SELECT count(*) FROM rows r FULL JOIN days d USING (day)
+WHERE day NOT IN (SELECT day FROM stale_days) AND (r.n IS DISTINCT FROM d.n OR r.amount IS DISTINCT FROM d.amount)
+"""
 _COVERAGE = f"""
 SELECT count(*) FILTER (bears) AS usages, count(*) FILTER (unpriced_meters > 0) AS unpriced,
        count(*) FILTER (zone_assumed) AS zoneless,
@@ -163,6 +169,7 @@ def check_rollups(books: Books) -> Check:
         books.scalar(_UNEQUAL_DAYS.format(kind=kind, rows=rows))
         for kind, rows in (("usage", "usages"), ("charge", "charges"))
     )
+    unequal += books.scalar(_UNEQUAL_SESSIONS)
     text = "days and months equal the rows they add up" if not unequal else f"{unequal} days or months differ"
     return Check("rollups", not unequal, text, "" if not unequal else "outlay rebuild")
 

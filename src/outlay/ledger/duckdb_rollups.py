@@ -7,7 +7,18 @@ from datetime import date, timedelta
 import duckdb
 import pyarrow as pa
 
-from outlay.ledger.rollups import FLAGS, NULLABLE, ROLLUP_LABELS, SESSION_LABELS, SIGNED, SUMS
+from outlay.ledger.rollups import (
+    FLAGS,
+    LABEL_TESTS,
+    NULLABLE,
+    ROLLUP_LABELS,
+    SESSION_COUNTS,
+    SESSION_LABELS,
+    SESSION_SUMS,
+    SESSION_TEXTS,
+    SIGNED,
+    SUMS,
+)
 from outlay.ledger.touched import HOUR_US, Hours, hours_of
 
 DAYS_AT_ONCE = 31
@@ -25,7 +36,9 @@ CREATE TABLE charge_days (
     time TIMESTAMP, labels INTEGER, n BIGINT, counted BOOLEAN, meter INTEGER, provenance INTEGER, currency VARCHAR,
     quantity HUGEINT, amount_nano HUGEINT);
 CREATE TABLE session_days (
-    time TIMESTAMP, session_id VARCHAR, labels INTEGER, counted BOOLEAN, n BIGINT, first TIMESTAMP, ended_us BIGINT);
+    time TIMESTAMP, {", ".join(f'"{name}" VARCHAR' for name in SESSION_TEXTS)}, labels INTEGER, counted BOOLEAN,
+    n BIGINT, first TIMESTAMP, ended_us BIGINT,
+    {", ".join(f"{name} BIGINT" for name in SESSION_COUNTS)}, {", ".join(f"{name} HUGEINT" for name in SESSION_SUMS)});
 CREATE TABLE usage_months AS FROM usage_days;
 CREATE TABLE charge_months AS FROM charge_days;
 """
@@ -60,15 +73,29 @@ FROM (SELECT c.time::DATE AS day, u.labels, u.counted, c.meter, c.provenance, c.
 JOIN labels l ON l.number = q.labels
 GROUP BY day, counted, meter, provenance, q.currency, bare, {_TEXTS} ORDER BY day
 """
-_SESSION_TEXTS = ", ".join(f'l."{name}"' for name in SESSION_LABELS)
+
+
+def _label_tests() -> str:
+    each = ((name, column, ", ".join(f"'{one}'" for one in values)) for name, (column, values) in LABEL_TESTS.items())
+    return ", ".join(f"{column} IN ({values}) AS {name}" for name, column, values in each)
+
+
+def _session_figures() -> str:
+    counts = [f"count(*) FILTER (WHERE {where})" for where in SESSION_COUNTS.values()]
+    sums = [f"sum({added})" + (f" FILTER (WHERE {where})" if where else "") for added, where in SESSION_SUMS.values()]
+    return ", ".join((*counts, *sums))
+
+
+# One step: the labels that share the tags of a session have one number, so that a session's day is one group.
+_APART = ", ".join(f'"{name}"' for name in SESSION_TEXTS)
 _SESSION_DAYS = f"""
 INSERT INTO session_days
-SELECT day, session_id, min(labels), counted, sum(n), min(first), max(ended_us)
-FROM (SELECT time::DATE AS day, session_id, labels, counted, count(*) AS n, min(time) AS first,
-             max(epoch_us(time) + coalesce(duration_ms, 0) * 1000) AS ended_us
-      FROM usage_rows WHERE {_WITHIN} GROUP BY day, session_id, labels, counted) q
-JOIN labels l ON l.number = q.labels
-GROUP BY day, session_id, counted, {_SESSION_TEXTS} ORDER BY day
+WITH tags AS MATERIALIZED (
+    SELECT number, min(number) OVER (PARTITION BY {", ".join(SESSION_LABELS)}) AS alike, {_label_tests()} FROM labels)
+SELECT time::DATE AS day, {_APART}, alike, counted, count(*), min(time),
+       max(epoch_us(time) + coalesce(duration_ms, 0) * 1000), {_session_figures()}
+FROM usage_rows r JOIN tags ON tags.number = r.labels
+WHERE {_WITHIN} GROUP BY day, {_APART}, alike, counted ORDER BY day
 """
 
 _MONTHS = "SELECT DISTINCT date_trunc('month', day)::TIMESTAMP FROM stale_days WHERE day BETWEEN $1::DATE AND $2::DATE"

@@ -1,10 +1,12 @@
 """Rollups: whole days and months of usages and cost lines added up once, for questions that ask for nothing finer.
 
 A row of `usage_days` or `charge_days` stands for `n` rows of one day that are alike in everything a question may split,
-filter or test by, with their quantities added; `usage_months` and `charge_months` add up those days. The tables are
-derived and never believed blindly: whatever touches a usage or a cost line marks its day as stale in the same
-transaction, and a reader takes a stale day row by row. So an answer is the same with and without them, at any moment;
-the clerk adds stale days up again when there is time.
+filter or test by, with their quantities added; `usage_months` and `charge_months` add up those days. A row of
+`session_days` stands for what one session did on a day, with the figures that sessions are listed and ranked by: what
+is asked by session, customer, user or task is read from these few. The tables are derived and never believed blindly:
+whatever touches a usage or a cost line marks its day as stale in the same transaction, and a reader takes a stale day
+row by row. So an answer is the same with and without them, at any moment; the clerk adds stale days up again when there
+is time.
 """
 
 from __future__ import annotations
@@ -14,11 +16,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
+from outlay.core.centre import STRUCTURE, CostCentre, Operation
 from outlay.core.envelope import ENVELOPE_KEYS
-from outlay.core.meters import TOKEN_METERS
+from outlay.core.meters import INPUT_METERS, OUTPUT_METERS, TOKEN_METERS
 from outlay.ledger.labels import LABELS
 
-ROLLUP_VERSION = 3
+ROLLUP_VERSION = 4
 """Raised with every change of what a rollup holds; older ones are added up again."""
 
 TOO_FINE = frozenset(("origin", "scope", "error_type", "reason", "basis"))
@@ -50,9 +53,44 @@ SUMS: tuple[str, ...] = (
 USAGE_DAY_COLUMNS = frozenset((*ROLLUP_LABELS, "labels", "time", "n", "first", "last", *FLAGS, *SUMS))
 CHARGE_DAY_COLUMNS = frozenset(("time", "n", "counted", "meter", "provenance", "currency", "quantity", "amount_nano"))
 
+SESSION_TEXTS: tuple[str, ...] = ("session_id", "parent_session_id", "task_id", "customer", "user")
+"""Texts of a usage that a session's day keeps apart; most sessions have one combination of them."""
 SESSION_LABELS: tuple[str, ...] = tuple(name for name in ENVELOPE_KEYS if name in LABELS)
-SESSION_DAY_COLUMNS = frozenset((*SESSION_LABELS, "labels", "time", "first", "ended_us", "session_id", "counted"))
-"""`session_days` has one row for a session's work on a day and its tags: to count and time sessions, nothing else."""
+
+SESSION_COUNTS: dict[str, str] = {
+    "bearing": "bears OR amount_nano > 0",
+    "retried": "(bears OR amount_nano > 0) AND is_retry",
+    "unpriced": "unpriced_meters > 0",
+    "unpriced_inference": "unpriced_meters > 0 AND is_inference",
+    "unpriced_retries": "unpriced_meters > 0 AND is_retry",
+    "unpriced_hidden": "unpriced_meters > 0 AND NOT is_inference",
+    "failures": "failed",
+    "calls": "bears AND is_chat",
+    "closed": "is_structure AND duration_ms IS NOT NULL AND parent_key IS NULL",
+}
+"""How many usages of a session's day there are of a kind; `is_…` says something about their labels (LABEL_TESTS)."""
+SESSION_SUMS: dict[str, tuple[str, str]] = {
+    **{f"{name}_nano": (f"{name}_nano", "") for name in ("amount", "recorded", "priced", "estimated")},
+    "inference_nano": ("amount_nano", "is_inference"),
+    "retries_nano": ("amount_nano", "is_retry"),
+    "hidden_nano": ("amount_nano", "NOT is_inference"),
+    "unpriced_tokens": ("unpriced_tokens", ""),
+    "input_tokens": (" + ".join(INPUT_METERS), ""),
+    "output_tokens": (" + ".join(OUTPUT_METERS), ""),
+}
+"""What is added up over a session's day, and over which of its usages; NULL where there is none of them."""
+LABEL_TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "is_inference": ("centre", (CostCentre.INFERENCE,)),
+    "is_retry": ("centre", (CostCentre.RETRIES,)),
+    "is_chat": ("operation", (Operation.CHAT,)),
+    "is_structure": ("operation", tuple(sorted(STRUCTURE))),
+}
+"""Which texts of a label a test accepts."""
+SESSION_FIGURES: tuple[str, ...] = (*SESSION_COUNTS, *SESSION_SUMS)
+SESSION_DAY_COLUMNS = frozenset(
+    (*SESSION_LABELS, *SESSION_TEXTS, *SESSION_FIGURES, "labels", "time", "n", "first", "ended_us", "counted")
+)
+"""`session_days` has a row for a session's work on a day, its tags and texts: a tenth of the usages, and narrow."""
 
 STRETCHES_MAX = 8
 """More stretches of stale days are read as fewer, longer ones: a statement stays a statement."""

@@ -173,6 +173,8 @@ def _is_empty(row: Mapping[str, Any], plan: Plan, columns: Columns) -> bool:
 
 def _fill_rest(plan: Plan, columns: Columns, rows: list[Row], rest: list[Row]) -> None:
     """Sets the session figures of the `(other)` rows, which folding cannot add up."""
+    if plan.sessions_add_up:
+        return
     named = [columns[item] for item in plan.session_sums]
     by_bucket = {row.get("bucket"): row for row in rest}
     for row in rows:

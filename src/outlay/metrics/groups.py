@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from outlay.core.session import NO_SESSION
 from outlay.metrics import measures
 from outlay.metrics.dialect import Dialect
 from outlay.metrics.dimensions import SEVERAL
-from outlay.metrics.expressions import Sessions, SessionTime
+from outlay.metrics.expressions import Count, Sessions, SessionTime, Sum
 from outlay.metrics.parts import (
     CHARGES,
     OUTCOME,
@@ -20,6 +19,7 @@ from outlay.metrics.parts import (
     USAGE,
     Statement,
     aggregate,
+    columns_read,
     condition,
     filter_condition,
     outcome_value,
@@ -28,9 +28,8 @@ from outlay.metrics.parts import (
     usage_value,
 )
 from outlay.metrics.plan import Plan
+from outlay.metrics.rolled_sessions import session_aggregate
 from outlay.metrics.rolled_source import rolled_source
-
-_USAGE_COLUMN = re.compile(rf'\b{USAGE}\."?(\w+)')
 
 _GENERATIONS_MAX = 32
 """Sessions start sessions start sessions; relations that run in a circle end here."""
@@ -108,18 +107,25 @@ def usage_source(statement: Statement, plan: Plan, read: Iterable[str]) -> str:
 
     `read` is what the statement says of usages: the narrowest table that holds those columns is taken.
     """
-    columns = frozenset(_USAGE_COLUMN.findall(" ".join(read)))
+    columns = columns_read(read)
     if plan.reading is not None:
-        return rolled_source(statement, plan, plan.reading, columns)
+        columns |= {"task_id", "session_id"} if plan.with_work else frozenset()
+        return rolled_source(statement, plan, plan.reading, columns) + _work_joins(plan)
     if plan.charges_alone:
         return f"charges AS {CHARGES}"
     source = f"{statement.dialect.usages(columns)} AS {USAGE}"
     if plan.with_charges:
         source += f" JOIN charges AS {CHARGES} ON {CHARGES}.seq = {USAGE}.seq"
-    if plan.with_work:
-        source += f" LEFT JOIN {TASKS} ON {TASKS}.task_id = {USAGE}.task_id"
-        source += f" LEFT JOIN {RUNS} ON {RUNS}.session_id = {USAGE}.session_id"
-    return source
+    return source + _work_joins(plan)
+
+
+def _work_joins(plan: Plan) -> str:
+    if not plan.with_work:
+        return ""
+    return (
+        f" LEFT JOIN {TASKS} ON {TASKS}.task_id = {USAGE}.task_id"
+        f" LEFT JOIN {RUNS} ON {RUNS}.session_id = {USAGE}.session_id"
+    )
 
 
 def usage_conditions(statement: Statement, plan: Plan) -> list[str]:
@@ -141,7 +147,7 @@ def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     if not plan.session_sums:
         return [f"u AS ({usage_groups(statement, plan)})"]
     names = [*bucket_name(plan), *key_names(plan)]
-    if plan.reading is None and plan.session_reading is None:
+    if plan.reads_sessions or (plan.reading is None and plan.session_reading is None):
         again = [f"sum(a{place}) AS a{place}" for place in range(len(plan.usage_sums))]
         figures = select(["1 AS k", *names, *again, *_session_sums(plan)], "runs", (), names)
         return [f"runs AS ({_runs(statement, plan)})", f"u AS ({figures})"]
@@ -190,13 +196,20 @@ def _grouped(statement: Statement, plan: Plan, session_parts: list[str], *, by_d
     if session_parts:
         keys.append(f"{USAGE}.session_id AS run")
     sums = [
-        f"{aggregate(statement, item, counted=guard and item != measures.SUPERSEDED, weight=weight)} AS a{place}"
+        f"{_sum_of(statement, plan, item, guard=guard, weight=weight)} AS a{place}"
         for place, item in enumerate(plan.usage_sums)
     ]
     selected = [*keys, *sums, *session_parts] or ["count(*) AS n"]
     wheres = usage_conditions(statement, plan)
     source = usage_source(statement, plan, [*selected, *wheres])
     return select(selected, source, wheres, [str(place + 1) for place in range(len(keys))])
+
+
+def _sum_of(statement: Statement, plan: Plan, item: Count | Sum, *, guard: bool, weight: str) -> str:
+    counted = guard and item != measures.SUPERSEDED
+    if plan.reads_sessions:
+        return session_aggregate(statement, item, counted=counted)
+    return aggregate(statement, item, counted=counted, weight=weight)
 
 
 def session_groups(statement: Statement, plan: Plan, ranked: Sequence[Sequence[str | None]] | None) -> str:

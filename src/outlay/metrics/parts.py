@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import datetime
 
 from outlay.core.period import moment_of
@@ -28,6 +30,7 @@ from outlay.metrics.plan import CURRENCY, Plan
 
 USAGE, CHARGES, OUTCOME, TASKS, RUNS = "u", "c", "o", "wt", "ws"
 """Aliases: usages, charges, outcomes, tasks by id, tasks by session."""
+_USAGE_COLUMN = re.compile(rf'\b{USAGE}\."?(\w+)')
 
 
 class Statement:
@@ -45,6 +48,11 @@ class Statement:
     def bind_all(self, values: tuple[str, ...] | tuple[int, ...]) -> str:
         """Placeholders of several values, with commas."""
         return ", ".join(self.bind(value) for value in values)
+
+
+def columns_read(texts: Iterable[str]) -> frozenset[str]:
+    """The columns of usages that parts of a statement name."""
+    return frozenset(_USAGE_COLUMN.findall(" ".join(texts)))
 
 
 def quoted(name: str) -> str:

@@ -70,11 +70,23 @@ class Plan:
     """Only outcomes are asked about: a currency is then the one they state."""
     session_reading: Reading | None = None
     """The same for what is asked of sessions."""
+    by_session: bool = False
+    """Rollups are read session by session, sums and sessions alike; see `rolled_sessions.py`."""
 
     @property
     def filters(self) -> tuple[tuple[Dimension, Filter], ...]:
         """The filters on usages, each with its dimension."""
         return tuple((_dimension(item.dimension, alone=self.outcomes_alone), item) for item in self.query.where)
+
+    @property
+    def reads_sessions(self) -> bool:
+        """Whether the days of sessions are what is read."""
+        return self.by_session and self.reading is not None
+
+    @property
+    def sessions_add_up(self) -> bool:
+        """Each session stands in one group only, its own."""
+        return [item.name for item in self.dimensions] == ["session"] and self.query.grain is None
 
     @property
     def with_work(self) -> bool:

@@ -69,7 +69,7 @@ def render(plan: Plan, dialect: Dialect) -> Rendered:
     total = select([f"{TOTAL} AS kind", no_rank, *no_bucket, *no_keys, *values], "total")
     rows = select([f"{ROW} AS kind", "rank", *bucket_name(plan), *keys, *values], "folded")
     branches = [total, f"SELECT * FROM ({rows} LIMIT {ROWS_MAX + 1}) AS shown"]
-    if plan.session_sums and keys:
+    if plan.session_sums and keys and not plan.sessions_add_up:
         named = " AND ".join(f"ranked.{key} = {dialect.text(f'runs.{key}')}" for key in keys)
         rest = sessions_over(plan, bucket_name(plan), f"NOT EXISTS (SELECT 1 FROM ranked WHERE {named})")
         apart = [name if name.startswith("s") else f"{dialect.null_whole()} AS {name}" for name in values]
@@ -132,9 +132,10 @@ def _ranked(plan: Plan, dialect: Dialect) -> str:
         sums = [f"sum({name}) AS {name}" for name in columns.values()]
         source = f"({select([*keys, *sums], 'g', groups=keys)}) AS g"
     way = "DESC" if order.descending else "ASC"
-    sequence = ", ".join([f"{ranking} {way} NULLS LAST", *keys])
-    place = f"row_number() OVER (ORDER BY {sequence}) AS rank"
-    return f"{select([*keys, place], source)} ORDER BY {sequence} LIMIT {plan.query.limit}"
+    sequence = ", ".join([f"worth {way} NULLS LAST", *keys])
+    # First the few, then their places: numbering all groups costs more than everything else.
+    first = f"{select([*keys, f'{ranking} AS worth'], source)} ORDER BY {sequence} LIMIT {plan.query.limit}"
+    return select([*keys, f"row_number() OVER (ORDER BY {sequence}) AS rank"], f"({first}) AS first")
 
 
 def _ranking(expression: Expression, columns: dict[Aggregate, str], dialect: Dialect) -> str:
@@ -151,23 +152,24 @@ def _ranking(expression: Expression, columns: dict[Aggregate, str], dialect: Dia
 
 
 def _folded(plan: Plan) -> str:
-    """Groups with their rank; what is not ranked becomes `(other)`, outcomes that several groups share counted once."""
+    """Groups with their rank; what is not ranked becomes `(other)`, outcomes that several groups share counted once.
+
+    The ranked groups are few and stay as they are; all others are added up without a look at their names.
+    """
     keys, columns = key_names(plan), columns_of(plan)
-    join = " AND ".join(f"ranked.{key} = g.{key}" for key in keys)
-    labels = [f"CASE WHEN ranked.rank IS NULL THEN '{OTHER}' ELSE g.{key} END AS {key}" for key in keys]
     buckets = [f"g.{key}" for key in bucket_name(plan)]
-    same = ", ".join([*buckets, "ranked.rank", *(f"g.{key}" for key in outcome_key_names(plan))])
-    first = f"row_number() OVER (PARTITION BY {same}) AS first"
-    shared = bool(plan.outcome_sums) and len(outcome_key_names(plan)) < len(keys)
-    selected = [*buckets, "ranked.rank AS rank", *labels, *(f"g.{name}" for name in columns.values())]
-    rows = select([*selected, first] if shared else selected, f"g LEFT JOIN ranked ON {join}")
-    outcome_names = {columns[item] for item in plan.outcome_sums}
-    sums = [
-        f"sum({name}){' FILTER (WHERE first = 1)' if shared and name in outcome_names else ''} AS {name}"
-        for name in columns.values()
-    ]
-    groups = [*bucket_name(plan), "rank", *keys]
-    return select([*groups, *sums], f"({rows}) AS labelled", groups=groups)
+    same = " AND ".join(f"ranked.{key} = g.{key}" for key in keys)
+    figures = [*(f"g.{key}" for key in keys), *(f"g.{name}" for name in columns.values())]
+    named = select([*buckets, "ranked.rank AS rank", *figures], f"g JOIN ranked ON {same}")
+    rest = select(["g.*"], "g", [f"NOT EXISTS (SELECT 1 FROM ranked WHERE {same})"])
+    once: set[str] = set()
+    if plan.outcome_sums and len(outcome_key_names(plan)) < len(keys):
+        shared = ", ".join((*bucket_name(plan), *outcome_key_names(plan))) or "1"
+        rest = select(["*", f"row_number() OVER (PARTITION BY {shared}) AS first"], f"({rest}) AS apart")
+        once = {columns[item] for item in plan.outcome_sums}
+    sums = [f"sum({name}){' FILTER (WHERE first = 1)' if name in once else ''} AS {name}" for name in columns.values()]
+    other = [*buckets, "NULL AS rank", *(f"'{OTHER}' AS {key}" for key in keys), *sums]
+    return f"{named} UNION ALL {select(other, f'({rest}) AS g', (), buckets)} HAVING count(*) > 0"
 
 
 def _total(plan: Plan) -> str:
@@ -176,7 +178,10 @@ def _total(plan: Plan) -> str:
     if plan.usage_sums:
         sums = [f"sum(a{place}) AS a{place}" for place in range(len(plan.usage_sums))]
         parts.append(f"({select(sums, 'u')}) AS usage_total")
-    if plan.session_sums:
+    if plan.session_sums and plan.sessions_add_up:
+        sums = [f"sum(s{place}) AS s{place}" for place in range(len(plan.session_sums))]
+        parts.append(f"({select(sums, 'u')}) AS session_total")
+    elif plan.session_sums:
         parts.append(f"({sessions_over(plan, ())}) AS session_total")
     if plan.outcome_sums:
         sums = [f"sum(b{place}) AS b{place}" for place in range(len(plan.outcome_sums))]

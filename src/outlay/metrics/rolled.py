@@ -15,7 +15,7 @@ from outlay.ledger.rollups import (
     CHARGE_DAY_COLUMNS,
     NULLABLE,
     ROLLUP_LABELS,
-    SESSION_DAY_COLUMNS,
+    SESSION_LABELS,
     SIGNED,
     SUMS,
     USAGE_DAY_COLUMNS,
@@ -38,22 +38,28 @@ from outlay.metrics.expressions import (
     Sum,
 )
 from outlay.metrics.plan import Plan
+from outlay.metrics.rolled_sessions import fits_sessions
+
+_OF_SESSIONS = frozenset((*SESSION_LABELS, "session_id", "counted"))
 
 
 def rolled(plan: Plan, reader: Snapshot) -> Plan:
     """The plan, with the part of its period that rollups may answer; as it is where they cannot."""
     sums = is_kept(plan)
-    runs = bool(plan.session_sums) and (sums or not plan.usage_sums) and keeps_sessions(plan)
-    stale = reader.stale_days() if plan.query.grain not in (Grain.MINUTE, Grain.HOUR) and (sums or runs) else None
+    by_session = not sums and fits_sessions(plan)
+    runs = bool(plan.session_sums) and sums and keeps_sessions(plan)
+    wanted = plan.query.grain not in (Grain.MINUTE, Grain.HOUR) and (sums or by_session)
+    stale = reader.stale_days() if wanted else None
     if stale is None or (plan.session_sums and plan.with_charges):
         return plan
     period = plan.query.period
     start, end = (None if ns is None else moment_of(ns).replace(tzinfo=None) for ns in (period.start_ns, period.end_ns))
-    by_month = plan.query.grain not in (Grain.DAY, Grain.WEEK)
+    by_month = plan.query.grain not in (Grain.DAY, Grain.WEEK) and not by_session
     return replace(
         plan,
-        reading=reading_of(start, end, stale, by_month=by_month) if sums else None,
+        reading=reading_of(start, end, stale, by_month=by_month),
         session_reading=reading_of(start, end, stale, by_month=False) if runs else None,
+        by_session=by_session,
     )
 
 
@@ -70,7 +76,7 @@ def keeps_sessions(plan: Plan) -> bool:
     """Sessions are counted and timed by nothing that a session's day does not keep apart."""
     named = (*plan.dimensions, *(dimension for dimension, _ in plan.filters))
     conditions = (item.where for item in plan.session_sums if isinstance(item, Sessions))
-    by_tags = all(item.place is Place.USAGE and not item.tag and item.column in SESSION_DAY_COLUMNS for item in named)
+    by_tags = all(item.place is Place.USAGE and not item.tag and item.column in _OF_SESSIONS for item in named)
     return by_tags and not any(conditions)
 
 

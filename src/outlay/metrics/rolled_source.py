@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from outlay.ledger.labels import LABELS
 from outlay.ledger.rollups import Reading, Stretch
-from outlay.metrics.parts import CHARGES, USAGE, Statement, within
+from outlay.metrics.parts import CHARGES, USAGE, Statement, columns_read, quoted, within
 from outlay.metrics.plan import Plan
+from outlay.metrics.rolled_sessions import FIGURE_NAMES, figure_of_row
 
 _LABELS = frozenset(LABELS)
 _ROW = {"n": "1 AS n", "first": "time AS first", "last": "time AS last"}
@@ -22,12 +23,34 @@ def rolled_source(statement: Statement, plan: Plan, reading: Reading, columns: f
         labels = f" JOIN labels AS {USAGE} ON {USAGE}.number = {CHARGES}.labels" if texts else ""
         return f"({parts}) AS {CHARGES}{labels}"
     read = sorted((columns - _LABELS) | ({"labels"} if plan.session_sums else {"labels", "n"}))
-    kind = "session" if plan.session_sums else "usage"
-    parts = _parts(statement, reading, kind, "usage_rows", read)
+    if plan.by_session:
+        parts = _session_parts(statement, reading, read)
+    else:
+        parts = _parts(statement, reading, "session" if plan.session_sums else "usage", "usage_rows", read)
     if not texts:
         return f"({parts}) AS {USAGE}"
     named = ", ".join(f'l."{name}"' for name in texts)
     return f"(SELECT r.*, {named} FROM ({parts}) AS r JOIN labels AS l ON l.number = r.labels) AS {USAGE}"
+
+
+def _session_parts(statement: Statement, reading: Reading, columns: Sequence[str]) -> str:
+    """The parts of the period from the days of sessions, and from rows that give the same columns."""
+    names = ", ".join(map(quoted, columns))
+    days = [f"SELECT {names} FROM session_days WHERE {_within(statement, reading.days)}"] if reading.days else []
+    if not reading.rows:
+        return days[0]
+    each = [_of_row(statement, name) for name in columns]
+    rows = f"{statement.dialect.usages(columns_read(each))} AS {USAGE}"
+    return " UNION ALL ".join((*days, f"SELECT {', '.join(each)} FROM {rows} WHERE {_within(statement, reading.rows)}"))
+
+
+def _of_row(statement: Statement, name: str) -> str:
+    """A column of the days of sessions, as one usage has it."""
+    if name == "first":
+        return f"{USAGE}.time AS first"
+    if name == "ended_us":
+        return f"{statement.dialect.end_of(f'{USAGE}.time', f'{USAGE}.duration_ms')} AS ended_us"
+    return f"{figure_of_row(statement, name)} AS {name}" if name in FIGURE_NAMES else f"{USAGE}.{quoted(name)}"
 
 
 def _charge_rows() -> str:
