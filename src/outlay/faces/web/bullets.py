@@ -7,6 +7,8 @@ from decimal import Decimal
 
 from markupsafe import Markup
 
+from outlay.faces.web.marks import filled, joined
+
 ALERTS_PERCENT = (70, 90)
 _ROOM = Decimal("1.1")  # of the limit: the tick at 100 % does not stand on the edge
 
@@ -24,7 +26,7 @@ def bullet(
     `tone` (bad, warn or empty) is the caller's verdict; without one what is used decides.
     """
     if limit <= 0:
-        return Markup('<span class="bullet none" role="img" aria-label="{}"></span>').format(words)
+        return filled('<span class="bullet none" role="img" aria-label="{}"></span>', words)
     whole = max(limit * _ROOM, spent + more)
     scale = Decimal(100) / whole
     if tone is None:
@@ -32,19 +34,17 @@ def bullet(
     marks = [_mark("spent", Decimal(0), spent * scale), _mark("more", spent * scale, more * scale)]
     marks += [_tick("tick", limit * share / 100 * scale) for share in ticks_percent]
     marks.append(_tick("full", limit * scale))
-    return Markup('<span class="bullet {}" role="img" aria-label="{}">{}</span>').format(
-        tone, words, Markup("").join(marks)
-    )
+    return filled('<span class="bullet {}" role="img" aria-label="{}">{}</span>', tone, words, joined(marks))
 
 
 def _mark(kind: str, left: Decimal, width: Decimal) -> Markup:
     if width <= 0:
         return Markup("")
-    return Markup('<i class="{}" style="left:{}%;width:{}%"></i>').format(kind, _round(left), _round(width))
+    return filled('<i class="{}" style="left:{}%;width:{}%"></i>', kind, _round(left), _round(width))
 
 
 def _tick(kind: str, left: Decimal) -> Markup:
-    return Markup('<i class="{}" style="left:{}%"></i>').format(kind, _round(left))
+    return filled('<i class="{}" style="left:{}%"></i>', kind, _round(left))
 
 
 def _round(value: Decimal) -> Decimal:

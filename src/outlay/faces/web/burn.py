@@ -9,6 +9,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from outlay.faces.web.charts import Bar, axis, axis_labels, below, grid, hits, place_text
+from outlay.faces.web.marks import filled, joined
 from outlay.govern.baseline import Band
 
 _MILLION, _THOUSAND = 1_000_000, 1_000
@@ -49,21 +50,26 @@ def burn_chart(
         *_excess(xs, ys, values, usual),
     ]
     dots = [
-        Markup('<a class="pin {}" href="{}" aria-label="{}" style="left:{}%;top:{}%">{}</a>').format(
-            pin.tone, pin.href, pin.words, place_text(xs[pin.place]), place_text(ys[pin.place]), pin.number
+        filled(
+            '<a class="pin {}" href="{}" aria-label="{}" style="left:{}%;top:{}%">{}</a>',
+            pin.tone,
+            pin.href,
+            pin.words,
+            place_text(xs[pin.place]),
+            place_text(ys[pin.place]),
+            pin.number,
         )
         for pin in pins
     ]
-    return Markup(
+    return filled(
         '<div class="chart burn" role="group" aria-label="{}">{}<div class="plot">{}'
         '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
-        "{}</div>{}</div>"
-    ).format(
+        "{}</div>{}</div>",
         words,
         axis_labels(ticks),
         grid(ticks),
-        Markup("").join(drawn),
-        hits(over) + Markup("").join(dots),
+        joined(drawn),
+        hits(over) + joined(dots),
         below(list(zip(xs, labels, strict=True))),
     )
 
@@ -73,13 +79,17 @@ def tick_bar(value: float, usual: float | None, whole: float, tone: str, words: 
     width = min(value / whole * 100, 100) if whole else 0.0
     tick = Markup("")
     if usual is not None and whole:
-        tick = Markup('<rect class="tick" x="{}" y="0" width="1.2" height="100"/>').format(
-            place_text(min(usual / whole * 100, 98.8))
+        tick = filled(
+            '<rect class="tick" x="{}" y="0" width="1.2" height="100"/>', place_text(min(usual / whole * 100, 98.8))
         )
-    return Markup(
+    return filled(
         '<svg class="tickbar {}" viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{}">'
-        '<rect class="bar" x="0" y="22" width="{}" height="56"/>{}</svg>'
-    ).format(tone, words, place_text(width), tick)
+        '<rect class="bar" x="0" y="22" width="{}" height="56"/>{}</svg>',
+        tone,
+        words,
+        place_text(width),
+        tick,
+    )
 
 
 def short(number: int) -> str:
@@ -100,7 +110,7 @@ def _bands(xs: Sequence[float], usual: Sequence[Band | None], top: float) -> lis
         if len(run) > 1:
             upper = [f"{place_text(x)},{place_text(100 - band.high / top * 100)}" for x, band in run]
             lower = [f"{place_text(x)},{place_text(100 - band.low / top * 100)}" for x, band in reversed(run)]
-            shapes.append(Markup('<polygon class="band" points="{}"/>').format(" ".join(upper + lower)))
+            shapes.append(filled('<polygon class="band" points="{}"/>', " ".join(upper + lower)))
         run = []
     return shapes
 
@@ -119,6 +129,4 @@ def _excess(
 
 def _line(kind: str, points: Sequence[tuple[float, float]]) -> Markup:
     told = " ".join(f"{place_text(x)},{place_text(y)}" for x, y in points)
-    return Markup('<polyline class="line {}" points="{}" fill="none" vector-effect="non-scaling-stroke"/>').format(
-        kind, told
-    )
+    return filled('<polyline class="line {}" points="{}" fill="none" vector-effect="non-scaling-stroke"/>', kind, told)

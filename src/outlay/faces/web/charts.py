@@ -13,6 +13,8 @@ from decimal import ROUND_CEILING, Decimal
 
 from markupsafe import Markup, escape
 
+from outlay.faces.web.marks import filled, joined
+
 SPARK_RANGE_MIN = Decimal("0.15")
 """A sparkline's range is at least this share of its level: noise is not drama."""
 LABEL_GAP = 7.0
@@ -77,13 +79,15 @@ def stacked_bars(
     marks = [_column(bar, place * slot + slot * 0.11, slot * 0.78, top) for place, bar in enumerate(bars)]
     last = _middles(bars[ends_of].parts, top) if bars else {}
     labels = [(kind, last[kind], figure, words) for kind, figure, words in ends if kind in last]
-    return Markup('<div class="chart">{}<div class="plot">{}{}{}</div>{}{}</div>').format(
+    return filled(
+        '<div class="chart">{}<div class="plot">{}{}{}</div>{}{}</div>',
         axis_labels(ticks),
         grid(ticks),
-        Markup(
-            '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
-        ).format(Markup("").join(marks)),
-        Markup("").join([hit(bar, place * slot, slot) for place, bar in enumerate(bars)]),
+        filled(
+            '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>',
+            joined(marks),
+        ),
+        joined([hit(bar, place * slot, slot) for place, bar in enumerate(bars)]),
         end_labels(labels),
         below([(place * slot + slot / 2, bar.label) for place, bar in enumerate(bars)]),
     )
@@ -99,8 +103,10 @@ def lines(
     top = ticks[-1][0]
     count = max(len(labels), 2)
     drawn = [
-        Markup('<polyline class="line k-{}" points="{}" fill="none" vector-effect="non-scaling-stroke"/>').format(
-            line.kind, points
+        filled(
+            '<polyline class="line k-{}" points="{}" fill="none" vector-effect="non-scaling-stroke"/>',
+            line.kind,
+            points,
         )
         for line in series
         for points in _runs(line.values, count, top)
@@ -110,15 +116,17 @@ def lines(
         for line in series
         if line.values and line.values[-1] is not None
     ]
-    return Markup('<div class="chart small">{}<div class="plot">{}{}{}</div>{}{}</div>').format(
+    return filled(
+        '<div class="chart small">{}<div class="plot">{}{}{}</div>{}{}</div>',
         axis_labels(ticks),
         grid(ticks),
-        Markup(
-            '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>'
-        ).format(Markup("").join(drawn)),
-        Markup("").join(
+        filled(
+            '<svg class="marks" viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>',
+            joined(drawn),
+        ),
+        joined(
             [
-                Markup('<i class="dot k-{}" style="left:100%;top:{}%"></i>').format(kind, place_text(y))
+                filled('<i class="dot k-{}" style="left:100%;top:{}%"></i>', kind, place_text(y))
                 for kind, y, _, _ in ends
             ]
         )
@@ -142,7 +150,7 @@ def sparkline(values: Sequence[Decimal | None], tone: str, words: str, target: D
     """A line without axes in one table cell; gaps stay gaps. `tone` is good, bad or plain; `target` is a hairline."""
     known = [value for value in values if value is not None]
     if not known:
-        return Markup('<span class="word">{}</span>').format("no task completed")
+        return filled('<span class="word">{}</span>', "no task completed")
     bounds = known if target is None else [*known, target]
     low, high = min(bounds), max(bounds)
     level = max(abs(high), abs(low))
@@ -155,26 +163,30 @@ def sparkline(values: Sequence[Decimal | None], tone: str, words: str, target: D
 
     scaled = [None if value is None else placed(value) for value in values]
     drawn = [
-        Markup('<polyline points="{}" fill="none" vector-effect="non-scaling-stroke"/>').format(points)
+        filled('<polyline points="{}" fill="none" vector-effect="non-scaling-stroke"/>', points)
         for points in _runs(scaled, count, span)
     ]
     if target is not None:
         y = place_text(100 - float(placed(target) / span * 100))
         drawn.append(
-            Markup(
-                '<line class="target" x1="0" x2="100" y1="{0}" y2="{0}" vector-effect="non-scaling-stroke"/>'
-            ).format(y)
+            filled('<line class="target" x1="0" x2="100" y1="{0}" y2="{0}" vector-effect="non-scaling-stroke"/>', y)
         )
     last = max(place for place, value in enumerate(values) if value is not None)
     point = scaled[last]
     assert point is not None
-    dot = Markup('<i class="dot" style="left:{}%;top:{}%"></i>').format(
-        place_text(last / (count - 1) * 100), place_text(100 - float(point / span * 100))
+    dot = filled(
+        '<i class="dot" style="left:{}%;top:{}%"></i>',
+        place_text(last / (count - 1) * 100),
+        place_text(100 - float(point / span * 100)),
     )
-    return Markup(
+    return filled(
         '<span class="spark {}" role="img" aria-label="{}">'
-        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>{}</span>'
-    ).format(tone, words, Markup("").join(drawn), dot)
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>{}</span>',
+        tone,
+        words,
+        joined(drawn),
+        dot,
+    )
 
 
 def _stack(parts: Sequence[Part], whole: Decimal, name: str, kind: str) -> Markup:
@@ -185,9 +197,12 @@ def _stack(parts: Sequence[Part], whole: Decimal, name: str, kind: str) -> Marku
             marks.append(_rect(part.kind, (x, 0.0, width, 100.0), part.text))
             x += width
     words = ", ".join(part.text for part in parts if part.value > 0)
-    return Markup(
-        '<svg class="{}" viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>'
-    ).format(kind, f"{name}: {words or 'nothing'}", Markup("").join(marks))
+    return filled(
+        '<svg class="{}" viewBox="0 0 100 100" preserveAspectRatio="none" role="img" aria-label="{}">{}</svg>',
+        kind,
+        f"{name}: {words or 'nothing'}",
+        joined(marks),
+    )
 
 
 def _column(bar: Bar, x: float, width: float, top: Decimal) -> Markup:
@@ -197,39 +212,33 @@ def _column(bar: Bar, x: float, width: float, top: Decimal) -> Markup:
         if height > 0:
             y -= height
             marks.append(_rect(part.kind, (x, y, width, height), ""))
-    return Markup("").join(marks)
+    return joined(marks)
 
 
 def _rect(kind: str, place: tuple[float, float, float, float], title: str) -> Markup:
     x, y, width, height = map(place_text, place)
-    told = Markup("<title>{}</title>").format(title) if title else ""
-    return Markup('<rect class="k-{}" x="{}" y="{}" width="{}" height="{}">{}</rect>').format(
-        kind, x, y, width, height, told
-    )
+    told = filled("<title>{}</title>", title) if title else ""
+    return filled('<rect class="k-{}" x="{}" y="{}" width="{}" height="{}">{}</rect>', kind, x, y, width, height, told)
 
 
 def hit(bar: Bar, x: float, width: float) -> Markup:
     """What can be pointed at and focused: the whole column, with the figures as its text."""
-    place = Markup('style="left:{}%;width:{}%"').format(place_text(x), place_text(width))
-    rows = Markup("").join(
-        [
-            Markup('<span class="k-{}">{}</span>').format(part.kind, part.text)
-            for part in reversed(bar.parts)
-            if part.value > 0
-        ]
+    place = filled('style="left:{}%;width:{}%"', place_text(x), place_text(width))
+    rows = joined(
+        [filled('<span class="k-{}">{}</span>', part.kind, part.text) for part in reversed(bar.parts) if part.value > 0]
     )
-    tip = Markup('<span class="tip"><b>{}</b>{}</span>').format(bar.title, rows)
+    tip = filled('<span class="tip"><b>{}</b>{}</span>', bar.title, rows)
     if not bar.href:
-        return Markup('<span class="hit" {}>{}</span>').format(place, tip)
+        return filled('<span class="hit" {}>{}</span>', place, tip)
     words = ", ".join([bar.title, *(part.text for part in bar.parts if part.value > 0)])
-    return Markup('<a class="hit" href="{}" aria-label="{}" {}>{}</a>').format(bar.href, words, place, tip)
+    return filled('<a class="hit" href="{}" aria-label="{}" {}>{}</a>', bar.href, words, place, tip)
 
 
 def hits(bars: Sequence[Bar]) -> Markup:
     """A column for each bucket of a line, around its point."""
     step = 100 / max(len(bars) - 1, 1)
     places = [(max(0.0, (place - 0.5) * step), min(100.0, (place + 0.5) * step)) for place in range(len(bars))]
-    return Markup("").join([hit(bar, left, right - left) for bar, (left, right) in zip(bars, places, strict=True)])
+    return joined([hit(bar, left, right - left) for bar, (left, right) in zip(bars, places, strict=True)])
 
 
 def _middles(parts: Sequence[Part], top: Decimal) -> dict[str, float]:
@@ -252,10 +261,10 @@ def end_labels(labels: Sequence[tuple[str, float, str, str]], gap: float = LABEL
         limit = places[place + 1] - gap if place + 1 < len(places) else places[place] - over
         places[place] = min(places[place], limit)
     told = [
-        Markup('<span class="k-{}" style="top:{}%"><b>{}</b> {}</span>').format(kind, place_text(y), figure, words)
+        filled('<span class="k-{}" style="top:{}%"><b>{}</b> {}</span>', kind, place_text(y), figure, words)
         for (kind, _, figure, words), y in zip(ordered, places, strict=True)
     ]
-    return Markup('<div class="ends">{}</div>').format(Markup("").join(told))
+    return filled('<div class="ends">{}</div>', joined(told))
 
 
 def height(value: Decimal, ticks: Sequence[tuple[Decimal, str]]) -> float:
@@ -266,23 +275,20 @@ def height(value: Decimal, ticks: Sequence[tuple[Decimal, str]]) -> float:
 
 def axis_labels(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
     """The texts of an axis, placed in per cent of its height."""
-    told = [
-        Markup('<span style="top:{}%">{}</span>').format(place_text(height(value, ticks)), text)
-        for value, text in ticks
-    ]
-    return Markup('<div class="axis" aria-hidden="true">{}</div>').format(Markup("").join(told))
+    told = [filled('<span style="top:{}%">{}</span>', place_text(height(value, ticks)), text) for value, text in ticks]
+    return filled('<div class="axis" aria-hidden="true">{}</div>', joined(told))
 
 
 def grid(ticks: Sequence[tuple[Decimal, str]]) -> Markup:
     """A line for each tick."""
-    drawn = [Markup('<i style="top:{}%"></i>').format(place_text(height(value, ticks))) for value, _ in ticks]
-    return Markup('<div class="grid" aria-hidden="true">{}</div>').format(Markup("").join(drawn))
+    drawn = [filled('<i style="top:{}%"></i>', place_text(height(value, ticks))) for value, _ in ticks]
+    return filled('<div class="grid" aria-hidden="true">{}</div>', joined(drawn))
 
 
 def below(labels: Sequence[tuple[float, str]]) -> Markup:
     """Labels under a chart, each at its place in per cent; empty ones are left out."""
-    told = [Markup('<span style="left:{}%">{}</span>').format(place_text(x), label) for x, label in labels if label]
-    return Markup('<div class="below" aria-hidden="true">{}</div>').format(Markup("").join(told))
+    told = [filled('<span style="left:{}%">{}</span>', place_text(x), label) for x, label in labels if label]
+    return filled('<div class="below" aria-hidden="true">{}</div>', joined(told))
 
 
 def _runs(values: Sequence[Decimal | None], count: int, top: Decimal) -> list[str]:
@@ -303,5 +309,5 @@ def place_text(number: float) -> str:
 
 def key(kinds: Mapping[str, str]) -> Markup:
     """The one key of a page: kind → word."""
-    told = [Markup('<span class="k-{}">{}</span>').format(kind, escape(word)) for kind, word in kinds.items()]
-    return Markup('<p class="key">{}</p>').format(Markup("").join(told))
+    told = [filled('<span class="k-{}">{}</span>', kind, escape(word)) for kind, word in kinds.items()]
+    return filled('<p class="key">{}</p>', joined(told))

@@ -15,6 +15,7 @@ from outlay.faces.web.changes import decimal_of
 from outlay.faces.web.charts import Bar, Part
 from outlay.faces.web.choice import back
 from outlay.faces.web.figures import bucket_of
+from outlay.faces.web.marks import filled
 from outlay.faces.web.month_charts import Fan, MonthBar, fan, index_line, money_ticks, month_bars
 from outlay.faces.web.months import MonthChoice
 from outlay.faces.web.trends import sessions_address
@@ -114,7 +115,7 @@ def efficiency(choice: MonthChoice, points: Sequence[Point]) -> Markup:
     """What an outcome costs against a year ago, month by month."""
     values = [None if point.index is None else Decimal(round(point.index * 10)) / 10 for point in points]
     if all(value is None for value in values):
-        return Markup('<p class="word">{}</p>').format("no month a year ago had outcomes to compare with")
+        return filled('<p class="word">{}</p>', "no month a year ago had outcomes to compare with")
     labels = [(0, f"{choice.months[0]:%b %y}"), (6, f"{choice.months[6]:%b}"), (12, f"{choice.months[12]:%b %y}")]
     last = "unknown" if values[-1] is None else f"{values[-1]:f}"
     over = [

@@ -9,6 +9,7 @@ from decimal import Decimal
 from markupsafe import Markup
 
 from outlay.faces.web.charts import Bar, Part, axis, axis_labels, below, end_labels, grid, height, hit, hits, place_text
+from outlay.faces.web.marks import filled, joined
 
 Ticks = Sequence[tuple[Decimal, str]]
 _HUNDRED = Decimal(100)
@@ -101,9 +102,8 @@ def month_bars(bars: Sequence[MonthBar], ticks: Ticks, words: str) -> Markup:
         drawn.append(_bar("pale", left, width, bar.spent, bar.spent + bar.ahead, ticks))
         if bar.limit is not None:
             drawn.append(
-                Markup(
-                    '<line class="limit" x1="{}" x2="{}" y1="{}" y2="{}" vector-effect="non-scaling-stroke"/>'
-                ).format(
+                filled(
+                    '<line class="limit" x1="{}" x2="{}" y1="{}" y2="{}" vector-effect="non-scaling-stroke"/>',
                     place_text(place * slot + slot * 0.04),
                     place_text(place * slot + slot * 0.96),
                     *[place_text(height(bar.limit, ticks))] * 2,
@@ -160,48 +160,50 @@ def _chart(
     kind: str, words: str, ticks: Ticks, drawn: Sequence[Markup], over: Sequence[Markup], beside: Sequence[Markup]
 ) -> Markup:
     """Axis, grid and marks, what lies over the marks, and what stands beside the plot."""
-    return Markup(
+    return filled(
         '<div class="chart {}" role="group" aria-label="{}">{}<div class="plot">{}<svg class="marks" '
-        'viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>{}</div>{}</div>'
-    ).format(
+        'viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}</svg>{}</div>{}</div>',
         kind,
         words,
         axis_labels(ticks),
         grid(ticks),
-        Markup("").join(drawn),
-        Markup("").join(over),
-        Markup("").join(beside),
+        joined(drawn),
+        joined(over),
+        joined(beside),
     )
 
 
 def _note(x: float, y: float, figure: str, words: str) -> Markup:
     if not figure:
         return Markup("")
-    return Markup('<span class="note" style="left:{}%;top:{}%"><b>{}</b> {}</span>').format(
-        place_text(x), place_text(y), figure, words
+    return filled(
+        '<span class="note" style="left:{}%;top:{}%"><b>{}</b> {}</span>', place_text(x), place_text(y), figure, words
     )
 
 
 def _dot(x: float, y: float) -> Markup:
-    return Markup('<i class="dot k-frontier" style="left:{}%;top:{}%"></i>').format(place_text(x), place_text(y))
+    return filled('<i class="dot k-frontier" style="left:{}%;top:{}%"></i>', place_text(x), place_text(y))
 
 
 def _bar(kind: str, left: float, width: float, foot: Decimal, top: Decimal, ticks: Ticks) -> Markup:
     if top <= foot:
         return Markup("")
     upper, lower = height(top, ticks), height(foot, ticks)
-    return Markup('<rect class="k-{}" x="{}" y="{}" width="{}" height="{}"/>').format(
-        kind, place_text(left), place_text(upper), place_text(width), place_text(lower - upper)
+    return filled(
+        '<rect class="k-{}" x="{}" y="{}" width="{}" height="{}"/>',
+        kind,
+        place_text(left),
+        place_text(upper),
+        place_text(width),
+        place_text(lower - upper),
     )
 
 
 def _line(kind: str, points: Sequence[tuple[float, float]]) -> Markup:
     told = " ".join(f"{place_text(x)},{place_text(y)}" for x, y in points)
-    return Markup('<polyline class="line {}" points="{}" fill="none" vector-effect="non-scaling-stroke"/>').format(
-        kind, told
-    )
+    return filled('<polyline class="line {}" points="{}" fill="none" vector-effect="non-scaling-stroke"/>', kind, told)
 
 
 def _shape(kind: str, points: Sequence[tuple[float, float]]) -> Markup:
     told = " ".join(f"{place_text(x)},{place_text(y)}" for x, y in points)
-    return Markup('<polygon class="{}" points="{}"/>').format(kind, told)
+    return filled('<polygon class="{}" points="{}"/>', kind, told)
