@@ -7,6 +7,7 @@ recorded float is read through its shortest decimal text and rounded once, at th
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
@@ -18,6 +19,7 @@ DEFAULT_CURRENCY = "USD"
 _NANO_DECIMAL = Decimal(NANO)
 _PICO_DECIMAL = Decimal(NANO * PICO_PER_NANO)
 _ONE = Decimal(1)
+_PLAIN = re.compile(r"(-?)([0-9]{1,9})(?:\.([0-9]{1,9}))?")
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 """Only calculates: whether a result was rounded is never asked of it, so threads may share it."""
 
@@ -71,6 +73,10 @@ def to_decimal(value: object) -> Decimal:
 
 def nano_of(value: object) -> int:
     """Nano-units of an amount written in whole currency units (`"0.0125"` → 12_500_000); half to even."""
+    if isinstance(value, str) and (plain := _PLAIN.fullmatch(value)) is not None:  # as `decimal_text` writes it: exact
+        sign, whole, rest = plain.groups()
+        size = int(whole) * NANO + (int(rest.ljust(9, "0")) if rest else 0)
+        return -size if sign else size
     nano = _whole(to_decimal(value), _NANO_DECIMAL, 1, "an amount")
     if abs(nano) > AMOUNT_NANO_MAX:
         raise ValueError(f"amount out of range: {value!r}")

@@ -42,7 +42,16 @@ def bands(series: Series, hours: Sequence[datetime], days: int = DAYS) -> list[B
     if not series or not hours:
         return [None] * len(hours)
     first = min(series)
-    return [_band(series, hour, min(days, max(0, (hour - first).days))) for hour in hours]
+    known = [min(days, max(0, (hour - first).days)) for hour in hours]
+    told = list[Band | None]([None] * len(hours))
+    for count in {each for each in known if each >= DAYS_MIN}:  # one, but for a series that began of late
+        places = [place for place, each in enumerate(known) if each == count]
+        back = [timedelta(days=day) for day in range(1, count + 1)]
+        values = [[series.get(hours[place] - gap, 0) for gap in back] for place in places]
+        edges = np.percentile(values, (LOW, MIDDLE, HIGH), axis=1).T.tolist()
+        for place, (low, middle, high) in zip(places, edges, strict=True):
+            told[place] = Band(low, middle, high, count)
+    return told
 
 
 def added(several: Iterable[Series]) -> dict[datetime, int]:
@@ -79,11 +88,3 @@ def busy_hour(series: Series) -> float:
     """The upper edge of all hours with work in them; 0 where there are none."""
     worked = [value for value in series.values() if value]
     return float(np.percentile(worked, HIGH)) if worked else 0.0
-
-
-def _band(series: Series, hour: datetime, known: int) -> Band | None:
-    if known < DAYS_MIN:
-        return None
-    values = [series.get(hour - timedelta(days=day), 0) for day in range(1, known + 1)]
-    low, middle, high = np.percentile(values, (LOW, MIDDLE, HIGH))
-    return Band(float(low), float(middle), float(high), known)

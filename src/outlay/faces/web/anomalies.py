@@ -10,9 +10,8 @@ from urllib.parse import quote, urlencode
 from outlay.core.money import nano_of
 from outlay.faces import formats
 from outlay.faces.web.burn import Pin
-from outlay.faces.web.live import Live, series_by_feature
-from outlay.govern.baseline import added
-from outlay.govern.guards import Finding, Kind, SessionSign, burning, looping, ranked, unpriced
+from outlay.faces.web.live import Live, burns_of
+from outlay.govern.guards import Finding, Kind, SessionSign, looping, ranked, unpriced
 from outlay.metrics.dimensions import OTHER
 
 ANOMALIES_SHOWN = 6
@@ -34,13 +33,10 @@ class Anomaly:
 def anomalies_of(live: Live) -> list[Anomaly]:
     """What is out of line as of now, ranked by money."""
     since, until = live.choice.now - timedelta(days=1), live.choice.now
-    by_team = series_by_feature(live.by_feature, "cost")
-    features = {feature for feature, _ in by_team}
-    costs = {each: added(series for (feature, _), series in by_team.items() if feature == each) for each in features}
     models = {str(row["model"]): int(row["usages"]) for row in live.today.coverage.get("unpriced_models", ())}
     found = ranked(
         [
-            *burning(costs, live.shown),
+            *burns_of(live.by_feature, live.shown),
             *looping(_signs(live, since, until)),
             *unpriced(models, until.replace(hour=0, minute=0, second=0, microsecond=0), until),
         ]

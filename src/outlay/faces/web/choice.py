@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -84,8 +85,7 @@ class Choice:
     @property
     def buckets(self) -> tuple[datetime, ...]:
         """The starts of the buckets of the trend; the last one is still running."""
-        first = floored(self.now - timedelta(microseconds=1), self.window.grain)
-        return tuple(back(first, self.window.grain, steps) for steps in reversed(range(self.window.bars)))
+        return _buckets(self.now, self.window.grain, self.window.bars)
 
     @property
     def trend(self) -> Period:
@@ -153,6 +153,13 @@ def _count(start: datetime, last: datetime, grain: Grain) -> int:
         return (last.year - start.year) * 12 + last.month - start.month + 1
     unit = {Grain.HOUR: timedelta(hours=1), Grain.DAY: timedelta(days=1)}.get(grain, timedelta(weeks=1))
     return (floored(last, grain) - floored(start, grain)) // unit + 1
+
+
+@lru_cache(maxsize=256)
+def _buckets(now: datetime, grain: Grain, count: int) -> tuple[datetime, ...]:
+    """Each bar of a chart asks for them."""
+    first = floored(now - timedelta(microseconds=1), grain)
+    return tuple(back(first, grain, steps) for steps in reversed(range(count)))
 
 
 def _said(moment: datetime) -> str:

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from outlay.core.centre import Operation
 from outlay.core.money import nano_of
 from outlay.core.period import Grain, Period, ns_of
-from outlay.faces.web.changes import decimal_of
 from outlay.faces.web.choice import Choice
-from outlay.faces.web.figures import Asking, Books, Row, SessionFigures, bucket_of
-from outlay.govern.baseline import DAYS
+from outlay.faces.web.figures import Asking, Books, Row, SessionFigures, bucket_of, foretell
+from outlay.faces.web.remembered import remembered
+from outlay.govern.baseline import DAYS, Band, Series, added, bands
 from outlay.govern.guardrails import VERDICT_TAG
+from outlay.govern.guards import Finding, burning
 from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
@@ -52,9 +53,9 @@ class Live:
     counters: Mapping[str, int | str]
 
     @property
-    def shown(self) -> list[datetime]:
+    def shown(self) -> tuple[datetime, ...]:
         """The full hours of the chart, oldest first."""
-        return [self.hour - place * _HOUR for place in reversed(range(HOURS_SHOWN))]
+        return tuple(self.hour - place * _HOUR for place in reversed(range(HOURS_SHOWN)))
 
 
 def collect_live(books: Books, choice: Choice) -> Live:
@@ -66,6 +67,8 @@ def collect_live(books: Books, choice: Choice) -> Live:
     since = hour - (HOURS_SHOWN - 1) * _HOUR - timedelta(days=DAYS)
     last, past = _period(hour, running_hour), _period(since, running_hour)
     day = _period(running_hour - ERROR_HOURS * _HOUR, running_hour)
+    today = _period(running_hour.replace(hour=0), now)
+    foretell(books, today, _period(now - timedelta(days=1), now))
     checks = (Filter("operation", (Operation.GUARDRAIL.value,)),)
     return Live(
         choice=choice,
@@ -73,7 +76,7 @@ def collect_live(books: Books, choice: Choice) -> Live:
         hours=asks(("total_tokens", "cost", "sessions"), grain=Grain.HOUR, period=past),
         by_feature=asks(("cost", "sessions"), ("feature", "team"), grain=Grain.HOUR, period=past, top=FEATURES_SHOWN),
         last=asks(("retry_rate",), period=last),
-        today=asks(("cost", "attributed_share"), period=_period(running_hour.replace(hour=0), now)),
+        today=asks(("cost", "attributed_share"), period=today),
         retries=asks(("retry_rate",), ("agent",), period=last, top=AGENTS_SHOWN),
         retries_usual=asks(("retry_rate",), ("agent",), period=past),
         errors=asks(("error_rate",), grain=Grain.HOUR, period=day),
@@ -106,25 +109,52 @@ def _running(asks: Asking, now: datetime) -> SessionFigures:
     )
 
 
-def series_of(rows: Sequence[Row], measure: str) -> dict[datetime, int]:
+@remembered
+def series_of(answer: Answer, measure: str) -> Series:
     """A measure by hour as whole numbers; money in nano-units. What is not known is left out."""
-    found: dict[datetime, int] = {}
-    for row in rows:
-        value = row.get(measure)
-        if isinstance(value, int):
-            found[bucket_of(row)] = value
-        elif (amount := decimal_of(value)) is not None:
-            found[bucket_of(row)] = nano_of(amount)
-    return found
+    return _series(answer.rows, measure)
 
 
-def series_by_feature(answer: Answer, measure: str) -> dict[tuple[str, str], dict[datetime, int]]:
+@remembered
+def series_by_feature(answer: Answer, measure: str) -> Mapping[tuple[str, str], Series]:
     """The same by (feature, team); the groups folded into one are left out."""
     rows: dict[tuple[str, str], list[Row]] = {}
     for row in answer.rows:
         if row["feature"] != OTHER:
             rows.setdefault((str(row["feature"]), str(row["team"])), []).append(row)
-    return {key: series_of(own, measure) for key, own in rows.items()}
+    return {key: _series(own, measure) for key, own in rows.items()}
+
+
+@remembered
+def usual_of(answer: Answer, measure: str, hours: tuple[datetime, ...]) -> Sequence[Band | None]:
+    """What is usual of a measure at each of these hours."""
+    return bands(series_of(answer, measure), hours)
+
+
+@remembered
+def usual_by_feature(answer: Answer, measure: str, hour: datetime) -> Mapping[tuple[str, str], Band | None]:
+    """What is usual at an hour, by (feature, team)."""
+    return {key: bands(series, [hour])[0] for key, series in series_by_feature(answer, measure).items()}
+
+
+@remembered
+def burns_of(answer: Answer, hours: tuple[datetime, ...]) -> Sequence[Finding]:
+    """The stretches of hours in which a feature cost far more than usual."""
+    by_team = series_by_feature(answer, "cost")
+    features = {feature for feature, _ in by_team}
+    costs = {each: added(series for (feature, _), series in by_team.items() if feature == each) for each in features}
+    return burning(costs, hours)
+
+
+def _series(rows: Sequence[Row], measure: str) -> Series:
+    found: dict[datetime, int] = {}
+    for row in rows:
+        value = row.get(measure)
+        if isinstance(value, int):
+            found[bucket_of(row)] = value
+        elif isinstance(value, str):
+            found[bucket_of(row)] = nano_of(value)
+    return found
 
 
 def _period(start: datetime, end: datetime) -> Period:

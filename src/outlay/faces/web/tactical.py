@@ -18,12 +18,20 @@ from outlay.faces.web.anomalies import Anomaly, anomalies_of, pins_of
 from outlay.faces.web.burn import burn_chart, short, tick_bar
 from outlay.faces.web.changes import Change, change_of, decimal_of
 from outlay.faces.web.figures import bucket_of
-from outlay.faces.web.live import ERROR_HOURS, HOURS_SHOWN, Live, series_by_feature, series_of
+from outlay.faces.web.live import (
+    ERROR_HOURS,
+    HOURS_SHOWN,
+    Live,
+    series_by_feature,
+    series_of,
+    usual_by_feature,
+    usual_of,
+)
 from outlay.faces.web.session import session_address
 from outlay.faces.web.tables import centre_parts, count, money, share
 from outlay.faces.web.trends import sessions_address
 from outlay.faces.web.view import Number, freshness_of
-from outlay.govern.baseline import DAYS, Band, bands, today_by_now, usual_by_now
+from outlay.govern.baseline import DAYS, Band, today_by_now, usual_by_now
 from outlay.govern.guardrails import VERDICT_TAG, rejection_rate
 from outlay.govern.guards import LOOP_RETRIES_MIN, LOOP_SHARE_MIN
 from outlay.metrics.dimensions import OTHER
@@ -50,8 +58,8 @@ class Usual:
 def tactical_page(live: Live, centres: Mapping[str, str]) -> dict[str, Any]:
     """What the template needs."""
     found = anomalies_of(live)
-    tokens = series_of(live.hours.rows, "total_tokens")
-    usual = bands(tokens, live.shown)
+    tokens = series_of(live.hours, "total_tokens")
+    usual = usual_of(live.hours, "total_tokens", live.shown)
     return {
         "choice": live.choice,
         "options": live.options,
@@ -89,10 +97,10 @@ def tactical_page(live: Live, centres: Mapping[str, str]) -> dict[str, Any]:
 def numbers(live: Live) -> list[Number]:
     """The six numbers, each against the same hours of the days before."""
     hour, today = live.hour, live.today.total
-    cost, tokens, sessions = (series_of(live.hours.rows, name) for name in ("cost", "total_tokens", "sessions"))
+    cost, tokens, sessions = (series_of(live.hours, name) for name in ("cost", "total_tokens", "sessions"))
     by_now = usual_by_now(cost, live.choice.now)
     spent = today_by_now(cost, live.choice.now)
-    (burn,), (active,) = bands(tokens, [hour]), bands(sessions, [hour])
+    (burn,), (active,) = (usual_of(live.hours, name, (hour,)) for name in ("total_tokens", "sessions"))
     retry, retry_usual = live.last.total.get("retry_rate"), live.retries_usual.total.get("retry_rate")
     kept, kept_usual = _rejections(live)
     attributed = today.get("attributed_share")
@@ -141,10 +149,11 @@ def numbers(live: Live) -> list[Number]:
 
 def active_sessions(live: Live) -> list[Usual]:
     """Sessions of the last full hour by feature, with the usual of that hour."""
-    found: list[tuple[int, float | None, str, str]] = []
-    for (feature, team), series in series_by_feature(live.by_feature, "sessions").items():
-        (band,) = bands(series, [live.hour])
-        found.append((series.get(live.hour, 0), None if band is None else band.middle, feature, team))
+    usual_then = usual_by_feature(live.by_feature, "sessions", live.hour)
+    found = [
+        (series.get(live.hour, 0), None if (band := usual_then[feature, team]) is None else band.middle, feature, team)
+        for (feature, team), series in series_by_feature(live.by_feature, "sessions").items()
+    ]
     whole = max((max(now, usual or 0) for now, usual, _, _ in found), default=0)
     return [
         Usual(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from markupsafe import Markup
 
@@ -145,5 +146,16 @@ def _sessions_of(choice: Choice, start: datetime, **more: str) -> str:
 def sessions_address(choice: Choice, start: datetime, end: datetime, **more: str) -> str:
     """The sessions between two moments, narrowed as the page is."""
     picked = {name: getattr(choice, name) for name in FILTERS} | more
-    said = {"since": f"{start:%Y-%m-%dT%H:%M:%SZ}", "until": f"{end:%Y-%m-%dT%H:%M:%SZ}", **picked}
-    return "/sessions?" + urlencode({name: value for name, value in said.items() if value})
+    narrowed = _narrowed(tuple((name, value) for name, value in picked.items() if value))
+    return f"/sessions?since={_spelled(start)}&until={_spelled(end)}{narrowed}"
+
+
+@lru_cache(maxsize=1024)
+def _narrowed(picked: tuple[tuple[str, str], ...]) -> str:
+    """Hundreds of marks of a page lead to sessions that are narrowed in a dozen ways."""
+    return "&" + urlencode(picked) if picked else ""
+
+
+@lru_cache(maxsize=1024)
+def _spelled(moment: datetime) -> str:
+    return quote_plus(f"{moment:%Y-%m-%dT%H:%M:%SZ}")
