@@ -24,6 +24,7 @@ from outlay.ledger.reprice import reprice
 from outlay.ledger.rollups import Stretch
 from outlay.ledger.settling import roll_up, settle
 from outlay.ledger.touched import Touched
+from outlay.metrics import few_rows
 from outlay.metrics.answer import Answer, Moment, ask
 from outlay.metrics.division import divided
 from outlay.metrics.filters import Filter
@@ -122,6 +123,40 @@ def give_up(books: DuckBooks) -> None:
     """Tasks that nobody completed for a week are abandoned."""
     with books.writing() as transaction:
         books.settle_timeouts(transaction, Timeouts(default_s=7 * 86_400), moment_of(FIRST_NS) + timedelta(days=40))
+
+
+SUMMED = tuple(item.name for item in MEASURES if item.name not in (*ASKED, "sessions", "cost_per_session"))
+
+
+@settings(max_examples=EXAMPLES, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    facts=fact_rows(),
+    outcomes=outcome_rows(),
+    asked=st.lists(queries(SUMMED), min_size=3, max_size=3),
+    most=st.sampled_from((0, 3, few_rows.ROWS_MAX)),
+)
+def test_few_rows_are_folded_as_they_are(
+    prices: PriceBook, facts: list[Any], outcomes: list[Any], asked: list[Query], most: int
+) -> None:
+    for place, row in enumerate((*facts, *outcomes)):
+        row["at_ns" if "at_ns" in row else "start_ns"] = FIRST_NS + place % 7 * HOUR_NS // 7
+        row.pop("end_ns", None)
+    books, store = DuckBooks(None), PieceStore()
+    hour = Period(FIRST_NS, FIRST_NS + HOUR_NS)
+    about_it = [replace(query, period=hour) for query in asked]
+    by_session = [
+        replace(query, by=tuple(dict.fromkeys(("session", *query.by)))[:2], order=None, top=2) for query in about_it
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(few_rows, "ROWS_MAX", most)
+        try:
+            before = PostReport(received=len(facts) + len(outcomes))
+            clerk = Clerk(books, prices)
+            clerk.post(facts_of(facts), outcomes_of(outcomes), through=1, before=before, accepted_ns=time.time_ns())
+            settle(books)
+            assert_the_same(books, store, [*about_it, *by_session], moment_of(FIRST_NS) + HOUR)
+        finally:
+            books.close()
 
 
 @given(

@@ -15,6 +15,7 @@ from outlay.ledger.store import Snapshot
 from outlay.metrics.cube import Cube, Numbers, Texts
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import Dimension
+from outlay.metrics.few_rows import WIDE, Columns, counted, few_rows, is_short
 from outlay.metrics.filters import Filter
 from outlay.metrics.groups import select
 from outlay.metrics.parts import Statement, quoted, within
@@ -27,9 +28,9 @@ LABELS_MAX = 50_000
 OUTCOME_TEXTS = (*(key for key in ENVELOPE_KEYS if key != "customer"), "task_type", "status", "currency", "source")
 """Texts of outcomes that few values are usual for."""
 
+_OUTCOME_TEXT = "coalesce({0}, '') AS {0}"
 _DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
 _NULLABLE = (*NULLABLE, "band_low_nano", "band_high_nano", "duration_ms")
-_WIDE = 2**62
 _KNOWN = tuple(name for name in SUMS if name not in _NULLABLE)
 
 
@@ -81,46 +82,83 @@ def read_usages(
     """A cube for each stretch, read from rollups where it says so; None where they would be too large."""
     if labels.full:
         return labels, [None] * len(stretches)
-    statement = Statement(dialect_named(reader.dialect))
     by_row = [(place, stretch) for place, (stretch, is_rolled) in enumerate(stretches) if not is_rolled]
+    short = [(place, stretch) for place, stretch in by_row if is_short(stretch)]
+    cubes = dict[int, Cube | None]()
+    if short and (few := _few_usages(reader, short, hourly=hourly)) is not None:
+        labels, cubes = _usage_cubes(reader, labels, few, [place for place, _ in short])
+        by_row = [(place, stretch) for place, stretch in by_row if place not in cubes]
+    statement = Statement(dialect_named(reader.dialect))
     parts = [_rows_part(statement, by_row, hourly=hourly)] if by_row else []
     parts += [_rolled_part(statement, place, item) for place, (item, is_rolled) in enumerate(stretches) if is_rolled]
-    return _usage_cubes(reader, labels, statement, parts, len(stretches))
+    if parts:
+        left = [place for place in range(len(stretches)) if place not in cubes]
+        labels, others = _added_up(reader, labels, statement, parts, left)
+        cubes |= others
+    return labels, [cubes[place] for place in range(len(stretches))]
 
 
 def read_sessions(
     reader: Snapshot, labels: LabelTexts, sessions: Sequence[str], stretch: Stretch, *, hourly: bool
 ) -> tuple[LabelTexts, Cube | None]:
-    """A cube of the usages of some sessions, each apart: their column is `session_id`, their last sign `ended`."""
+    """A cube of the usages of some sessions, each apart: their column is `session_id`, their last sign `ended`.
+
+    Where none is named it is of all of them, if they have few rows; else None.
+    """
     if labels.full:
+        return labels, None
+    few = _few_usages(reader, [(0, stretch)], hourly=hourly, sessions=sessions)
+    if few is not None:
+        labels, cubes = _usage_cubes(reader, labels, few, [0])
+        return labels, cubes[0]
+    if not sessions:
         return labels, None
     statement = Statement(dialect_named(reader.dialect))
     part = _rows_part(statement, [(0, stretch)], hourly=hourly, sessions=sessions)
-    labels, (cube,) = _usage_cubes(reader, labels, statement, [part], 1)
-    return labels, cube
+    labels, cubes = _added_up(reader, labels, statement, [part], [0])
+    return labels, cubes[0]
+
+
+def _few_usages(
+    reader: Snapshot, stretches: Sequence[tuple[int, Stretch]], *, hourly: bool, sessions: Sequence[str] | None = None
+) -> Columns | None:
+    """The rows themselves, where they are few; with `sessions` each session apart, and these only if there are any."""
+    statement = Statement(dialect_named(reader.dialect))
+    wheres = [f"session_id IN ({statement.bind_all(tuple(sessions))})"] if sessions else []
+    ended = f"{statement.dialect.end_of('time', 'duration_ms')} AS ended"
+    run = ["session_id", ended] if sessions is not None else []
+    columns = [f"{statement.dialect.us('time')} AS us", "labels", *FLAGS, *run, *SUMS]
+    found = few_rows(reader, _rows(statement, stretches, "usage_rows", columns, wheres), statement, SUMS)
+    return None if found is None else counted(found, _HOUR_US if hourly else _DAY_US)
+
+
+def _added_up(
+    reader: Snapshot, labels: LabelTexts, statement: Statement, parts: Sequence[str], places: Sequence[int]
+) -> tuple[LabelTexts, dict[int, Cube | None]]:
+    found = reader.columns(limited(parts, CUBE_ROWS_MAX), statement.parameters)
+    if len(found["piece"]) > CUBE_ROWS_MAX or _any(found["wide"]):
+        return labels, dict.fromkeys(places)
+    return _usage_cubes(reader, labels, found, places)
 
 
 def _usage_cubes(
-    reader: Snapshot, labels: LabelTexts, statement: Statement, parts: Sequence[str], count: int
-) -> tuple[LabelTexts, list[Cube | None]]:
-    none: list[Cube | None] = [None] * count
-    found = reader.columns(limited(parts, CUBE_ROWS_MAX), statement.parameters)
-    if (
-        len(found["piece"]) > CUBE_ROWS_MAX
-        or _any(found["wide"])
-        or any(np.ma.is_masked(found[name]) for name in _KNOWN)
-    ):
-        return labels, none
+    reader: Snapshot, labels: LabelTexts, found: Columns, places: Sequence[int]
+) -> tuple[LabelTexts, dict[int, Cube | None]]:
+    if any(np.ma.is_masked(found[name]) for name in _KNOWN):
+        return labels, dict.fromkeys(places)
     labels = labelled(reader, labels, found)
     if labels.full:
-        return labels, none
-    return labels, [_usage_cube(found, found["piece"] == place, labels) for place in range(count)]
+        return labels, dict.fromkeys(places)
+    return labels, {place: _usage_cube(found, found["piece"] == place, labels) for place in places}
 
 
 def read_outcomes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: bool) -> list[Cube | None]:
     """A cube of the outcomes that stand for each stretch; None where they would be too large."""
+    few = _few_outcomes(reader, stretches, hourly=hourly) if all(map(is_short, stretches)) else None
+    if few is not None:
+        return [_outcome_cube(few, few["piece"] == place) for place in range(len(stretches))]
     statement = Statement(dialect_named(reader.dialect))
-    texts = [f"coalesce({quoted(name)}, '') AS {quoted(name)}" for name in OUTCOME_TEXTS]
+    texts = [_OUTCOME_TEXT.format(quoted(name)) for name in OUTCOME_TEXTS]
     read = ["time", *map(quoted, OUTCOME_TEXTS), "found", "value_nano"]
     rows = _rows(statement, list(enumerate(stretches)), "outcomes", read, [quoted("current")])
     at, unknown = f"{stamp(statement, hourly=hourly)} AS stamp", "value_nano IS NULL AS bare"
@@ -132,6 +170,15 @@ def read_outcomes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: boo
     if len(found["piece"]) > CUBE_ROWS_MAX or bool(lost.any()):
         return [None] * len(stretches)
     return [_outcome_cube(found, found["piece"] == place) for place in range(len(stretches))]
+
+
+def _few_outcomes(reader: Snapshot, stretches: Sequence[Stretch], *, hourly: bool) -> Columns | None:
+    statement = Statement(dialect_named(reader.dialect))
+    texts = [_OUTCOME_TEXT.format(quoted(name)) for name in OUTCOME_TEXTS]
+    columns = [f"{statement.dialect.us('time')} AS us", *texts, "found", "value_nano"]
+    rows = _rows(statement, list(enumerate(stretches)), "outcomes", columns, [quoted("current")])
+    found = few_rows(reader, rows, statement, ["value_nano"])
+    return None if found is None else counted(found, _HOUR_US if hourly else _DAY_US)
 
 
 def outcomes_fit(dimensions: Sequence[Dimension], filters: Sequence[tuple[Dimension, Filter]]) -> bool:
@@ -168,7 +215,7 @@ def _rows_part(
     keys = ["piece", f"{stamp(statement, hourly=hourly)} AS stamp", "labels", *FLAGS, *run]
     tests = [*(f"sign({name})" for name in SIGNED), *(f"{name} IS NULL" for name in NULLABLE)]
     sums = [f"{statement.dialect.whole(f'sum({name})')} AS {name}" for name in SUMS]
-    wide = " OR ".join(f"coalesce(abs(sum({name})) > {_WIDE}, false)" for name in _NULLABLE)
+    wide = " OR ".join(f"coalesce(abs(sum({name})) > {WIDE}, false)" for name in _NULLABLE)
     ended = [f"max({statement.dialect.end_of('time', 'duration_ms')}) AS ended"] if sessions else []
     ends = [f"{us('min(time)')} AS first", f"{us('max(time)')} AS last"]
     groups = [*(str(number + 1) for number in range(len(keys))), *tests]
@@ -195,7 +242,7 @@ def _rolled_part(statement: Statement, place: int, stretch: Stretch) -> str:
     us = statement.dialect.us
     keys = [f"{place} AS piece", f"{us('time')} AS stamp", "labels", *FLAGS, "n"]
     sums = [f"{statement.dialect.whole(name)} AS {name}" for name in SUMS]
-    wide = " OR ".join(f"coalesce(abs({name}) > {_WIDE}, false)" for name in _NULLABLE)
+    wide = " OR ".join(f"coalesce(abs({name}) > {WIDE}, false)" for name in _NULLABLE)
     ends = [f"{us('first')} AS first", f"{us('last')} AS last"]
     return select([*keys, *ends, *sums, f"({wide}) AS wide"], "usage_days", [within(statement, stretch)])
 
@@ -217,7 +264,7 @@ def _outcome_cube(found: dict[str, npt.NDArray[Any]], rows: npt.NDArray[np.bool_
 
 
 def _filled(values: npt.NDArray[Any]) -> Numbers:
-    return np.ma.filled(values, 0).astype(np.int64) if isinstance(values, np.ma.MaskedArray) else values
+    return np.ma.filled(values, 0).astype(np.int64, copy=False)
 
 
 def coded(texts: npt.NDArray[Any], known: Sequence[str]) -> tuple[Numbers, list[str]]:

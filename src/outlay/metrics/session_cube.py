@@ -12,6 +12,7 @@ from outlay.core.session import NO_SESSION
 from outlay.metrics.cube import Cube, Kernel, Numbers, grouped, rows_of
 from outlay.metrics.cube_source import read_sessions
 from outlay.metrics.expressions import Sessions, SessionTime
+from outlay.metrics.few_rows import is_short
 from outlay.metrics.parts import stored
 from outlay.metrics.plan import Plan
 from outlay.metrics.rolled import is_kept
@@ -36,10 +37,15 @@ def named_sessions(plan: Plan) -> tuple[str, ...]:
 
 
 def cube_of_sessions(at: Stretches, plan: Plan, *, hourly: bool) -> Cube | None:
-    """The cube that a plan about named sessions is answered from; None where the engine must be asked."""
+    """The cube that a plan about named sessions, or about those of a short while, is answered from.
+
+    None where the engine must be asked.
+    """
     sessions = named_sessions(plan)
     guarded = plan.with_superseded and plan.query.counted_only
-    if not sessions or plan.with_work or plan.with_charges or guarded or not is_kept(plan, _BESIDE):
+    if not sessions and not _are_few(at, plan):
+        return None
+    if plan.with_work or plan.with_charges or guarded or not is_kept(plan, _BESIDE):
         return None
     key, token = ("of sessions", sessions, plan.query.period, hourly), at.touched(plan.query.period)
     found: Any = at.store.get(key, token)
@@ -50,6 +56,13 @@ def cube_of_sessions(at: Stretches, plan: Plan, *, hourly: bool) -> Cube | None:
         found = _TOO_LARGE if cube is None else cube
         at.store.put(key, token, found, 0 if cube is None else len(cube))
     return None if found is _TOO_LARGE else found
+
+
+def _are_few(at: Stretches, plan: Plan) -> bool:
+    """Whether a plan splits by any session of a while in which there may be few; it counts and times none of them."""
+    return any(item.name == "session" for item in plan.dimensions) and (
+        not plan.session_sums and is_short(at.stretch(plan.query.period))
+    )
 
 
 class CubeSessions:

@@ -68,7 +68,8 @@ def collect_live(books: Books, choice: Choice) -> Live:
     last, past = _period(hour, running_hour), _period(since, running_hour)
     day = _period(running_hour - ERROR_HOURS * _HOUR, running_hour)
     today = _period(running_hour.replace(hour=0), now)
-    foretell(books, today, _period(now - timedelta(days=1), now))
+    suspected, recent = _period(now - timedelta(days=1), now), _period(now - timedelta(minutes=LIVE_MINUTES), now)
+    foretell(books, today, suspected, recent)
     checks = (Filter("operation", (Operation.GUARDRAIL.value,)),)
     return Live(
         choice=choice,
@@ -82,11 +83,11 @@ def collect_live(books: Books, choice: Choice) -> Live:
         errors=asks(("error_rate",), grain=Grain.HOUR, period=day),
         verdicts=asks(("operations",), (VERDICT_TAG,), grain=Grain.HOUR, period=day, where=checks),
         verdicts_usual=asks(("operations",), (VERDICT_TAG,), period=past, where=checks),
-        running=_running(asks, now),
+        running=_running(asks, now, recent),
         suspects=asks(
             ("retries", "usages", "retry_cost"),
             ("session", "feature"),
-            period=_period(now - timedelta(days=1), now),
+            period=suspected,
             top=SUSPECTS_ASKED,
             order=Order("retries"),
         ),
@@ -95,9 +96,8 @@ def collect_live(books: Books, choice: Choice) -> Live:
     )
 
 
-def _running(asks: Asking, now: datetime) -> SessionFigures:
+def _running(asks: Asking, now: datetime, recent: Period) -> SessionFigures:
     """The dearest of the sessions that gave a sign in the last half hour, with what they cost so far."""
-    recent = _period(now - timedelta(minutes=LIVE_MINUTES), now)
     signs = asks(("cost",), ("session",), period=recent, top=LIVE_SHOWN)
     these = tuple(str(row["session"]) for row in signs.rows if row["session"] != OTHER)
     where = (Filter("session", these),) if these else (Filter("session", ("",)),)
