@@ -19,7 +19,7 @@ from outlay.ledger.rollups import (
     SIGNED,
     SUMS,
 )
-from outlay.ledger.touched import HOUR_US, Hours, hours_of
+from outlay.ledger.touched import HOUR_US, Hours
 
 DAYS_AT_ONCE = 31
 """Days added up in one transaction: bounds its memory and how long posting waits for it."""
@@ -132,25 +132,27 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"INSERT INTO stale_days {every}")
 
 
-def mark_times(transaction: duckdb.DuckDBPyConnection, times: pa.ChunkedArray) -> Hours:
-    """The days of these times are stale; returns their hours."""
-    return _mark(transaction, hours_of(times))
+def days_of(hours: Hours) -> frozenset[int]:
+    """The days, since 1970, that these hours are part of."""
+    return frozenset(hour // _HOURS_A_DAY for hour in hours)
 
 
 def mark_seqs(transaction: duckdb.DuckDBPyConnection, seqs: str) -> Hours:
     """The days of the usages whose `seq` stand in the table `seqs`, and of their cost lines, are stale."""
     rows = transaction.execute(_HOURS_OF_SEQS.format(seqs=seqs)).fetchall()
-    return _mark(transaction, frozenset(hour for (hour,) in rows))
+    hours = frozenset(hour for (hour,) in rows)
+    mark_days(transaction, days_of(hours))
+    return hours
 
 
-def _mark(transaction: duckdb.DuckDBPyConnection, hours: Hours) -> Hours:
-    days = pa.array(sorted({hour // _HOURS_A_DAY for hour in hours}), pa.int32()).cast(pa.date32())
-    transaction.register("touched_days", pa.table({"day": days}))
+def mark_days(transaction: duckdb.DuckDBPyConnection, days: frozenset[int]) -> None:
+    """These days, since 1970, are stale."""
+    dates = pa.array(sorted(days), pa.int32()).cast(pa.date32())
+    transaction.register("touched_days", pa.table({"day": dates}))
     try:
         transaction.execute(_MARK)
     finally:
         transaction.unregister("touched_days")
-    return hours
 
 
 def next_chunk(days: list[date]) -> tuple[date, date] | None:

@@ -103,6 +103,7 @@ class DuckStore:
         self._work: set[int] = set()
         self._outcomes: set[int] = set()
         self._labelled = False
+        self._stale: frozenset[int] = frozenset()
         self._labels: LabelBook | None = None
         self.whereabouts = Whereabouts()
         self._connection = _connect(path)
@@ -224,12 +225,22 @@ class DuckStore:
         self._work |= work
         self._outcomes |= outcomes
 
+    def _mark(self, transaction: duckdb.DuckDBPyConnection, hours: Hours) -> None:
+        """Usages or cost lines of these hours change; a day that is known to be stale is not written down again."""
+        self.touch(work=hours)
+        days = rollups.days_of(hours)
+        if days <= self._stale:
+            return
+        rollups.mark_days(transaction, days)
+        self._stale |= days
+
     def roll_up(self) -> bool:
         """Add up some of the stale days; False where there is none left."""
         days = self.rows(rollups.STALE_DAYS).column("day").to_pylist()
         chunk = rollups.next_chunk(days)
         if chunk is not None:
             with self.writing() as transaction:
+                self._stale = frozenset()
                 rollups.roll_up(transaction, *chunk)
         return bool(days) and chunk is not None and days[0] < chunk[0]
 
@@ -254,7 +265,7 @@ class DuckStore:
         if table == "usages":
             table, rows = "usage_rows", rows.append_column("labels", self.label(transaction, rows))
         if table in ("usage_rows", "charges"):
-            self.touch(work=rollups.mark_times(transaction, rows.column("time")))
+            self._mark(transaction, hours_of(rows.column("time")))
         elif table == "outcomes":
             self.touch(outcomes=hours_of(rows.column("time")))
         columns = _TABLES[table]
@@ -395,6 +406,7 @@ class DuckStore:
     def _forget(self) -> None:
         """What was noted in a transaction that failed was not written."""
         self._labels = None
+        self._stale = frozenset()
         self.whereabouts = Whereabouts()
 
     def _prepare(self) -> None:

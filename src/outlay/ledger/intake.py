@@ -43,6 +43,9 @@ POST_ROWS_MAX = 65_536
 """Rows of one posting: larger groups cost less a row, smaller ones are seen sooner."""
 
 LINGER_S = 0.4  # not money: seconds that the first batch of a posting waits for others
+LINGER_BUSY_S = 1
+BUSY_ROWS = 4_096
+"""Rows at hand that show that a lot comes in: then a posting, whose statements cost some 40 ms, takes a second's."""
 WAITING_POSTINGS_MAX = 64
 SETTLE_PAUSE_S = 1  # a trace that is still being told is not looked at again for every line
 SETTLE_SHARE = 10
@@ -334,10 +337,10 @@ class Intake:
 
     def _gather(self, first: _Posting) -> tuple[list[_Posting], _Posting | None]:
         """Put together what may be posted in one go: what is journalled can wait a moment for company."""
-        group, rows, until = [first], _rows(first), time.monotonic() + LINGER_S
+        group, rows, began = [first], _rows(first), time.monotonic()
         while rows < POST_ROWS_MAX:
             try:
-                left = until - time.monotonic()
+                left = began + (LINGER_BUSY_S if rows >= BUSY_ROWS else LINGER_S) - time.monotonic()
                 following = self._postings.get(timeout=left) if left > 0 else self._postings.get_nowait()
             except queue.Empty:
                 return group, None

@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 HOUR_US = 3_600_000_000
+_HOURS_CLOSE = 100_000
+"""Hours within eleven years of each other are told apart without sorting them."""
 _HOUR = timedelta(hours=1)
 _FIRST = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC without a zone, as the books hold it
 
@@ -70,4 +72,12 @@ def _last(held: Mapping[int, int], first: int | None, behind: int | None) -> int
 def hours_of(times: pa.ChunkedArray | pa.Array) -> Hours:
     """The hours of microsecond timestamps."""
     held = times.cast(pa.timestamp("us")).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    return frozenset(np.unique(held // HOUR_US).tolist())
+    if not len(held):
+        return frozenset()
+    hours = held // HOUR_US
+    first, last = int(hours.min()), int(hours.max())
+    if last - first > _HOURS_CLOSE:
+        return frozenset(np.unique(hours).tolist())
+    met = np.zeros(last - first + 1, np.bool_)
+    met[hours - first] = True
+    return frozenset((np.flatnonzero(met) + first).tolist())
