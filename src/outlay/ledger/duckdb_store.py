@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -102,7 +102,7 @@ class DuckStore:
         self._touched = Touched()
         self._work: set[int] = set()
         self._outcomes: set[int] = set()
-        self._labelled = False
+        self._labelled = self._alone = False
         self._stale: frozenset[int] = frozenset()
         self._labels: LabelBook | None = None
         self.whereabouts = Whereabouts()
@@ -118,7 +118,7 @@ class DuckStore:
         with self._write:
             self._connection.close()
             self._forget()
-            self._connection = _connect(self.path)
+            self._connection, self._alone = _connect(self.path), False
             self._touched = Touched()
             self._prepare()
 
@@ -229,10 +229,16 @@ class DuckStore:
         """Usages or cost lines of these hours change; a day that is known to be stale is not written down again."""
         self.touch(work=hours)
         days = rollups.days_of(hours)
-        if days <= self._stale:
-            return
-        rollups.mark_days(transaction, days)
-        self._stale |= days
+        if not days <= self._stale:
+            rollups.mark_days(transaction, days)
+            self._stale |= days
+
+    def work_alone(self, *, alone: bool) -> None:
+        """See Books."""
+        if alone != self._alone:
+            with self._write, suppress(duckdb.Error):  # a file given up says so to whoever wants something of it
+                self._connection.execute("SET threads = 1" if alone else "RESET threads")
+                self._alone = alone
 
     def roll_up(self) -> bool:
         """Add up some of the stale days; False where there is none left."""

@@ -16,9 +16,6 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-
-import pyarrow as pa
 
 from outlay.core.errors import FormatError, OutlayError, Problem, StoreBusyError, StoreError, StoreFullError
 from outlay.ledger.journal import EntryKind, Journal
@@ -26,6 +23,7 @@ from outlay.ledger.posting import PROBLEMS_MAX, Clerk, PostReport
 from outlay.ledger.rolling import ROLL_UP_IDLE_S, Roller
 from outlay.ledger.settling import settle
 from outlay.ledger.signals import RAW, WAYS, Encoding, Signal, post_entry, post_told, told_by
+from outlay.ledger.waiting import Body, Posting, Receipt, State, rows_of
 from outlay.normalize.writers import Sender, keep_permitted
 from outlay.sources.facts import Batch
 
@@ -45,7 +43,9 @@ POST_ROWS_MAX = 65_536
 LINGER_S = 0.4  # not money: seconds that the first batch of a posting waits for others
 LINGER_BUSY_S = 1
 BUSY_ROWS = 4_096
-"""Rows at hand that show that a lot comes in: then a posting, whose statements cost some 40 ms, takes a second's."""
+"""Rows at hand that show that a lot comes in: then a posting, whose statements cost some 40 ms, takes a second's, and
+the clerk works alone."""
+
 WAITING_POSTINGS_MAX = 64
 SETTLE_PAUSE_S = 1  # a trace that is still being told is not looked at again for every line
 SETTLE_SHARE = 10
@@ -66,55 +66,17 @@ RETRY_S = 1
 _log = logging.getLogger("outlay.intake")
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What is durable of one body: `received` rows, of which `refused` were not taken, with the first problems."""
-
-    received: int
-    refused: int
-    problems: tuple[Problem, ...] = ()
-
-
-@dataclass(slots=True)
-class _Body:
-    data: bytes
-    encoding: Encoding
-    signal: Signal
-    answer: Future[Receipt]
-    sender: Sender | None = None
-
-
-@dataclass(slots=True)
-class _Posting:
-    """One journalled batch on its way into the books, or, without a table, a request to settle."""
-
-    number: int
-    kind: EntryKind
-    table: pa.Table | None
-    accepted_ns: int
-    before: PostReport
-    outcomes: pa.Table | None = None
-    answer: Future[PostReport] | None = None
-
-
-@dataclass(slots=True)
-class _State:
-    waiting_bytes: int = 0
-    trouble: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
 class Intake:
     """The two threads and the queues between them; `close` finishes what was accepted."""
 
     def __init__(self, journal: Journal, clerk: Clerk) -> None:
         self.journal = journal
         self.clerk = clerk
-        self._state = _State()
+        self._state = State()
         self._order = threading.Lock()  # the order of the journal is the order of posting
         self._desk = threading.Lock()  # whoever holds it may write the books
-        self._bodies: queue.SimpleQueue[_Body | None] = queue.SimpleQueue()
-        self._postings: queue.Queue[_Posting | None] = queue.Queue(WAITING_POSTINGS_MAX)
+        self._bodies: queue.SimpleQueue[Body | None] = queue.SimpleQueue()
+        self._postings: queue.Queue[Posting | None] = queue.Queue(WAITING_POSTINGS_MAX)
         self._settled_at = time.monotonic()
         self._settle_pause: float = SETTLE_PAUSE_S
         self._unsettled = True
@@ -153,7 +115,7 @@ class Intake:
                 )
             self._state.waiting_bytes += len(body)
         answer: Future[Receipt] = Future()
-        self._bodies.put(_Body(body, encoding, signal, answer, sender))
+        self._bodies.put(Body(body, encoding, signal, answer, sender))
         return answer
 
     def take(self, batch: Batch) -> Future[PostReport]:
@@ -169,16 +131,16 @@ class Intake:
             entries = [told] if told else [(EntryKind.FACTS, batch.facts), (EntryKind.OUTCOMES, batch.outcomes)]
             number = self.journal.append([(kind, table) for kind, table in entries if table.num_rows], now)
             if told:
-                posting = _Posting(number, *told, now, before, None, answer)
+                posting = Posting(number, *told, now, before, None, answer)
             else:
-                posting = _Posting(number, EntryKind.FACTS, batch.facts, now, before, batch.outcomes, answer)
+                posting = Posting(number, EntryKind.FACTS, batch.facts, now, before, batch.outcomes, answer)
             self._postings.put(posting)
         return answer
 
     def settle(self) -> None:
         """Wait until everything accepted so far is posted and settled."""
         done: Future[PostReport] = Future()
-        self._postings.put(_Posting(0, EntryKind.FACTS, None, 0, PostReport(), None, done))
+        self._postings.put(Posting(0, EntryKind.FACTS, None, 0, PostReport(), None, done))
         done.result()
 
     @contextmanager
@@ -240,7 +202,7 @@ class Intake:
             group, stop = self._group(body)
             # Whoever went away before this moment was promised nothing; from now on nobody can withdraw.
             wanted = [one for one in group if one.answer.set_running_or_notify_cancel()]
-            alike: dict[tuple[Signal, Encoding], list[_Body]] = {}
+            alike: dict[tuple[Signal, Encoding], list[Body]] = {}
             for one in wanted:
                 alike.setdefault((one.signal, one.encoding), []).append(one)
             for (signal, encoding), bodies in alike.items():
@@ -250,7 +212,7 @@ class Intake:
             if stop:
                 return
 
-    def _group(self, first: _Body) -> tuple[list[_Body], bool]:
+    def _group(self, first: Body) -> tuple[list[Body], bool]:
         """The bodies to decode together; where several senders are at work, the first waits a moment for the rest."""
         group, size = [first], len(first.data)
         until = time.monotonic() + (GATHER_S if self._crowded else 0)
@@ -267,7 +229,7 @@ class Intake:
         self._crowded = len(group) > 1
         return group, False
 
-    def _write_group(self, group: Sequence[_Body], signal: Signal, encoding: Encoding) -> None:
+    def _write_group(self, group: Sequence[Body], signal: Signal, encoding: Encoding) -> None:
         way = WAYS[signal]
         try:
             decoded = way.decode([one.data for one in group], encoding)
@@ -281,7 +243,7 @@ class Intake:
             with self._order:
                 number = self.journal.append([(way.kind, decoded.rows)], now)
                 if before.received:  # refused to the last row, it is counted all the same
-                    self._postings.put(_Posting(number, way.kind, decoded.rows, now, before))
+                    self._postings.put(Posting(number, way.kind, decoded.rows, now, before))
         except Exception as error:  # noqa: BLE001 - whatever happens, every sender gets an answer
             if len(group) > 1 and not isinstance(error, OutlayError):
                 for one in group:  # one of them is to blame, the others are not
@@ -302,17 +264,18 @@ class Intake:
     # ---- the clerk ---------------------------------------------------------------------------------------------
 
     def _post(self) -> None:
-        held: _Posting | None = None
+        held: Posting | None = None
         while True:
             first = held or self._next_posting()
             held = None
             if first is None:
                 return
             with self._desk:
+                group, held = ([first], None) if first.answer is not None else self._gather(first)
+                self.clerk.books.work_alone(alone=sum(map(rows_of, group)) >= BUSY_ROWS)
                 if first.answer is not None:
                     self._post_one(first)
                 else:
-                    group, held = self._gather(first)
                     self._post_raw(group)
                 if self._unsettled and time.monotonic() - self._settled_at >= self._settle_pause:
                     self._settle_now()
@@ -320,7 +283,7 @@ class Intake:
                 if self._unwritten_rows >= CHECKPOINT_ROWS and time.monotonic() >= self._checkpoint_after:
                     self._checkpoint()
 
-    def _next_posting(self) -> _Posting | None:
+    def _next_posting(self) -> Posting | None:
         """The next batch; while there is none, what is left to do is done."""
         while True:
             steps = (
@@ -329,15 +292,22 @@ class Intake:
                 (bool(self._unwritten_rows), CHECKPOINT_IDLE_S, self._checkpoint),
             )
             pause, step = next(((pause, step) for due, pause, step in steps if due), (None, self._checkpoint))
+            if pause is None:
+                self._let_helpers_in()
             try:
                 return self._postings.get(timeout=pause)
             except queue.Empty:
+                self._let_helpers_in()
                 with self._desk:
                     step()
 
-    def _gather(self, first: _Posting) -> tuple[list[_Posting], _Posting | None]:
+    def _let_helpers_in(self) -> None:
+        with self._desk:
+            self.clerk.books.work_alone(alone=False)
+
+    def _gather(self, first: Posting) -> tuple[list[Posting], Posting | None]:
         """Put together what may be posted in one go: what is journalled can wait a moment for company."""
-        group, rows, began = [first], _rows(first), time.monotonic()
+        group, rows, began = [first], rows_of(first), time.monotonic()
         while rows < POST_ROWS_MAX:
             try:
                 left = began + (LINGER_BUSY_S if rows >= BUSY_ROWS else LINGER_S) - time.monotonic()
@@ -351,15 +321,15 @@ class Intake:
             if following.answer is not None or apart:
                 return group, following
             group.append(following)
-            rows += _rows(following)
+            rows += rows_of(following)
         return group, None
 
-    def _policy_between(self, first: _Posting, following: _Posting) -> bool:
+    def _policy_between(self, first: Posting, following: Posting) -> bool:
         """Whether a tag policy was adopted between two acceptances: what it rejects is judged by its own moment."""
         adopted = self.clerk.policies.adopted
         return bool(adopted) and first.accepted_ns < adopted[-1].at_ns <= following.accepted_ns
 
-    def _post_one(self, posting: _Posting) -> None:
+    def _post_one(self, posting: Posting) -> None:
         """Post a batch somebody waits for; what was journalled is posted in its turn even if its caller was told no."""
         assert posting.answer is not None
         if posting.table is None:
@@ -386,8 +356,8 @@ class Intake:
         if not posting.answer.done():
             posting.answer.set_exception(StoreError("the books are closed", hint="it is durable; start Outlay again"))
 
-    def _post_batch(self, posting: _Posting) -> PostReport:
-        self._unwritten_rows += _rows(posting)
+    def _post_batch(self, posting: Posting) -> PostReport:
+        self._unwritten_rows += rows_of(posting)
         if posting.kind in RAW and posting.table is not None:
             told = told_by(posting.kind, [posting.table], posting.before, self.clerk.rules)
             return post_told(self.clerk, told, posting.number, posting.accepted_ns)
@@ -399,7 +369,7 @@ class Intake:
             accepted_ns=posting.accepted_ns,
         )
 
-    def _post_raw(self, group: list[_Posting]) -> None:
+    def _post_raw(self, group: list[Posting]) -> None:
         before = PostReport()
         for one in group:
             before.add(one.before)
@@ -494,7 +464,3 @@ class Intake:
             _log.warning("settling waits: %s", self._state.trouble, exc_info=not isinstance(error, StoreError))
         self._settled_at = time.monotonic()
         self._settle_pause = max(SETTLE_PAUSE_S, SETTLE_SHARE * (self._settled_at - began))
-
-
-def _rows(posting: _Posting) -> int:
-    return posting.table.num_rows if posting.table is not None else 0
