@@ -51,7 +51,9 @@ AT_ONCE_MAX = 256
 """Orders in one transaction; more wait for the next, so that nobody waits long for a crowd."""
 
 _JSON_HEADER = (b"content-type", b"application/json")
-_NO_STORE = (b"cache-control", b"no-store")
+OK_HEADERS = (_JSON_HEADER, (b"cache-control", b"no-store"))
+"""Those of a good answer beside its length."""
+
 _encode = msgspec.json.Encoder().encode
 log = logging.getLogger("outlay.api")
 
@@ -178,7 +180,7 @@ def answer_of(told: Any, path: str) -> Answer:
     """What was decided, or what went wrong, as HTTP says it."""
     if not isinstance(told, BaseException):
         body = _encode(told)
-        return Answer(200, [_JSON_HEADER, (b"content-length", b"%d" % len(body)), _NO_STORE], body)
+        return Answer(200, [*OK_HEADERS, (b"content-length", b"%d" % len(body))], body)
     if not isinstance(told, OutlayError):
         log.error("the door of leases failed", exc_info=told)
         told = RefusedError(500, "something went wrong inside Outlay", hint="see the server's log")
