@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvicorn
 
-from outlay.control import budgets
+from outlay.control import budgets, keys
 from outlay.control.keyring import Keyring
 from outlay.control.keys import ApiKey, digest_of
 from outlay.control.store import ControlStore
@@ -37,7 +37,9 @@ def store(tmp_path: Path) -> Iterator[ControlStore]:
 
 
 @contextmanager
-def served(door: LeaseDoor, keyring: Keyring | None = None) -> Iterator[tuple[int, list[str]]]:
+def served(
+    door: LeaseDoor, keyring: Keyring | None = None, *, keep_alive_s: int = 60
+) -> Iterator[tuple[int, list[str]]]:
     """The port, and which way each order went."""
     ways: list[str] = []
 
@@ -48,7 +50,15 @@ def served(door: LeaseDoor, keyring: Keyring | None = None) -> Iterator[tuple[in
 
     guard = Guard(Watched(lambda: pytest.fail("not asked")), keyring, key_needed=keyring is not None)
     protocol: type[QuickHttp] = quick_http(guard, door)
-    config = uvicorn.Config(guard, port=0, http=protocol, lifespan="off", log_level="error", server_header=False)
+    config = uvicorn.Config(
+        guard,
+        port=0,
+        http=protocol,
+        lifespan="off",
+        log_level="error",
+        server_header=False,
+        timeout_keep_alive=keep_alive_s,
+    )
     server = uvicorn.Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -78,15 +88,30 @@ def sent(port: int, *pieces: bytes, answers: int = 1) -> list[tuple[int, dict[st
     with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
         for piece in pieces:
             line.sendall(piece)
-        stream, found = line.makefile("rb"), []
-        for _ in range(answers):
-            status = int(stream.readline().split()[1])
-            while status == 100:
-                stream.readline()
-                status = int(stream.readline().split()[1])
-            headers = dict(line.decode().strip().lower().split(": ", 1) for line in iter(stream.readline, b"\r\n"))
-            found.append((status, headers, json.loads(stream.read(int(headers["content-length"])) or b"null")))
-        return found
+        stream = line.makefile("rb")
+        return [heard(stream) for _ in range(answers)]
+
+
+def heard(stream: Any) -> tuple[int, dict[str, str], Any]:
+    """The next answer."""
+    status = int(stream.readline().split()[1])
+    while status == 100:
+        stream.readline()
+        status = int(stream.readline().split()[1])
+    headers = dict(line.decode().strip().lower().split(": ", 1) for line in iter(stream.readline, b"\r\n"))
+    return status, headers, json.loads(stream.read(int(headers["content-length"])) or b"null")
+
+
+@contextmanager
+def connected(port: int) -> Iterator[Callable[[bytes], tuple[int, dict[str, str], Any]]]:
+    """One connection on which each request waits for the answer to the one before."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line, line.makefile("rb") as stream:
+
+        def ask(request: bytes) -> tuple[int, dict[str, str], Any]:
+            line.sendall(request)
+            return heard(stream)
+
+        yield ask
 
 
 def plain(answer: tuple[int, dict[str, str], Any]) -> Any:
@@ -126,6 +151,80 @@ def test_the_short_way_answers_as_the_long_one_does(store: ControlStore, name: s
         (long,) = sent(port, request.replace(b" HTTP/1.1", b"?x=1 HTTP/1.1", 1))
         assert plain(short) == plain(long)
         assert len(ways) == {"quick": 1, "long": 2, "guard": 0}[way]
+
+
+@pytest.mark.parametrize("name", [name for name in ODD if name != "hangs up after it"])
+def test_a_connection_that_is_known_is_answered_as_a_new_one(store: ControlStore, name: str) -> None:
+    good, (odd, _) = spelled("/api/v1/decide", {**DECIDE, "estimate_usd": "0.05"}), ODD[name]
+    with served(LeaseDoor(lambda: store)) as (port, _):
+        sent(port, good)
+        (alone,) = sent(port, odd)
+        with connected(port) as ask:
+            for request in (good, odd, odd, good, good):
+                told = ask(request)
+                if request is good:
+                    assert (told[0], told[2]["amount_usd"]) == (200, "0.05")
+                else:
+                    assert plain(told) == plain(alone)
+
+
+def test_a_head_that_comes_again_with_another_body_is_another_order(store: ControlStore) -> None:
+    asked = ["0.001", "0.002", "0.003", "5.000", "0.004"]
+    with served(LeaseDoor(lambda: store)) as (port, ways), connected(port) as ask:
+        told = [ask(spelled("/api/v1/decide", {**DECIDE, "estimate_usd": amount})) for amount in asked]
+        assert [each[0] for each in told] == [200, 200, 200, 402, 200]
+        granted = [each[2] for each in told if each[0] == 200]
+        assert [each["amount_usd"] for each in granted] == ["0.001", "0.002", "0.003", "0.004"]
+        assert len({each["lease"] for each in granted}) == 4
+        assert len({each[1]["x-request-id"] for each in told}) == 5
+        assert ways == []
+
+
+def test_a_known_head_whose_body_comes_in_two_pieces_waits_for_the_rest(store: ControlStore) -> None:
+    request = spelled("/api/v1/decide", DECIDE)
+    with served(LeaseDoor(lambda: store)) as (port, ways), connected(port) as ask:
+        for _ in range(2):
+            assert ask(request)[0] == 200
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as line, line.makefile("rb") as stream:
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in (0, 40, len(request) - 3):
+                line.sendall(request[at : {0: 40, 40: len(request) - 3}.get(at)])
+            assert heard(stream)[0] == 200
+            assert ways == []
+            line.sendall(request + request)
+            assert [heard(stream)[0] for _ in range(2)] == [200, 200]
+
+
+def test_a_key_that_is_revoked_opens_nothing_to_a_head_that_is_known(store: ControlStore) -> None:
+    secret, _ = keys.make_key(store, "agent", ("decide",), actor="me")
+    request = spelled("/api/v1/decide", DECIDE, headers=(f"Authorization: Bearer {secret}",))
+    keyring = Keyring(store)
+    with served(LeaseDoor(lambda: store), keyring) as (port, _), connected(port) as ask:
+        assert [ask(request)[0] for _ in range(3)] == [200, 200, 200]
+        keys.revoke_key(store, "agent", actor="me")
+        keyring.refresh()
+        assert ask(request)[0] == 401
+
+
+def test_more_heads_than_are_kept_are_all_answered(store: ControlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlay.faces.quick.HEADS_MAX", 2)
+    with served(LeaseDoor(lambda: store)) as (port, _), connected(port) as ask:
+        said = {**DECIDE, "estimate_usd": "0.001"}
+        for number in (*range(5), *range(5)):
+            assert ask(spelled("/api/v1/decide", said, headers=(f"X-Trace: {number}",)))[0] == 200
+
+
+def test_a_connection_on_which_nothing_is_asked_any_more_is_closed(store: ControlStore) -> None:
+    request = spelled("/api/v1/decide", {**DECIDE, "estimate_usd": "0.001"})
+    with (
+        served(LeaseDoor(lambda: store), keep_alive_s=1) as (port, _),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as line,
+        line.makefile("rb") as stream,
+    ):
+        for _ in range(3):
+            line.sendall(request)
+            assert heard(stream)[0] == 200
+        assert stream.read() == b""
 
 
 def test_a_body_in_pieces_and_in_chunks_is_one_order(store: ControlStore) -> None:

@@ -40,6 +40,7 @@ class Node:
     beyond_nano: int = 0
     opened_ns: int = 0
     counts: dict[str, int] = field(default_factory=dict[str, int])
+    reserve_nano: int = 0
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +63,8 @@ class Node:
 
     def free_nano(self, *, final: bool) -> int:
         """What may be given; the reserve only to a final step."""
-        kept = 0 if final else self.limit_nano * self.budget.reserve_percent // 100
-        return self.limit_nano - self.spent_nano - self.held_nano - self.presumed_nano - kept
+        left = self.limit_nano - self.spent_nano - self.held_nano - self.presumed_nano
+        return left if final else left - self.reserve_nano
 
 
 @dataclass(slots=True)
@@ -134,6 +135,7 @@ class Balances:
                 self._read(node)
             if node.limit_version != version or now_ns >= node.limit_until_ns:
                 self._work_out_limit(node, version, now_ns)
+            node.reserve_nano = node.limit_nano * node.budget.reserve_percent // 100
         return nodes
 
     def change(self, key: str, change: Change) -> None:

@@ -60,10 +60,10 @@ class Scene:
 
 
 class Deciding:
-    """Decides within one writing transaction."""
+    """Decides within one writing transaction, by what holds: `force`."""
 
     def __init__(self, force: InForce, balances: Balances, leases: Shelf, estimates: Estimates, rates: Rates) -> None:
-        self._force = force
+        self.force = force
         self._balances = balances
         self._leases = leases
         self._estimates = estimates
@@ -73,7 +73,7 @@ class Deciding:
         """A lease, or why not; a refusal moves no money."""
         if ask.id and (known := self._leases.known(name_of(ask, now_ns))) is not None:
             return _again(known)
-        stop = self._force.hardest_stop(ask.envelope, now_ns)
+        stop = self.force.hardest_stop(ask.envelope, now_ns)
         if stop is not None and self._stops(stop, ask):
             return Grant("", 0, refusal_of_stop(stop), stop=stop)
         scene = self._scene(ask, now_ns)
@@ -97,13 +97,13 @@ class Deciding:
         """More money for a lease that lives, drawn where it came from."""
         parent = self._leases.live(row.parent) if row.parent else None
         held = set(row.own)
-        nodes = self._balances.nodes(self._force.bound(row.envelope, now_ns), self._force.version, now_ns)
+        nodes = self._balances.nodes(self.force.bound(row.envelope, now_ns), self.force.version, now_ns)
         if held - {node.key for node in nodes}:
             raise LeaseError(
                 f'the lease "{row.id}" is of a window or a budget that is over', hint="settle it and ask for another"
             )
         scene = Scene(nodes, [node for node in nodes if node.key in held], parent, final=False)
-        stop = self._force.hardest_stop(row.envelope, now_ns)
+        stop = self.force.hardest_stop(row.envelope, now_ns)
         if stop is not None and stop.level == "stop":
             return Grant(row.id, 0, refusal_of_stop(stop), stop=stop)
         free = scene.free_nano
@@ -128,7 +128,7 @@ class Deciding:
 
     def _scene(self, ask: Ask, now_ns: int) -> Scene:
         parent = self._leases.find(ask.parent) if ask.parent else None
-        nodes = self._balances.nodes(self._force.bound(ask.envelope, now_ns), self._force.version, now_ns)
+        nodes = self._balances.nodes(self.force.bound(ask.envelope, now_ns), self.force.version, now_ns)
         if parent is None:
             return Scene(nodes, nodes, None, final=ask.final)
         shared = {whose(key) for key in parent.keys}
@@ -156,7 +156,7 @@ class Deciding:
         seen = set()
         while model and model not in seen:
             seen.add(model)
-            rate = self._force.rate(self._rates, call.provider, model)
+            rate = self.force.rate(self._rates, call.provider, model)
             usual = self._estimates.find(kind_of(ask.envelope, model, call.step)) if ask.amount_nano is None else None
             said = ask.amount_nano if model == call.model else None
             yield quote_call(call, model, rate, usual, said)
@@ -168,7 +168,7 @@ class Deciding:
         """The cheaper model of the first ladder that has one; one without a price takes nobody's place."""
         for node in nodes:
             other = node.budget.ladder.get(model, "")
-            if other and self._force.rate(self._rates, provider, other) is not None:
+            if other and self.force.rate(self._rates, provider, other) is not None:
                 return other
         return ""
 
@@ -179,9 +179,11 @@ class Deciding:
     ) -> Grant:
         each, ceiling = fitted
         amount = self._chunked(ask, scene, each) if ceiling is None else each
-        over, own = _over(scene.nodes, amount), tuple(node.key for node in scene.own)
-        for node in scene.nodes:  # whose rows are held already, in the order of their keys
-            self._balances.take(node, amount if node.key in own else 0, ask.counts)
+        nodes, take, counts = scene.nodes, self._balances.take, ask.counts
+        over, own = _over(nodes, amount), tuple([node.key for node in scene.own])
+        alone = scene.own is nodes
+        for node in nodes:  # whose rows are held already, in the order of their keys
+            take(node, amount if alone or node.key in own else 0, counts)
         if scene.parent is not None and amount:
             self._leases.lend(scene.parent.id, amount, 0)
         call = ask.call
@@ -227,8 +229,10 @@ class Deciding:
 
         It is for whole calls: what is less than one would lie unused until all of them are over.
         """
+        if not ask.chunk:
+            return each
         hard = [node.budget for node in scene.nodes if node.budget.mode == "hard"]
-        if not ask.chunk or any(name in budget.caps for budget in hard for name in COUNTED):
+        if any(name in budget.caps for budget in hard for name in COUNTED):
             return each
         free = scene.free_nano
         share = each * CHUNK_CALLS if free is None else free // CHUNK_SHARE

@@ -8,103 +8,112 @@ lock of SQLite or by the rows' own in PostgreSQL, so nobody else can change them
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import sub
 
-from outlay.core.balance import COUNTED, Balances, Change, Node
-from outlay.core.budget import Budget
+from outlay.core.balance import COUNTED, Balances, Change, Node, key_of
+from outlay.core.calendar import LIFE
 from outlay.core.estimate import Estimate, Estimates
+from outlay.core.in_force import Bound
+
+_NUMBERS = ("held_nano", "spent_nano", "presumed_nano", "beyond_nano")
+_WRITE = "UPDATE balances SET " + ", ".join(f"{name} = {name} + ?" for name in (*_NUMBERS, *COUNTED)) + " WHERE key = ?"
 
 
 @dataclass(slots=True)
-class _Pending:
-    """What one balance gains, not written yet."""
+class _Seen:
+    """The balances of one set of budgets, as they stand in memory; until when their limits are these."""
 
-    held_nano: int = 0
-    spent_nano: int = 0
-    presumed_nano: int = 0
-    beyond_nano: int = 0
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+    bound: Sequence[Bound]
+    version: int
+    until_ns: int
+    nodes: list[Node]
 
 
 class GatheredBalances(Balances):
-    """See the head of this module."""
+    """See the head of this module. What a balance that was read gains is in its node; of others it is noted."""
 
     _known: dict[str, Node]
-    _pending: dict[str, _Pending]
+    _read_as: dict[str, tuple[int, ...]]
+    _pending: dict[str, Change]
+    _seen: dict[int, _Seen]
 
     def begin(self) -> None:
         """A transaction begins: nothing is known yet."""
-        self._known, self._pending = {}, {}
+        self._known, self._read_as, self._pending, self._seen = {}, {}, {}, {}
 
     def flush(self) -> None:
         """Writes what changed, in the order of the keys."""
-        for key in sorted(self._pending):
+        for key in sorted({*self._known, *self._pending}):
             self._write(key)
-        self._pending.clear()
 
-    def nodes(self, bound: Sequence[tuple[Budget, str, int, int]], version: int, now_ns: int) -> list[Node]:
-        """See Balances."""
+    def nodes(self, bound: Sequence[Bound], version: int, now_ns: int) -> list[Node]:
+        """See Balances. The list is the same for the same `bound`, as long as the limits are."""
+        seen = self._seen.get(id(bound))
+        if seen is not None and seen.bound is bound and seen.version == version and now_ns < seen.until_ns:
+            return seen.nodes
         nodes: list[Node] = []
         for each in bound:
-            key = f"{each[0].id}:{each[2]}:{each[1]}"
+            key = key_of(each[0].id, each[2], each[1])
             node = self._known.get(key)
             if node is None or node.limit_version != version or now_ns >= node.limit_until_ns:
-                if key in self._pending:
-                    self._write(key)
-                    del self._pending[key]
+                self._write(key)
                 node = self._known[key] = super().nodes([each], version, now_ns)[0]
+                self._read_as[key] = _numbers(node)
+                self._seen.clear()
             nodes.append(node)
+        until_ns = min((node.limit_until_ns for node in nodes), default=LIFE[1])
+        self._seen[id(bound)] = _Seen(bound, version, until_ns, nodes)
         return nodes
 
     def change(self, key: str, change: Change) -> None:
         """See Balances."""
-        pending = self._gain(key)
-        targets = (pending,) if (node := self._known.get(key)) is None else (pending, node)
-        for target in targets:
-            target.held_nano += change.held_nano
-            target.spent_nano += change.spent_nano
-            target.presumed_nano += change.presumed_nano
-            target.beyond_nano += change.beyond_nano
+        target = self._known.get(key) or self._pending.get(key)
+        if target is None:
+            target = self._pending[key] = Change()
+        target.held_nano += change.held_nano
+        target.spent_nano += change.spent_nano
+        target.presumed_nano += change.presumed_nano
+        target.beyond_nano += change.beyond_nano
 
     def take(self, node: Node, amount_nano: int, counts: Mapping[str, int]) -> None:
         """See Balances."""
-        pending = self._gain(node.key)
-        pending.held_nano += amount_nano
         node.held_nano += amount_nano
         for name, count in counts.items():
-            if count:
-                pending.counts[name] += count
-                node.counts[name] += count
+            node.counts[name] += count
 
     def settle_late(self, key: str, amount_nano: int, presumed_nano: int, closed_ns: int) -> None:
         """See Balances."""
-        if key in self._pending:
-            self._write(key)
-            del self._pending[key]
-        self._known.pop(key, None)
+        self._write(key)
+        if self._known.pop(key, None) is not None:
+            self._seen.clear()
         super().settle_late(key, amount_nano, presumed_nano, closed_ns)
 
-    def _gain(self, key: str) -> _Pending:
-        pending = self._pending.get(key)
-        if pending is None:
-            pending = self._pending[key] = _Pending()
-        return pending
-
     def _write(self, key: str) -> None:
-        gain = self._pending[key]
-        self._run(
-            "UPDATE balances SET held_nano = held_nano + ?, spent_nano = spent_nano + ?, presumed_nano = presumed_nano "
-            "+ ?, beyond_nano = beyond_nano + ?, steps = steps + ?, tool_calls = tool_calls + ?, width = width + ? "
-            "WHERE key = ?",
-            (
-                gain.held_nano,
-                gain.spent_nano,
-                gain.presumed_nano,
-                gain.beyond_nano,
-                *(gain.counts[name] for name in COUNTED),
-                key,
-            ),
-        )
+        """Writes what one balance gained since it was read or written."""
+        node = self._known.get(key)
+        if node is None:
+            change = self._pending.pop(key, None)
+            gain = None if change is None else (*(getattr(change, name) for name in _NUMBERS), *_NO_COUNTS)
+        else:
+            now, before = _numbers(node), self._read_as[key]
+            gain, self._read_as[key] = tuple(map(sub, now, before)), now
+        if gain is not None and any(gain):
+            self._run(_WRITE, (*gain, key))
+
+
+_NO_COUNTS = (0,) * len(COUNTED)
+
+
+def _numbers(node: Node) -> tuple[int, ...]:
+    """What of a balance changes with a decision, in the order of `_WRITE`."""
+    return (
+        node.held_nano,
+        node.spent_nano,
+        node.presumed_nano,
+        node.beyond_nano,
+        *(node.counts[name] for name in COUNTED),
+    )
 
 
 class GatheredEstimates(Estimates):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from outlay.core.balance import FIELDS, Node, budget_of
 from outlay.core.budget import Budget, Refusal
+from outlay.core.calendar import LIFE
 from outlay.core.lease import refusal_of, refusal_of_stop
 from outlay.core.rate import Rate, Rates, Run
 from outlay.core.stop import FIELDS as STOP_FIELDS
@@ -35,6 +36,9 @@ class InForce:
     _parts: dict[tuple[tuple[str, str], ...], tuple[tuple[Budget, str], ...]] = field(
         default_factory=dict[tuple[tuple[str, str], ...], tuple[tuple[Budget, str], ...]]
     )
+    _bounds: dict[tuple[tuple[str, str], ...], tuple[int, int, Sequence[Bound]]] = field(
+        default_factory=dict[tuple[tuple[str, str], ...], tuple[int, int, Sequence[Bound]]]
+    )
     _rates: dict[tuple[str, str], Rate | None] = field(default_factory=dict[tuple[str, str], Rate | None])
 
     @property
@@ -42,9 +46,18 @@ class InForce:
         """Of the budgets: a limit worked out for another one is worked out again."""
         return self.versions[0]
 
-    def bound(self, envelope: Mapping[str, str], now_ns: int) -> list[Bound]:
-        """The budgets that bind a call, each with its window at that moment."""
-        return [(budget, part, *self._window(budget, now_ns)) for budget, part in self._parts_of(envelope)]
+    def bound(self, envelope: Mapping[str, str], now_ns: int) -> Sequence[Bound]:
+        """The budgets that bind a call, each with its window at that moment: the same object until one of them ends."""
+        asked = tuple(envelope.items())
+        known = self._bounds.get(asked)
+        if known is not None and known[0] <= now_ns < known[1]:
+            return known[2]
+        found = tuple([(budget, part, *self._window(budget, now_ns)) for budget, part in self._parts_of(envelope)])
+        if len(self._bounds) >= REMEMBERED_MAX:
+            self._bounds.clear()
+        from_ns = max((each[2] for each in found), default=LIFE[0])
+        self._bounds[asked] = (from_ns, min((each[3] for each in found), default=LIFE[1]), found)
+        return found
 
     def hardest_stop(self, envelope: Mapping[str, str], now_ns: int) -> Stop | None:
         """The stop that holds for a call."""

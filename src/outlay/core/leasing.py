@@ -50,6 +50,7 @@ class Book:
         self._leases = Shelf(run, lock) if leases is None else leases
         self._estimates = Estimates(run, lock) if estimates is None else estimates
         self._rates = Rates(run)
+        self._deciding: Deciding | None = None
 
     # ---- what holds ------------------------------------------------------------------------------------------------
 
@@ -98,13 +99,18 @@ class Book:
 
     def decide(self, force: InForce, ask: Ask, now_ns: int) -> Grant:
         """Gives a lease or says why not; a refusal moves no money. Raises LeaseError for a parent there never was."""
-        deciding = Deciding(force, self._balances, self._leases, self._estimates, self._rates)
-        return deciding.decide(ask, now_ns)
+        return self._decides(force).decide(ask, now_ns)
 
     def draw(self, force: InForce, lease: str, amount_nano: int, now_ns: int) -> Grant:
         """More money for a lease that lives: as much as is free, up to this amount, or the refusal."""
-        deciding = Deciding(force, self._balances, self._leases, self._estimates, self._rates)
-        return deciding.draw(self._leases.live(lease), amount_nano, now_ns)
+        return self._decides(force).draw(self._leases.live(lease), amount_nano, now_ns)
+
+    def _decides(self, force: InForce) -> Deciding:
+        deciding = self._deciding
+        if deciding is None or deciding.force is not force:
+            deciding = Deciding(force, self._balances, self._leases, self._estimates, self._rates)
+            self._deciding = deciding
+        return deciding
 
     def settle(self, lease: str, amount_nano: int, now_ns: int) -> bool:
         """The work is over and cost this much, more than was held or less; False if it was settled before.

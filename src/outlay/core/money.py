@@ -97,6 +97,7 @@ def amount_nano(quantity: int, rate_pico: int) -> int:
 
 def decimal_text(nano: int) -> str:
     """The exact decimal text of nano-units, without trailing zeros: 12_500_000 → `"0.0125"`."""
-    sign = "-" if nano < 0 else ""
-    whole, rest = divmod(abs(nano), NANO)
-    return f"{sign}{whole}" + (f".{rest:09d}".rstrip("0") if rest else "")
+    if nano < 0:
+        return f"-{decimal_text(-nano)}"
+    whole, rest = divmod(nano, NANO)
+    return f"{whole}.{rest:09d}".rstrip("0") if rest else f"{whole}"

@@ -203,11 +203,27 @@ def _read(keys: str) -> tuple[str, ...]:
     return tuple(json.loads(keys))
 
 
+_CHANCES = 64
+_chances: list[str] = []
+if hasattr(os, "register_at_fork"):  # a child must not use what its parent uses
+    os.register_at_fork(after_in_child=_chances.clear)
+
+
+def _chance() -> str:
+    """Sixteen digits that nobody can guess: asked of the system many at a time, each given to one thread only."""
+    try:
+        return _chances.pop()
+    except IndexError:
+        drawn = os.urandom(8 * _CHANCES).hex()
+        _chances.extend(drawn[at : at + 16] for at in range(16, len(drawn), 16))
+        return drawn[:16]
+
+
 def name_of(ask: Ask, now_ns: int) -> str:
     """The id of a new lease, always the same for one that its holder named.
 
     It begins with the moment, so that new leases lie beside each other in the store, and cannot be guessed.
     """
     if not ask.id:
-        return f"{now_ns:016x}{os.urandom(8).hex()}"
+        return f"{now_ns:016x}{_chance()}"
     return hashlib.sha256(f"{ask.holder}\0{ask.id}".encode()).hexdigest()[:32]

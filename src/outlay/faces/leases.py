@@ -104,11 +104,8 @@ def ask_of(said: Decide, holder: str, teams: tuple[str, ...] | None) -> Ask:
         raise InputError("input_tokens, answers and depth are whole numbers within reason", hint="0 to 1,000,000,000")
     if said.max_tokens is not None and not 0 <= said.max_tokens <= TOKENS_MAX:
         raise InputError(f"max_tokens cannot be {said.max_tokens}", hint="0 to 1,000,000,000, or left out")
-    for name, count in said.counts.items():
-        if name not in COUNTED:
-            raise InputError(f'nothing counts "{name}"', hint=nearest(name, COUNTED))
-        if not 0 <= count <= TOKENS_MAX:
-            raise InputError(f"{name} cannot be {count}", hint="a whole number from 0")
+    if said.counts:
+        _check_counts(said.counts)
     call = None
     if said.model:
         call = Call(
@@ -124,8 +121,8 @@ def ask_of(said: Decide, holder: str, teams: tuple[str, ...] | None) -> Ask:
         )
     return Ask(
         envelope,
-        _amount(said.estimate_usd, "estimate_usd"),
-        _amount(said.least_usd, "least_usd"),
+        None if said.estimate_usd is None else amount_of(said.estimate_usd, "estimate_usd"),
+        None if said.least_usd is None else amount_of(said.least_usd, "least_usd"),
         said.parent,
         said.counts or _ONE_STEP,
         said.depth,
@@ -136,6 +133,14 @@ def ask_of(said: Decide, holder: str, teams: tuple[str, ...] | None) -> Ask:
         said.chunk,
         said.id,
     )
+
+
+def _check_counts(counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        if name not in COUNTED:
+            raise InputError(f'nothing counts "{name}"', hint=nearest(name, COUNTED))
+        if not 0 <= count <= TOKENS_MAX:
+            raise InputError(f"{name} cannot be {count}", hint="a whole number from 0")
 
 
 def _envelope(said: Decide) -> Mapping[str, str]:
@@ -159,10 +164,6 @@ def amount_of(value: Amount, name: str) -> int:
     if not 0 <= nano <= AMOUNT_NANO_MAX:
         raise InputError(f"{name} cannot be {value}", hint="0 to 1,000,000,000")
     return nano
-
-
-def _amount(value: Amount | None, name: str) -> int | None:
-    return None if value is None else amount_of(value, name)
 
 
 def ttl_of(ttl_s: int) -> int:
@@ -191,14 +192,16 @@ def grant_fields(grant: Grant) -> dict[str, Any]:
     """The answer to a decision that gave money. Raises BudgetRefusedError for one that did not."""
     if grant.refusal is not None:
         raise BudgetRefusedError(grant.refusal)
+    amount, each = grant.amount_nano, grant.call_nano
+    amount_usd = decimal_text(amount)
     told: dict[str, Any] = {
         "lease": grant.lease,
-        "amount_usd": decimal_text(grant.amount_nano),
+        "amount_usd": amount_usd,
         "expires_ns": grant.expires_ns,
         "max_tokens": grant.max_tokens,
         "model": grant.model,
         "chunk": grant.chunk,
-        "call_usd": decimal_text(grant.call_nano),
+        "call_usd": amount_usd if each == amount else decimal_text(each),
         "over": grant.over,
     }
     if grant.bound is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from outlay.core.in_force import Bound, InForce
@@ -64,7 +64,7 @@ class Account:
     until_ns: int
     envelope: Mapping[str, str]
     pool: Pool | None
-    bound: list[Bound]
+    bound: Sequence[Bound]
     stop: Stop | None
 
 

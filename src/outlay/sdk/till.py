@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from outlay.core.budget import Refusal
@@ -158,7 +158,7 @@ class Till:
         until = until if stop is None else min(until, stop.until_ns)
         return Account(force, until, envelope, self._pool(force, envelope, bound) if bound else None, bound, stop)
 
-    def _pool(self, force: InForce, envelope: Mapping[str, str], bound: list[Bound]) -> Pool:
+    def _pool(self, force: InForce, envelope: Mapping[str, str], bound: Sequence[Bound]) -> Pool:
         """Runs share a pool where no budget or stop can tell them apart; costs are learned by feature."""
         keys = {"feature", *(key for budget in force.budgets for key in budget.scope)}
         keys |= {"session", *(key for stop in force.stops for key in stop.scope)} if force.stops else set()
