@@ -32,6 +32,16 @@ from server import Server, serving
 PAGES = ("/tactical", "/strategic", "/executive", "/overview", "/sessions", "/budgets", "/prices", "/tags", "/targets")
 THEMES = ("light", "dark")
 VIEWPORT = {"width": 1440, "height": 900}
+ALONE = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+"""A browser that does nothing beside."""
 _READ = """() => new Promise((told) => {
     new PerformanceObserver((list) => {
         const asked = performance.getEntriesByType("navigation")[0];
@@ -101,7 +111,7 @@ def paints(server: Server, loads: int) -> dict[str, Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as running, _nothing() as empty:
-        browser = running.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
+        browser = running.chromium.launch(executable_path=chromium(), args=ALONE)
         found = {"nothing": figures(browser, empty, "light", loads)}
         for path in PAGES:
             for theme in THEMES:
