@@ -83,7 +83,11 @@ def of_sessions(query: Query) -> Query:
 @given(
     facts=fact_rows(),
     outcomes=outcome_rows(),
-    asked=st.lists(queries(MEASURED) | queries().map(of_sessions), min_size=4, max_size=4),
+    asked=st.lists(
+        queries(MEASURED) | queries().map(of_sessions) | queries(MEASURED, ("customer", "user", "team")),
+        min_size=4,
+        max_size=4,
+    ),
     hours=st.lists(st.integers(0, 75 * 24), min_size=2, max_size=2).map(sorted),
     data=st.data(),
 )

@@ -19,14 +19,19 @@ PERIOD = Period(1_000, 2_000)
 ZERO = dict.fromkeys(MEASURES, "0") | dict.fromkeys(("tasks", "tasks_completed", "tasks_failed", "tasks_abandoned"), 0)
 
 
-def totals(cost: str, done: int, lost: int, usages: int, failed: str = "0") -> dict[str, Any]:
+def totals(cost: str, done: int, lost: int, usages: int) -> dict[str, Any]:
     each = f"{Decimal(cost) / done:.9f}" if done else None
     counts = {"tasks": done + lost, "tasks_completed": done, "tasks_failed": lost, "usages": usages}
-    return {**ZERO, **counts, "cost": cost, "failed_task_cost": failed, "cost_per_completed_task": each}
+    return {**ZERO, **counts, "cost": cost, "cost_per_completed_task": each}
 
 
-OWN = totals("100", 10, 4, 400, failed="30")
-USUAL = totals("400", 100, 10, 2_000, failed="20")
+OWN = totals("100", 10, 4, 400)
+USUAL = totals("400", 100, 10, 2_000)
+USUAL_ENDS = [
+    {"outcome": "failed", "cost": "15"},
+    {"outcome": "abandoned", "cost": "5"},
+    {"outcome": "(several)", "cost": "7"},
+]
 BEFORE = totals("50", 10, 0, 200)
 PARTS: Mapping[str, list[dict[str, Any]]] = {
     "centre": [
@@ -44,6 +49,8 @@ def asks(own: Mapping[str, Any] = OWN, before: Mapping[str, Any] = BEFORE) -> An
         check(query)
         if query.by == ("centre",) and not query.where:
             return Answer({}, [{"centre": "retries", "cost": "40"}], {}, {})
+        if query.by == ("outcome",) and not query.where:
+            return Answer({}, USUAL_ENDS, {}, {})
         if query.by:
             return Answer({}, PARTS[query.by[0]], {}, {})
         assert query.period is not None
@@ -65,6 +72,18 @@ def test_drivers_say_what_of_each_task_they_take_the_largest_first_the_model_las
     retries = found.drivers[2]
     assert (retries.share, retries.usual_share) == (Decimal("0.3"), Decimal("0.1"))
     assert found.each_nano == 10 * 10**9
+    assert (found.total["failed_task_cost"], found.total["cost_without_task"]) == ("30", "0")
+    assert found.usual["failed_task_cost"] == "20"
+
+
+def test_what_has_no_price_is_not_what_failure_costs() -> None:
+    rows = [{"outcome": "failed", "cost": None, "usages": 3}, {"outcome": "(no outcome)", "cost": None, "usages": 1}]
+
+    def ask(query: Query) -> Answer:
+        return Answer({}, rows, {}, {}) if query.by == ("outcome",) and query.where else asks()(query)
+
+    total = task_cost(ask, "kyc", PERIOD).total
+    assert (total["failed_task_cost"], total["cost_without_task"]) == (None, None)
 
 
 def test_the_sentences_compare_first() -> None:

@@ -75,11 +75,6 @@ GROUP BY day, counted, meter, provenance, q.currency, bare, {_TEXTS} ORDER BY da
 """
 
 
-def _label_tests() -> str:
-    each = ((name, column, ", ".join(f"'{one}'" for one in values)) for name, (column, values) in LABEL_TESTS.items())
-    return ", ".join(f"{column} IN ({values}) AS {name}" for name, column, values in each)
-
-
 def _session_figures() -> str:
     counts = [f"count(*) FILTER (WHERE {where})" for where in SESSION_COUNTS.values()]
     sums = [f"sum({added})" + (f" FILTER (WHERE {where})" if where else "") for added, where in SESSION_SUMS.values()]
@@ -91,7 +86,9 @@ _APART = ", ".join(f'"{name}"' for name in SESSION_TEXTS)
 _SESSION_DAYS = f"""
 INSERT INTO session_days
 WITH tags AS MATERIALIZED (
-    SELECT number, min(number) OVER (PARTITION BY {", ".join(SESSION_LABELS)}) AS alike, {_label_tests()} FROM labels)
+    SELECT number, min(number) OVER (PARTITION BY {", ".join(SESSION_LABELS)}) AS alike,
+           {", ".join(f"centre = '{centre}' AS {name}" for name, centre in LABEL_TESTS.items())}
+    FROM labels)
 SELECT time::DATE AS day, {_APART}, alike, counted, count(*), min(time),
        max(epoch_us(time) + coalesce(duration_ms, 0) * 1000), {_session_figures()}
 FROM usage_rows r JOIN tags ON tags.number = r.labels

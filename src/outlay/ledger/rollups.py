@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
-from outlay.core.centre import STRUCTURE, CostCentre, Operation
+from outlay.core.centre import CostCentre
 from outlay.core.envelope import ENVELOPE_KEYS
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS, TOKEN_METERS
 from outlay.ledger.labels import LABELS
 
-ROLLUP_VERSION = 4
+ROLLUP_VERSION = 5
 """Raised with every change of what a rollup holds; older ones are added up again."""
 
 TOO_FINE = frozenset(("origin", "scope", "error_type", "reason", "basis"))
@@ -53,6 +53,7 @@ SUMS: tuple[str, ...] = (
 USAGE_DAY_COLUMNS = frozenset((*ROLLUP_LABELS, "labels", "time", "n", "first", "last", *FLAGS, *SUMS))
 CHARGE_DAY_COLUMNS = frozenset(("time", "n", "counted", "meter", "provenance", "currency", "quantity", "amount_nano"))
 
+# `session_days` has a row for a session's work on a day, its tags and texts: a tenth of the usages, and narrow.
 SESSION_TEXTS: tuple[str, ...] = ("session_id", "parent_session_id", "task_id", "customer", "user")
 """Texts of a usage that a session's day keeps apart; most sessions have one combination of them."""
 SESSION_LABELS: tuple[str, ...] = tuple(name for name in ENVELOPE_KEYS if name in LABELS)
@@ -64,9 +65,6 @@ SESSION_COUNTS: dict[str, str] = {
     "unpriced_inference": "unpriced_meters > 0 AND is_inference",
     "unpriced_retries": "unpriced_meters > 0 AND is_retry",
     "unpriced_hidden": "unpriced_meters > 0 AND NOT is_inference",
-    "failures": "failed",
-    "calls": "bears AND is_chat",
-    "closed": "is_structure AND duration_ms IS NOT NULL AND parent_key IS NULL",
 }
 """How many usages of a session's day there are of a kind; `is_…` says something about their labels (LABEL_TESTS)."""
 SESSION_SUMS: dict[str, tuple[str, str]] = {
@@ -79,18 +77,8 @@ SESSION_SUMS: dict[str, tuple[str, str]] = {
     "output_tokens": (" + ".join(OUTPUT_METERS), ""),
 }
 """What is added up over a session's day, and over which of its usages; NULL where there is none of them."""
-LABEL_TESTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "is_inference": ("centre", (CostCentre.INFERENCE,)),
-    "is_retry": ("centre", (CostCentre.RETRIES,)),
-    "is_chat": ("operation", (Operation.CHAT,)),
-    "is_structure": ("operation", tuple(sorted(STRUCTURE))),
-}
-"""Which texts of a label a test accepts."""
-SESSION_FIGURES: tuple[str, ...] = (*SESSION_COUNTS, *SESSION_SUMS)
-SESSION_DAY_COLUMNS = frozenset(
-    (*SESSION_LABELS, *SESSION_TEXTS, *SESSION_FIGURES, "labels", "time", "n", "first", "ended_us", "counted")
-)
-"""`session_days` has a row for a session's work on a day, its tags and texts: a tenth of the usages, and narrow."""
+LABEL_TESTS: dict[str, CostCentre] = {"is_inference": CostCentre.INFERENCE, "is_retry": CostCentre.RETRIES}
+"""Which cost centre a label must name for a test to hold."""
 
 STRETCHES_MAX = 8
 """More stretches of stale days are read as fewer, longer ones: a statement stays a statement."""

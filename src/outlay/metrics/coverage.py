@@ -18,13 +18,14 @@ from outlay.core.money import NANO, decimal_text
 from outlay.ledger.store import Snapshot
 from outlay.metrics.cube_kinds import kinds_in, values_in
 from outlay.metrics.dialect import dialect_named
-from outlay.metrics.groups import outcome_conditions, select, usage_conditions, usage_source, work_tables
+from outlay.metrics.groups import outcome_conditions, select, usage_conditions, usage_source
 from outlay.metrics.measures import BEARS, UNKNOWN, UNPRICED_TOKEN_SHARE_MAX, UNPRICED_USAGE
 from outlay.metrics.parts import OUTCOME, USAGE, Statement, condition
 from outlay.metrics.pieces import Pieces
 from outlay.metrics.plan import Plan, plan_of, plan_of_usages
 from outlay.metrics.query import Query, time_text
 from outlay.metrics.rolled import rolled
+from outlay.metrics.work import work_tables
 
 UNPRICED_MODELS_MAX = 5
 
@@ -136,7 +137,7 @@ def _kinds(reader: Snapshot, plan: Plan) -> list[Row]:
     kinds = select(
         outer, f"({by_label}) AS kinds JOIN labels AS l ON l.number = kinds.labels", (), ["1", "2", "3", "4", "5"]
     )
-    tables = ", ".join(work_tables(statement.dialect, plan))
+    tables = ", ".join(work_tables(statement, plan))
     return reader.records(f"WITH RECURSIVE {tables} {kinds}" if tables else kinds, statement.parameters)
 
 

@@ -90,6 +90,10 @@ class Dialect(Protocol):
         """Four bits of a whole number, from bit `shift` on."""
         ...
 
+    def taken_for_few(self, column: str, table: str) -> str:
+        """The column of a table as a table that the engine expects to be small, whatever it guesses of its source."""
+        ...
+
     def elements(self, texts: str) -> str:
         """One row an element of a list of texts, in a SELECT list."""
         ...
@@ -176,6 +180,10 @@ class DuckDB:
     def digit(self, number: str, shift: int) -> str:
         """See `core.tagging`."""
         return f"(({number} >> {shift}) & 15)"
+
+    def taken_for_few(self, column: str, table: str) -> str:
+        """An aggregate is taken for one row; of what recurs DuckDB expects millions, and joins the wrong way round."""
+        return f"SELECT unnest({column}) AS {column} FROM (SELECT list({column}) AS {column} FROM {table}) AS held"
 
     def elements(self, texts: str) -> str:
         """`unnest`."""

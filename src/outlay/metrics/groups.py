@@ -8,8 +8,7 @@ from dataclasses import replace
 from outlay.core.period import Grain
 from outlay.core.session import NO_SESSION
 from outlay.metrics import measures
-from outlay.metrics.dialect import Dialect
-from outlay.metrics.dimensions import SEVERAL
+from outlay.metrics.dimensions import Place
 from outlay.metrics.expressions import Count, Sessions, SessionTime, Sum
 from outlay.metrics.parts import (
     CHARGES,
@@ -31,8 +30,8 @@ from outlay.metrics.plan import Plan
 from outlay.metrics.rolled_sessions import session_aggregate
 from outlay.metrics.rolled_source import rolled_source
 
-_GENERATIONS_MAX = 32
-"""Sessions start sessions start sessions; relations that run in a circle end here."""
+WORKED = "worked"
+"""The table of what is asked about, where the tasks of sessions are looked up; see `work.py`."""
 
 
 def select(selected: Iterable[str], source: str, wheres: Iterable[str] = (), groups: Sequence[str] = ()) -> str:
@@ -58,47 +57,6 @@ def outcome_key_names(plan: Plan) -> list[str]:
     return [f"d{place}" for place, item in enumerate(plan.dimensions) if item.on_outcomes]
 
 
-# ---- work: which task a usage worked on -----------------------------------------------------------------------------
-
-
-def work_tables(dialect: Dialect, plan: Plan) -> list[str]:
-    """The tables `wt` (tasks by id) and `ws` (tasks by session; a session without a task has that of the one above)."""
-    if not plan.with_work:
-        return []
-
-    def one(name: str) -> str:
-        return f"CASE WHEN min({name}) = max({name}) THEN min({name}) ELSE '{SEVERAL}' END AS {name}"
-
-    facts = ", ".join(one(name) for name in plan.work_columns)
-    of_task = ", ".join(one(name) for name in plan.work_columns if name != "task_id") or "1 AS known"
-    current = "task_id, status, coalesce(task_type, '') AS task_type FROM outcomes WHERE current"
-    by_task = f"SELECT task_id, {of_task} FROM (SELECT {current}) AS t GROUP BY task_id"
-    listed = f"SELECT {dialect.elements('task_sessions')} AS session_id, {current}"
-    inherited = f"SELECT line.session_id, {facts} FROM line JOIN own ON own.session_id = line.above GROUP BY 1"
-    return [
-        f"{TASKS} AS ({by_task})",
-        f"own AS (SELECT session_id, {facts} FROM ({listed}) AS t GROUP BY session_id)",
-        *line_tables(dialect),
-        f"{RUNS} AS (SELECT * FROM own UNION ALL {inherited})",
-    ]
-
-
-def line_tables(dialect: Dialect) -> list[str]:
-    """The table `line`: a session that is not in the table `own`, and the nearest session above it that may be."""
-    above = "links.parent_session_id AS above"
-    fresh = "WHERE links.session_id NOT IN (SELECT session_id FROM own WHERE session_id IS NOT NULL)"
-    climb = (
-        f"SELECT links.session_id, {above}, 1 AS generation FROM links {fresh} UNION "
-        f"SELECT line.session_id, {above}, line.generation + 1 FROM line JOIN links ON links.session_id = line.above "
-        f"{fresh} AND line.generation < {_GENERATIONS_MAX}"
-    )
-    rows = dialect.usages(frozenset(("session_id", "parent_session_id")))
-    return [
-        f"links AS (SELECT DISTINCT session_id, parent_session_id FROM {rows} WHERE parent_session_id <> '')",
-        f"line AS ({climb})",
-    ]
-
-
 # ---- usages ---------------------------------------------------------------------------------------------------------
 
 
@@ -108,9 +66,10 @@ def usage_source(statement: Statement, plan: Plan, read: Iterable[str]) -> str:
     `read` is what the statement says of usages: the narrowest table that holds those columns is taken.
     """
     columns = columns_read(read)
+    if plan.reads_sessions and plan.with_work:
+        return f"{WORKED} AS {USAGE}{_work_joins(plan)}"
     if plan.reading is not None:
-        columns |= {"task_id", "session_id"} if plan.with_work else frozenset()
-        return rolled_source(statement, plan, plan.reading, columns) + _work_joins(plan)
+        return rolled_source(statement, plan, plan.reading, columns)
     if plan.charges_alone:
         return f"charges AS {CHARGES}"
     source = f"{statement.dialect.usages(columns)} AS {USAGE}"
@@ -130,7 +89,14 @@ def _work_joins(plan: Plan) -> str:
 
 def usage_conditions(statement: Statement, plan: Plan) -> list[str]:
     """The part of usages a plan asks for. Charges have the time their usage had, and that is the one that counts."""
-    filters = [filter_condition(statement, one, item, usage_value(statement, one)) for one, item in plan.filters]
+    of_work = plan.reads_sessions and plan.with_work
+    filters = [
+        filter_condition(statement, one, item, usage_value(statement, one))
+        for one, item in plan.filters
+        if one.place is Place.WORK or not of_work  # the others are met by all that was worked
+    ]
+    if of_work:
+        return filters
     only_counted = plan.query.counted_only and not plan.with_superseded
     if plan.reading is not None:
         return ([f"{CHARGES if plan.with_charges else USAGE}.counted"] if only_counted else []) + filters
@@ -147,6 +113,10 @@ def usage_tables(statement: Statement, plan: Plan) -> list[str]:
     if not plan.session_sums:
         return [f"u AS ({usage_groups(statement, plan)})"]
     names = [*bucket_name(plan), *key_names(plan)]
+    if plan.sessions_add_up:  # one row a session already
+        kept = [f"a{place}" for place in range(len(plan.usage_sums))]
+        figures = select(["1 AS k", *names, *kept, *_own_sums(plan)], "runs")
+        return [f"runs AS ({_runs(statement, plan)})", f"u AS ({figures})"]
     if plan.reads_sessions or (plan.reading is None and plan.session_reading is None):
         again = [f"sum(a{place}) AS a{place}" for place in range(len(plan.usage_sums))]
         figures = select(["1 AS k", *names, *again, *_session_sums(plan)], "runs", (), names)
@@ -193,7 +163,7 @@ def _grouped(statement: Statement, plan: Plan, session_parts: list[str], *, by_d
     if grain is not None:
         time = f"{table}.time"
         keys.insert(0, f"{statement.dialect.day(time) if by_day else statement.dialect.bucket(grain, time)} AS bucket")
-    if session_parts:
+    if session_parts and not plan.sessions_add_up:
         keys.append(f"{USAGE}.session_id AS run")
     sums = [
         f"{_sum_of(statement, plan, item, guard=guard, weight=weight)} AS a{place}"
@@ -259,6 +229,17 @@ def _session_parts(statement: Statement, plan: Plan, *, guard: bool) -> list[str
 
 def _session_sums(plan: Plan) -> list[str]:
     return [f"{_session_sum(item, place)} AS s{place}" for place, item in enumerate(plan.session_sums)]
+
+
+def _own_sums(plan: Plan) -> list[str]:
+    """The session figures `s0` … of rows of one session each, `d0`."""
+    named = f"d0 <> '{NO_SESSION}'"
+    return [
+        f"CASE WHEN n{place} > 0 AND {named} THEN 1 ELSE 0 END AS s{place}"
+        if isinstance(item, Sessions)
+        else f"CASE WHEN {named} THEN l{place} - f{place} END AS s{place}"
+        for place, item in enumerate(plan.session_sums)
+    ]
 
 
 def _session_sum(item: Sessions | SessionTime, place: int) -> str:

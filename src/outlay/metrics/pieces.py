@@ -150,7 +150,7 @@ class Pieces:
         alone = replace(plan, session_sums=(), outcome_sums=(), reading=None, session_reading=None)
         kernel = _kernel(plan)
         key = self._at.store.number((kernel, plan.with_charges))
-        by_month = plan.reading is not None and plan.query.grain not in (Grain.DAY, Grain.WEEK)
+        by_month = plan.reading is not None and not plan.by_session and plan.query.grain not in (Grain.DAY, Grain.WEEK)
         division = self._at.division(plan.query.period, by_month=by_month)
         found: list[Groups] = []
         if plan.reading is not None and division.days:

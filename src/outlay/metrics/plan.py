@@ -70,6 +70,8 @@ class Plan:
     """Only outcomes are asked about: a currency is then the one they state."""
     session_reading: Reading | None = None
     """The same for what is asked of sessions."""
+    history: Reading | None = None
+    """The same for all time: who started whom may have been said on any day."""
     by_session: bool = False
     """Rollups are read session by session, sums and sessions alike; see `rolled_sessions.py`."""
 

@@ -27,10 +27,10 @@ from outlay.metrics.groups import (
     select,
     sessions_over,
     usage_tables,
-    work_tables,
 )
 from outlay.metrics.parts import Statement
 from outlay.metrics.plan import Plan
+from outlay.metrics.work import work_tables
 
 NO_USAGE = "(no usage)"
 ROWS_MAX = 100_000
@@ -79,7 +79,7 @@ def render(plan: Plan, dialect: Dialect) -> Rendered:
 
 
 def _tables(statement: Statement, plan: Plan) -> list[str]:
-    tables = work_tables(statement.dialect, plan)
+    tables = work_tables(statement, plan)
     tables += [] if plan.only_outcomes else usage_tables(statement, plan)
     if plan.outcome_sums:
         tables.append(f"o AS ({outcome_groups(statement, plan)})")

@@ -40,7 +40,7 @@ from outlay.metrics.expressions import (
 from outlay.metrics.plan import Plan
 from outlay.metrics.rolled_sessions import fits_sessions
 
-_OF_SESSIONS = frozenset((*SESSION_LABELS, "session_id", "counted"))
+_OF_SESSIONS = frozenset((*SESSION_LABELS, "session_id", "customer", "user", "counted"))
 
 
 def rolled(plan: Plan, reader: Snapshot) -> Plan:
@@ -59,6 +59,7 @@ def rolled(plan: Plan, reader: Snapshot) -> Plan:
         plan,
         reading=reading_of(start, end, stale, by_month=by_month),
         session_reading=reading_of(start, end, stale, by_month=False) if runs else None,
+        history=reading_of(None, None, stale, by_month=False) if by_session and plan.with_work else None,
         by_session=by_session,
     )
 

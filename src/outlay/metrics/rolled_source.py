@@ -44,6 +44,19 @@ def _session_parts(statement: Statement, reading: Reading, columns: Sequence[str
     return " UNION ALL ".join((*days, f"SELECT {', '.join(each)} FROM {rows} WHERE {_within(statement, reading.rows)}"))
 
 
+def parents_source(statement: Statement, plan: Plan) -> str:
+    """Every session that another one started, and which, on any day."""
+    if plan.history is None:
+        raise ValueError("the plan does not say where all of the past is read")
+    known = "parent_session_id <> ''"
+    parts = (("session_days", plan.history.days), ("usage_rows", plan.history.rows))
+    return " UNION ".join(
+        f"SELECT session_id, parent_session_id FROM {table} WHERE ({_within(statement, stretches)}) AND {known}"
+        for table, stretches in parts
+        if stretches
+    )
+
+
 def _of_row(statement: Statement, name: str) -> str:
     """A column of the days of sessions, as one usage has it."""
     if name == "first":

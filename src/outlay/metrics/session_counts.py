@@ -25,6 +25,8 @@ from outlay.metrics.stretches import GROUPS_MAX, Stretches, TooManyError, about
 
 PAIRS_MAX = 30_000
 """Sessions by group in one stretch; more are left to the engine."""
+_BESIDE = ("customer", "user")
+"""Texts of sessions that a page asks for together or not at all."""
 
 Counts = dict[tuple[Any, ...], int]
 Ranked = frozenset[tuple[str | None, ...]]
@@ -64,6 +66,8 @@ class SessionCounts:
         only_counted = plan.query.counted_only and not plan.with_superseded
         kernel = Kernel(plan.dimensions, (), plan.filters, grain, only_counted=only_counted)
         key = at.store.number(("sessions", kernel, ranked))
+        named = (*plan.dimensions, *(dimension for dimension, _ in plan.filters))
+        beside = _BESIDE if any(item.column in _BESIDE for item in named) else ()
         division = at.division(plan.query.period, by_month=False)
         found = Counter[tuple[Any, ...]]()
         if grain is Grain.HOUR:  # no rollup holds hours; no two days share one
@@ -83,7 +87,7 @@ class SessionCounts:
                 key,
                 division.parts,
                 at.work,
-                lambda lacking: session_cubes(at, lacking, hourly=hourly),
+                lambda lacking: session_cubes(at, lacking, beside, hourly=hourly),
                 pairs,
                 _too_many,
                 PAIRS_MAX,
@@ -94,7 +98,7 @@ class SessionCounts:
                 (key, division.days),
                 division.parts,
                 lambda part: (at.work(part), at.work(*division.days)),
-                lambda lacking: seen_cubes(at, division.days, lacking),
+                lambda lacking: seen_cubes(at, division.days, lacking, beside),
                 pairs,
                 _too_many,
                 PAIRS_MAX,

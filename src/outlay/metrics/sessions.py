@@ -12,10 +12,11 @@ from outlay.core.centre import STRUCTURE, Operation
 from outlay.core.session import NO_SESSION, SessionState
 from outlay.ledger.store import Reader
 from outlay.metrics.dialect import Dialect, dialect_named
-from outlay.metrics.groups import usage_conditions, usage_source, work_tables
+from outlay.metrics.groups import usage_conditions, usage_source
 from outlay.metrics.parts import USAGE, Statement
 from outlay.metrics.plan import plan_of_usages
 from outlay.metrics.query import Query
+from outlay.metrics.work import work_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def list_sessions(reader: Reader, query: Query, *, limit: int = 100) -> list[Ses
     """
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = work_tables(statement.dialect, plan)
+    tables = work_tables(statement, plan)
     columns = ", ".join([f"{USAGE}.session_id AS session", *_session_columns(statement)])
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
     source = usage_source(statement, plan, [columns, *wheres])
@@ -71,7 +72,7 @@ def sessions_together(reader: Reader, query: Query) -> Together:
     """How the sessions of a set lie in time: each lives from its first to its last sign."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = f"WITH RECURSIVE {', '.join(work_tables(statement.dialect, plan))} " if plan.with_work else ""
+    tables = f"WITH RECURSIVE {', '.join(work_tables(statement, plan))} " if plan.with_work else ""
     first, last = _first(statement.dialect), _last(statement.dialect)
     wheres = [*usage_conditions(statement, plan), f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}"]
     usages = usage_source(statement, plan, [first, last, *wheres])

@@ -21,10 +21,11 @@ from outlay.core.tagging import INVALID_BIT, TagSource, digit_at
 from outlay.ledger.store import Reader
 from outlay.ledger.tables import STATED
 from outlay.metrics.dialect import Dialect, dialect_named
-from outlay.metrics.groups import usage_conditions, usage_source, work_tables
+from outlay.metrics.groups import usage_conditions, usage_source
 from outlay.metrics.parts import USAGE, Statement, period_conditions
 from outlay.metrics.plan import Plan, plan_of_usages
 from outlay.metrics.query import Query
+from outlay.metrics.work import work_tables
 
 CAUSES_MAX = 50
 CONFLICTS_MAX = 20
@@ -83,7 +84,7 @@ def tag_causes(reader: Reader, query: Query, key: str, *, limit: int = CAUSES_MA
     """The dearest causes for which usages in the part and period of a question have no valid value under `key`."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = [*work_tables(statement.dialect, plan), *_evidence(statement, plan, key)]
+    tables = [*work_tables(statement, plan), *_evidence(statement, plan, key)]
     value, currency = (
         f"CASE WHEN wrong THEN u.\"{key}\" ELSE '' END",
         f"coalesce(nullif(u.currency, ''), '{DEFAULT_CURRENCY}')",
@@ -199,7 +200,7 @@ def _said(reader: Reader, query: Query, key: str) -> list[dict[str, Any]]:
     """Every own value of the sessions that state several under a key, the earliest first."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = work_tables(statement.dialect, plan)
+    tables = work_tables(statement, plan)
     digit = statement.dialect.digit(f"{USAGE}.tag_source", digit_at(key))
     wheres = [
         *usage_conditions(statement, plan),
@@ -222,7 +223,7 @@ def tag_values(reader: Reader, query: Query) -> dict[str, int]:
     """How many different values each key of the envelope has in the part and period of a question."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = work_tables(statement.dialect, plan)
+    tables = work_tables(statement, plan)
     counts = [f'count(DISTINCT {USAGE}."{key}") AS {key}' for key in ENVELOPE_KEYS]
     wheres = usage_conditions(statement, plan)
     source = usage_source(statement, plan, [*counts, *wheres])

@@ -7,7 +7,7 @@ and are not to be added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -15,19 +15,26 @@ from typing import Any
 
 from outlay.core.centre import CostCentre
 from outlay.core.errors import QueryError
-from outlay.core.money import nano_of
+from outlay.core.money import decimal_text, nano_of
+from outlay.core.outcome import OutcomeStatus
 from outlay.core.period import Period
 from outlay.metrics.answer import Answer
+from outlay.metrics.dimensions import NO_OUTCOME
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Query
 
 Asks = Callable[[Query], Answer]
 
 MEASURES = (
-    *("cost", "inference_cost", "retry_cost", "failed_task_cost", "cost_without_task"),
+    *("cost", "inference_cost", "retry_cost"),
     *("tasks", "tasks_completed", "tasks_failed", "tasks_abandoned", "completion_rate", "cost_per_completed_task"),
     *("sessions", "usages", "retries", "total_tokens", "hidden_share", "retry_multiplier"),
 )
+ENDS = {
+    "failed_task_cost": (OutcomeStatus.FAILED.value, OutcomeStatus.ABANDONED.value),
+    "cost_without_task": (NO_OUTCOME,),
+}
+"""Measures that the split by what became of the work tells as well: asking for them would look up every task again."""
 SHARE_MIN = Decimal("0.05")
 """A driver that explains less than this share is not told."""
 PARTS_MAX = 8
@@ -63,6 +70,8 @@ class Driver:
 class TaskCost:
     """What a completed task of a feature costs. `total`, `usual` and `before` hold MEASURES, as answers tell them.
 
+    `total` and `usual` hold ENDS too.
+
     `usual` is every feature together in the same period, `before` the same feature over as long a time before it.
     The parts split the whole cost without remainder: by centre, by what became of the work, by model, by agent.
     """
@@ -91,6 +100,7 @@ def task_cost(ask: Asks, feature: str, period: Period) -> TaskCost:
             f'no work of the feature "{feature}" in that period', hint="outlay spend --by feature lists what there is"
         )
     usual = ask(Query(MEASURES, period=period)).total
+    usual = {**usual, **_ends(ask(Query(("cost",), ("outcome",), period=period)).rows)}
     length_ns = (period.end_ns or 0) - (period.start_ns or 0)
     earlier = Period((period.start_ns or 0) - length_ns, period.start_ns)
     before = ask(Query(MEASURES, where=here, period=earlier)).total
@@ -99,8 +109,20 @@ def task_cost(ask: Asks, feature: str, period: Period) -> TaskCost:
         for name in ("centre", "outcome", "model", "agent")
     }
     centres = {str(row["centre"]): row for row in ask(Query(("cost",), ("centre",), period=period)).rows}
-    drivers = _drivers(own.total, usual, parts, centres)
-    return TaskCost(feature, own.total, usual, before, drivers, parts, own.coverage)
+    total = {**own.total, **_ends(parts["outcome"])}
+    drivers = _drivers(total, usual, parts, centres)
+    return TaskCost(feature, total, usual, before, drivers, parts, own.coverage)
+
+
+def _ends(rows: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """The measures in ENDS; unknown where nothing of such work has a price."""
+    found: dict[str, str | None] = {}
+    held = {str(row["outcome"]): row.get("cost") for row in rows}
+    for name, outcomes in ENDS.items():
+        told = [held[outcome] for outcome in outcomes if outcome in held]
+        amount = sum(nano_of(cost) for cost in told if isinstance(cost, str))
+        found[name] = None if not amount and None in told else decimal_text(amount)
+    return found
 
 
 def _drivers(

@@ -21,12 +21,13 @@ from outlay.ledger.store import Reader, Snapshot
 from outlay.metrics.answer import TIME, Answer, ask
 from outlay.metrics.dialect import Dialect, dialect_named
 from outlay.metrics.expressions import Count, Facts, Sum, aggregates_of
-from outlay.metrics.groups import line_tables, outcome_conditions
+from outlay.metrics.groups import outcome_conditions
 from outlay.metrics.intervals import interval_of_ratio
 from outlay.metrics.measures import TASKS_DONE
 from outlay.metrics.parts import OUTCOME, Statement, outcome_value, shown
 from outlay.metrics.plan import Plan, plan_of
 from outlay.metrics.query import MEASURES_MAX, Query, check, time_text
+from outlay.metrics.work import line_tables, links_table
 
 PER_TASK = "cost_per_completed_task"
 LOW, HIGH, TASKS_BEHIND = "interval_low", "interval_high", "interval_tasks"
@@ -130,7 +131,7 @@ def _tables(dialect: Dialect) -> list[str]:
     return [
         "ended AS (SELECT task_id FROM outcomes WHERE current)",
         f"own AS (SELECT DISTINCT {session}, task_id FROM outcomes WHERE current)",
-        *line_tables(dialect),
+        *line_tables(links_table(dialect)),
         f"given AS (SELECT * FROM own UNION {above})",
         f"sharing AS (SELECT session_id, task_id, {place}, {tasks} FROM given)",
         f"work AS ({work} WHERE u.counted GROUP BY 1, 2, 3)",

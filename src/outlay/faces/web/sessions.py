@@ -22,7 +22,13 @@ SPENDERS_SHOWN = 8
 
 ORDERS = {"cost": "Full cost", "usages": "Steps", "retries": "Retries", "session_seconds": "Time alive"}
 OUTCOMES = ("done", "failed", "abandoned")
-SPENDERS = {"agent": "Agents", "customer": "Customers", "user": "Users", "model": "Models"}
+SPENDERS = {
+    "agent": ("Agents", "sessions"),
+    "customer": ("Customers", "sessions"),
+    "user": ("Users", "sessions"),
+    "model": ("Models", "usages"),  # a session calls several: what it does with one is a call
+}
+"""Who spends: a title, and what is counted of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,8 @@ def sessions_page(books: Books, listing: Listing, centres: Mapping[str, str]) ->
     found = session_figures(asking, SESSIONS_SHOWN, Order(listing.order), listing.where)
     total = asking(("cost", "sessions", "cost_per_session", "retry_share"), where=listing.where).total
     spenders = {
-        name: asking(("cost", "sessions"), (name,), top=SPENDERS_SHOWN, where=listing.where) for name in SPENDERS
+        name: asking(("cost", counted), (name,), top=SPENDERS_SHOWN, where=listing.where)
+        for name, (_, counted) in SPENDERS.items()
     }
     return {
         "choice": listing.choice,
@@ -90,14 +97,16 @@ def sessions_page(books: Books, listing: Listing, centres: Mapping[str, str]) ->
 
 def _spenders(name: str, answer: Answer, listing: Listing) -> dict[str, Any]:
     """The first of one kind by cost."""
+    word, counted = SPENDERS[name]
     return {
-        "word": SPENDERS[name],
+        "word": word,
+        "counted": "Calls" if counted == "usages" else "Sessions",
         "rows": [
             {
                 "name": row[name],
                 "href": listing.address(agent=str(row[name])) if name == "agent" and row[name] != OTHER else "",
                 "cost": tables.money(row.get("cost")),
-                "sessions": tables.count(row.get("sessions")),
+                "count": tables.count(row.get(counted)),
             }
             for row in answer.rows
         ],
