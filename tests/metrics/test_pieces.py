@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -26,10 +27,12 @@ from outlay.ledger.settling import roll_up, settle
 from outlay.ledger.touched import Touched
 from outlay.metrics import few_rows
 from outlay.metrics.answer import Answer, Moment, ask
+from outlay.metrics.cube import Cube, Kernel, fold
+from outlay.metrics.dimensions import dimension_named
 from outlay.metrics.division import divided
 from outlay.metrics.filters import Filter
 from outlay.metrics.kept import KeptAnswers
-from outlay.metrics.measures import MEASURES
+from outlay.metrics.measures import COST, MEASURES
 from outlay.metrics.piece_store import LATE_DAYS_MAX, PIECES_ROWS_MAX, PieceStore
 from outlay.metrics.query import Query
 from outlay.pricing.book import PriceBook
@@ -121,6 +124,14 @@ def test_an_answer_is_the_same_at_any_moment(
         assert_the_same(books, store, asked, moments[1])
     finally:
         books.close()
+
+
+def test_what_names_no_currency_is_one_group_with_the_main_one() -> None:
+    flags = {"counted": np.array([True, True, True])}
+    numbers = {"amount_nano": np.array([5, 7, 9])}
+    cube = Cube(np.zeros(3, dtype=np.int64), numbers, {}, flags, lambda _: (np.array([0, 1, 2]), ["", "USD", "EUR"]))
+    kernel = Kernel((dimension_named("currency"),), (COST,), (), None, only_counted=True)
+    assert fold(cube, kernel) == {(None, "USD"): [12], (None, "EUR"): [9]}
 
 
 def give_up(books: DuckBooks) -> None:

@@ -104,7 +104,10 @@ class Cube:
         places, words = self.texts(dimension.column)
         if dimension.name != CURRENCY:
             return places, words
-        return places, [word or dimension.empty for word in words]
+        named = dict.fromkeys(word or dimension.empty for word in words)  # no word and the main one are one group
+        at = {word: place for place, word in enumerate(named)}
+        same = np.array([at[word or dimension.empty] for word in words], dtype=np.int64)
+        return same[places] if len(same) else places, list(named)
 
 
 def fold(cube: Cube, kernel: Kernel) -> Groups:
