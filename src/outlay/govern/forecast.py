@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,12 @@ def ahead(series: Sequence[Sequence[int]], first: date, steps: int) -> list[Ahea
     A series holds the nano-units of whole days, oldest first, all from the day `first` up to the same yesterday. Days
     before a series began are 0. Raises ValueError where there is no day, or a negative number of steps.
     """
+    return list(_ahead(tuple(map(tuple, series)), first, steps))
+
+
+@lru_cache(maxsize=32)
+def _ahead(series: tuple[tuple[int, ...], ...], first: date, steps: int) -> tuple[Ahead, ...]:
+    """A day that is over rarely changes: until the next one is, each look asks about the same days."""
     days = np.array(series, dtype=np.float64)
     if steps < 0 or not days.size:
         raise ValueError("a forecast takes at least one day of history and no negative number of steps")
@@ -65,12 +72,12 @@ def ahead(series: Sequence[Sequence[int]], first: date, steps: int) -> list[Ahea
     known = _since_begun(days)
     middle = _totals(days, known, first, steps)
     spread, looks = _record(days, known, first, steps)
-    return [
+    return tuple(
         Ahead(
             tuple(map(round, middle[place].tolist())), tuple(spread[place].tolist()), is_prior=bool(looks[place] == 0)
         )
         for place in range(len(days))
-    ]
+    )
 
 
 def reach(middle_nano: int, spread: float, percent: int) -> tuple[int, int]:

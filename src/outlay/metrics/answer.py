@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from outlay.core.errors import QueryError
@@ -129,8 +130,9 @@ def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: 
     alone = about_outcomes_alone(query)
     split = len(values if alone else coverage["currencies"]) > 1 and any(map(is_money, asked))
     mixed = frozenset(item.name for item in asked if not alone and _mixes(item, values, coverage["currencies"]))
-    plan = rolled(plan_of(query, split_currency=split, judge_unpriced=tokens_lack_prices(coverage)), reader)
-    columns = columns_of(plan)
+    judge = tokens_lack_prices(coverage)
+    plan = rolled(plan_of(query, split_currency=split, judge_unpriced=judge), reader)
+    columns, telling = _told_by(query.at_any_time, split, judge, mixed)
     found = _found(reader, plan, pieces)
     rows = [row for row in found if row["kind"] == ROW and not _is_empty(row, plan, columns)]
     if len(rows) > ROWS_MAX:
@@ -141,7 +143,6 @@ def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: 
     (total,) = (row for row in found if row["kind"] == TOTAL)
     _fill_rest(plan, columns, rows, [row for row in found if row["kind"] == REST])
     rows.sort(key=_place)
-    telling = Telling(plan, columns, mixed)
     described = {**query.described(), "by": [item.name for item in plan.dimensions]}
     return Answer(
         query=described,
@@ -149,6 +150,19 @@ def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: 
         total=telling.figures(total, money=not split),
         coverage=coverage,
     )
+
+
+@lru_cache(maxsize=1024)
+def _told_by(
+    query: Query,
+    split: bool,  # noqa: FBT001 - by place: a key
+    judge: bool,  # noqa: FBT001
+    mixed: frozenset[str],
+) -> tuple[Columns, Telling]:
+    """How figures are told hangs on what is asked, not on when."""
+    plan = plan_of(query, split_currency=split, judge_unpriced=judge)
+    columns = columns_of(plan)
+    return columns, Telling(plan, columns, mixed)
 
 
 def _found(reader: Snapshot, plan: Plan, pieces: Pieces | None) -> list[Row]:

@@ -6,7 +6,7 @@ A figure that is not known is null, never 0: an amount reads `(unpriced)`, anyth
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
@@ -67,23 +67,21 @@ class Measure:
     text: str
     definition: Expression
     per_unit: int = 1
+    rests_on_cost: bool = field(init=False, compare=False)
+    """What usages cost is in it: unknown where nothing was metered."""
+    rests_on_value: bool = field(init=False, compare=False)
+    """What completed tasks were worth is in it, in the currencies that outcomes state."""
+    derived_from_cost: bool = field(init=False, compare=False)
+    """A quotient or a difference with cost in it: meaningless where too much of the cost is unknown."""
 
-    @property
-    def rests_on_cost(self) -> bool:
-        """What usages cost is in it: unknown where nothing was metered."""
-        parts = (part for part in aggregates_of(self.definition) if isinstance(part, Sum))
-        return any(part.unknown is not None and part.facts is not Facts.OUTCOMES for part in parts)
-
-    @property
-    def rests_on_value(self) -> bool:
-        """What completed tasks were worth is in it, in the currencies that outcomes state."""
-        parts = (part for part in aggregates_of(self.definition) if isinstance(part, Sum))
-        return any(part.facts is Facts.OUTCOMES and "value_nano" in part.columns for part in parts)
-
-    @property
-    def derived_from_cost(self) -> bool:
-        """A quotient or a difference with cost in it: meaningless where too much of the cost is unknown."""
-        return self.rests_on_cost and isinstance(self.definition, Divide | Subtract)
+    def __post_init__(self) -> None:
+        """What follows from the definition: asked a dozen times an answer."""
+        sums = [part for part in aggregates_of(self.definition) if isinstance(part, Sum)]
+        on_cost = any(part.unknown is not None and part.facts is not Facts.OUTCOMES for part in sums)
+        on_value = any(part.facts is Facts.OUTCOMES and "value_nano" in part.columns for part in sums)
+        object.__setattr__(self, "rests_on_cost", on_cost)
+        object.__setattr__(self, "rests_on_value", on_value)
+        object.__setattr__(self, "derived_from_cost", on_cost and isinstance(self.definition, Divide | Subtract))
 
     @property
     def word_for_null(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from outlay.core.charge import PROVENANCE_CODE, Provenance
 from outlay.core.errors import QueryError
@@ -142,6 +143,12 @@ def plan_of(query: Query, *, split_currency: bool = False, judge_unpriced: bool 
     `split_currency` adds the currency as a last dimension, `judge_unpriced` the token counts that tell whether a
     figure derived from cost may be given. QueryError where a measure cannot be split in the way asked.
     """
+    return replace(_plan_of(query.at_any_time, split_currency, judge_unpriced), query=query)
+
+
+@lru_cache(maxsize=1024)
+def _plan_of(query: Query, split_currency: bool, judge_unpriced: bool) -> Plan:  # noqa: FBT001 - by place: a key
+    """Pages ask the same at each look, of another period."""
     measures = tuple(measure_named(name) for name in query.measures)
     alone = about_outcomes_alone(query)
     names = (*query.by, CURRENCY) if split_currency and CURRENCY not in query.by else query.by
@@ -170,7 +177,12 @@ def plan_of(query: Query, *, split_currency: bool = False, judge_unpriced: bool 
 
 def about_outcomes_alone(query: Query) -> bool:
     """Nothing is asked that stands on usages, charges or sessions."""
-    parts = (part for name in query.measures for part in aggregates_of(measure_named(name).definition))
+    return _are_about_outcomes(query.measures)
+
+
+@lru_cache(maxsize=1024)
+def _are_about_outcomes(measures: tuple[str, ...]) -> bool:
+    parts = (part for name in measures for part in aggregates_of(measure_named(name).definition))
     return all(isinstance(part, Count | Sum) and part.facts is Facts.OUTCOMES for part in parts)
 
 

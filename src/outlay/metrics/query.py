@@ -66,6 +66,11 @@ class Query:
         """The order asked for, else the first measure, largest first."""
         return self.order or Order(self.measures[0])
 
+    @property
+    def at_any_time(self) -> Query:
+        """The same question of no period."""
+        return Query(self.measures, self.by, self.grain, self.where, ALWAYS, self.top, self.order, self.counted_only)
+
     def described(self) -> dict[str, object]:
         """The question in plain values, as answers repeat it."""
         start, end = self.period.start_ns, self.period.end_ns
