@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -100,7 +100,6 @@ class HouseAtOneMoment:
         self.prices, self.policies = house.prices, house.policies
         self.ask, self.values, self.like, self.expect = moment.ask, moment.values, moment.like, moment.expect
         self._moment = moment
-        self._counters = house.counters()
         self._house = house
 
     def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
@@ -124,7 +123,7 @@ class HouseAtOneMoment:
 
     def counters(self) -> dict[str, int | str]:
         """See `House.counters`."""
-        return self._counters
+        return self._house.counters(self._moment.metas())
 
 
 class House:
@@ -287,9 +286,9 @@ class House:
         with self.moment() as books:
             return books.tag_findings(query)
 
-    def counters(self) -> dict[str, int | str]:
+    def counters(self, held: Mapping[str, int] | None = None) -> dict[str, int | str]:
         """What came in since the books began, what waits, and when the latest usage began (ISO, UTC; empty if none)."""
-        held = self.books.metas()
+        held = self.books.metas() if held is None else held
         counted: dict[str, int | str] = {name: held.get(name, 0) for name in (*COUNTERS, "usages_posted")}
         counted["waiting"] = self.intake.waiting(held.get("posted_through", 0))
         latest = held.get("latest_us", 0)

@@ -12,6 +12,7 @@ from outlay.govern.forecast import HISTORY_DAYS, LEVELS, Ahead, ahead, chance_wi
 from outlay.metrics.answer import Answer
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import TOP_OF_SERIES, Query
+from outlay.metrics.remembered import remembered
 
 DAYS_NEEDED = 3
 """Fewer whole days than this are no ground for a forecast."""
@@ -92,22 +93,34 @@ def outlooks(
     split = (by,) if by else ()
     period = Period(ns_of(first), ns_of(min(end, now)))
     answer = ask(Query(("cost",), split, Grain.DAY, where, period, top=TOP_OF_SERIES if by else None))
-    length = (min(end, _midnight(now) + _DAY) - first).days
-    whole, parts = [0] * length, dict[str, list[int]]()
-    for row in answer.rows:
-        if row.get("cost") is None or row.get("currency", DEFAULT_CURRENCY) != DEFAULT_CURRENCY:
-            continue
-        place = (datetime.fromisoformat(str(row["time"])).astimezone(UTC) - first).days
-        amount = nano_of(row["cost"])
-        whole[place] += amount
-        if by:
-            parts.setdefault(str(row[by]), [0] * length)[place] += amount
+    whole, parts = _days_of(answer, by, first, (min(end, _midnight(now) + _DAY) - first).days)
     told = _told([whole, *parts.values()], first, window, now)
     return Outlooks(told[0], dict(zip(parts, told[1:], strict=True)), answer)
 
 
+@remembered
+def _days_of(
+    answer: Answer, by: str, first: datetime, length: int
+) -> tuple[Sequence[int], Mapping[str, Sequence[int]]]:
+    """Nano-units of so many days from the first one on, in all and by part."""
+    whole, parts = [0] * length, dict[str, list[int]]()
+    places = dict[str, int]()
+    for row in answer.rows:
+        if row.get("cost") is None or row.get("currency", DEFAULT_CURRENCY) != DEFAULT_CURRENCY:
+            continue
+        time = row["time"]
+        place = places.get(time)
+        if place is None:
+            place = places[time] = (datetime.fromisoformat(time).astimezone(UTC) - first).days
+        amount = nano_of(row["cost"])
+        whole[place] += amount
+        if by:
+            parts.setdefault(str(row[by]), [0] * length)[place] += amount
+    return whole, parts
+
+
 def _told(
-    series: Sequence[list[int]], first: datetime, window: tuple[datetime, datetime], now: datetime
+    series: Sequence[Sequence[int]], first: datetime, window: tuple[datetime, datetime], now: datetime
 ) -> list[Outlook]:
     """The outlook of each series of days from `first` up to the window's end, or to today."""
     start, end = window

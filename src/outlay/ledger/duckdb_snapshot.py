@@ -11,7 +11,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from outlay.core.errors import StoreError, StoreFullError, StoreVersionError
-from outlay.ledger.duckdb_rollups import STALE_DAYS
 from outlay.ledger.touched import Touched
 
 
@@ -20,10 +19,9 @@ class Snapshot:
 
     dialect = "duckdb"
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, touched: Touched) -> None:
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, touched: Touched, stale: tuple[date, ...]) -> None:
         self.touched = touched
-        self._cursor = cursor
-        self._stale: tuple[date, ...] | None = None
+        self._cursor, self._stale = cursor, stale
 
     @property
     def version(self) -> object:
@@ -55,8 +53,6 @@ class Snapshot:
 
     def stale_days(self) -> tuple[date, ...]:
         """The days whose rollups must not be used, in order."""
-        if self._stale is None:
-            self._stale = tuple(row["day"] for row in self.records(STALE_DAYS))
         return self._stale
 
 

@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from outlay.core.errors import StoreError, StoreVersionError
 from outlay.core.meters import INPUT_METERS, OUTPUT_METERS
 from outlay.ledger import duckdb_rollups as rollups
+from outlay.ledger.duckdb_cursors import Cursors
 from outlay.ledger.duckdb_labels import open_label_book
 from outlay.ledger.duckdb_readings import READING_COLUMNS
 from outlay.ledger.duckdb_snapshot import Snapshot, store_error
@@ -107,6 +108,7 @@ class DuckStore:
         self._labels: LabelBook | None = None
         self.whereabouts = Whereabouts()
         self._connection = _connect(path)
+        self._cursors = Cursors(self._connection, _NAME)
         try:
             self._prepare()
         except BaseException:
@@ -116,9 +118,11 @@ class DuckStore:
     def reopen(self) -> None:
         """Go back to the last checkpoint, as after a crash: the engine gives up a file it failed to write."""
         with self._write:
+            self._cursors.close()
             self._connection.close()
             self._forget()
             self._connection, self._alone = _connect(self.path), False
+            self._cursors = Cursors(self._connection, _NAME)
             self._touched = Touched()
             self._prepare()
 
@@ -145,26 +149,16 @@ class DuckStore:
     @contextmanager
     def reading(self) -> Generator[Snapshot]:
         """The books as they are at this moment, whatever is posted meanwhile."""
-        cursor = self.cursor()
-        try:
+        with self._cursors.lent() as cursor:
             with self._turn:  # the moment begins with the first question, and what was touched until then with it
                 cursor.execute("BEGIN")
-                cursor.execute("SELECT value FROM meta LIMIT 0").fetchall()
+                stale = cursor.execute(rollups.STALE_DAYS).fetchall()
                 touched = self._touched
-            yield Snapshot(cursor, touched)
-        except duckdb.Error as error:
-            raise store_error(error, "a question to the books failed") from error
-        finally:
-            cursor.close()
+            yield Snapshot(cursor, touched, tuple(day for (day,) in stale))
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A second connection to the same books, for reading and for temporary tables; the caller closes it."""
-        try:
-            cursor = self._connection.cursor()
-            cursor.execute(f"USE {_NAME}")
-        except duckdb.Error as error:
-            raise store_error(error, "the books cannot be read") from error
-        return cursor
+        return self._cursors.fresh()
 
     def scalar(self, sql: str, parameters: Sequence[object] = ()) -> int:
         """One whole number; null is 0."""
@@ -264,6 +258,7 @@ class DuckStore:
             try:
                 self.checkpoint()
             finally:
+                self._cursors.close()
                 self._connection.close()
 
     def append(self, transaction: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:

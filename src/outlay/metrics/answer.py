@@ -90,6 +90,10 @@ class Moment:
         if self._pieces is not None:
             self._pieces.expect(*periods)
 
+    def metas(self) -> dict[str, int]:
+        """Every whole number kept in the books, by name."""
+        return self._kept.get(("metas",), lambda: metas_of(self.reader), size=len)
+
     def values(self, dimension: str) -> tuple[str, ...]:
         """The first values by name that usages ever carried of a dimension that is kept as a label."""
         if self._pieces is not None:
@@ -110,6 +114,11 @@ class Moment:
         part = ("coverage", query.where, query.period, query.counted_only, self._currency)
         coverage = self._kept.get(part, lambda: coverage_of(self.reader, query, self._currency, self._pieces))
         return _answer(self.reader, query, dict(coverage), self._currency, self._pieces)
+
+
+def metas_of(reader: Snapshot) -> dict[str, int]:
+    """Every whole number kept in the books at a moment, by name."""
+    return {row["name"]: int(row["value"]) for row in reader.records("SELECT name, value FROM meta")}
 
 
 def ask(reader: Snapshot, query: Query, currency: str = DEFAULT_CURRENCY) -> Answer:

@@ -11,7 +11,6 @@ from outlay.core.money import nano_of
 from outlay.core.period import Grain, Period, ns_of
 from outlay.faces.web.choice import Choice
 from outlay.faces.web.figures import Asking, Books, Row, SessionFigures, bucket_of, foretell
-from outlay.faces.web.remembered import remembered
 from outlay.govern.baseline import DAYS, Band, Series, added, bands
 from outlay.govern.guardrails import VERDICT_TAG
 from outlay.govern.guards import Finding, burning
@@ -19,6 +18,7 @@ from outlay.metrics.answer import Answer
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.filters import Filter
 from outlay.metrics.query import Order
+from outlay.metrics.remembered import remembered
 
 HOURS_SHOWN = 48
 ERROR_HOURS = 24

@@ -1,6 +1,6 @@
 """Remembered: what was made of answers, as long as the very same answers come again.
 
-An answer about hours that nobody wrote to is the same object at each look (see `metrics/pieces.py`), and is never
+An answer about hours that nobody wrote to is the same object at each look (see `pieces.py`), and is never
 changed. So what follows from it alone need not be worked out anew.
 """
 
