@@ -20,6 +20,7 @@ from outlay.control.keys import ApiKey, digest_of
 from outlay.control.store import ControlStore
 from outlay.core.budget import Budget
 from outlay.core.errors import StoreError
+from outlay.faces import quick
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.lease_words import BODY_BYTES_MAX
 from outlay.faces.api.leases import LeaseDoor
@@ -38,9 +39,9 @@ def store(tmp_path: Path) -> Iterator[ControlStore]:
 
 @contextmanager
 def served(
-    door: LeaseDoor, keyring: Keyring | None = None, *, keep_alive_s: int = 60
+    door: LeaseDoor, keyring: Keyring | None = None, within: Any = None, *, keep_alive_s: int = 60
 ) -> Iterator[tuple[int, list[str]]]:
-    """The port, and which way each order went."""
+    """The port, and which way each order went; `within` is another application than the door of orders."""
     ways: list[str] = []
 
     class Watched(LeaseDoor):
@@ -48,7 +49,7 @@ def served(
             ways.append("long")
             await door(scope, receive, send)
 
-    guard = Guard(Watched(lambda: pytest.fail("not asked")), keyring, key_needed=keyring is not None)
+    guard = Guard(within or Watched(lambda: pytest.fail("not asked")), keyring, key_needed=keyring is not None)
     protocol: type[QuickHttp] = quick_http(guard, door)
     config = uvicorn.Config(
         guard,
@@ -112,6 +113,49 @@ def connected(port: int) -> Iterator[Callable[[bytes], tuple[int, dict[str, str]
             return heard(stream)
 
         yield ask
+
+
+TOLD = {
+    "in pieces": ((), 200, 1),
+    "of no known length": (("Transfer-Encoding: chunked",), 200, 0),
+    "longer than is gathered": ((), 200, 0),
+    "of another host": (("Host: evil.example",), 421, 0),
+    "asking first": (("Expect: 100-continue",), 200, 0),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_telemetry_is_gathered_before_anybody_is_told_and_says_the_same(
+    store: ControlStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers, status, messages = TOLD[name]
+    body = bytes(range(256)) * 2_000
+    if name == "longer than is gathered":
+        monkeypatch.setattr(quick, "GATHERED_BYTES_MAX", len(body) - 1)
+    heard: list[tuple[int, bytes]] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        pieces: list[bytes] = []
+        while True:
+            message = await receive()
+            pieces.append(message["body"])
+            if not message["more_body"]:
+                break
+        heard.append((len(pieces), b"".join(pieces)))
+        answer = b'{"told": true}'
+        lengths = [(b"content-length", str(len(answer)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": lengths})
+        await send({"type": "http.response.body", "body": answer})
+
+    with served(LeaseDoor(lambda: store), within=application) as (port, _):
+        wire = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if name == "of no known length" else body
+        asked = spelled("/v1/traces", headers=headers, body=wire)
+        cut = [asked[place : place + 50_000] for place in range(0, len(asked), 50_000)]
+        answers = [*sent(port, *cut), *sent(port, *cut)]
+        assert [answer[0] for answer in answers] == [status] * len(answers)
+    assert [said for _, said in heard] == [body] * (2 if status == 200 else 0)
+    if messages:
+        assert [count for count, _ in heard] == [messages] * 2
 
 
 def plain(answer: tuple[int, dict[str, str], Any]) -> Any:

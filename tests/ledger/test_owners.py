@@ -19,13 +19,18 @@ from outlay.ledger import checks
 from outlay.ledger.duckdb_books import DuckBooks
 from outlay.ledger.duckdb_whereabouts import Whereabouts
 from outlay.ledger.owners import ANSWERED_DAYS_MAX, owners_of
-from outlay.ledger.whereabouts import KEY_MASK, STRETCHES_MAX, Named, key_of, stretches_of
+from outlay.ledger.whereabouts import KEY_MASK, STRETCHES_MAX, Named, keys_of, stretches_of
 from outlay.metrics import relatives, session_rows
 from outlay.sources.facts import outcomes_of
 
 NOW = datetime.fromtimestamp(START_NS // 10**9, UTC) + timedelta(days=3)
 ROW_GROUP = 122_880
 GROUPS = 5
+
+
+def number_of(named: Named, name: str) -> int:
+    (number,) = keys_of(named, [name]).tolist()
+    return number
 
 
 @pytest.fixture(scope="module")
@@ -161,9 +166,9 @@ def test_the_number_of_a_name_is_the_same_inside_and_outside_the_engine(name: st
     found = {key for (key,) in transaction.execute("SELECT key FROM whereabouts").fetchall()}
     engine = "SELECT (md5_number_lower(? || ?) & ?)::INTEGER"
     asked = transaction.execute(engine, [Named.TASK.value, name, KEY_MASK]).fetchall()
-    assert asked == [(key_of(Named.TASK, name),)]
-    others = {key_of(named, name) for named in (Named.TASK, Named.PARENT)}
-    assert found == {key_of(Named.SESSION, f"s{name}")} | (others if name else set())
+    assert asked == [(number_of(Named.TASK, name),)]
+    others = {number_of(named, name) for named in (Named.TASK, Named.PARENT)}
+    assert found == {number_of(Named.SESSION, f"s{name}")} | (others if name else set())
 
 
 class Explained:

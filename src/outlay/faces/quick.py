@@ -8,6 +8,9 @@ the long way would not say.
 
 Callers send the same headers with every order: a head that was read once, and understood, is known by its bytes the
 next time, and only the body is read. Who asks is judged anew each time where a key or a cookie says it.
+
+Telemetry goes uvicorn's way too, but its body is put together here first: each piece of it would wake the task that
+waits for the last one.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from outlay.core.errors import OutlayError
+from outlay.faces.api import otlp
 from outlay.faces.api.guard import Guard
 from outlay.faces.api.lease_words import BODY_BYTES_MAX
 from outlay.faces.api.leases import OK_HEADERS, PATHS, LeaseDoor, Order
@@ -30,6 +34,10 @@ HEADS_MAX = 1024
 HEAD_BYTES_MAX = 4096
 """Heads that are kept, and how long one may be: callers who send ever new ones must not eat the memory."""
 
+GATHERED_BYTES_MAX = 4 * 1024 * 1024
+"""Bodies up to here are put together before anybody is told of the request; longer ones flow as they are read."""
+
+_TOLD_AT = frozenset(path.encode() for path in (*otlp.PATHS, otlp.LANGFUSE_PATH))
 _PATHS = {path.encode(): path for path in PATHS}
 _JSON = (b"content-type", b"application/json")
 _WHO = frozenset({b"authorization", b"cookie"})  # what they say holds until a key is over
@@ -101,6 +109,7 @@ class QuickHttp(HttpToolsProtocol):
         self._said = self._raw = b""
         self._between = True  # the parser has read no part of a request
         self._answered_s = 0.0
+        self._pieces: list[bytes] | None = None  # of the telemetry that is being read
 
     def data_received(self, data: bytes) -> None:
         """An order whose head is known, and that is whole, needs no parser."""
@@ -127,8 +136,19 @@ class QuickHttp(HttpToolsProtocol):
         path = _PATHS.get(self.url)
         if path is not None and self._is_plain():
             self._path, self._said = path, b""
+        elif self.url in _TOLD_AT and self._is_plain() and self._may_be_gathered():
+            self._pieces = []
         else:
             super().on_headers_complete()
+
+    def _may_be_gathered(self) -> bool:
+        """Whether a body of a length that is said, and no great one, comes from somebody whom the guard lets pass."""
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        if not length.isdigit() or not 0 < int(length) <= GATHERED_BYTES_MAX:
+            return False
+        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
+        scope["method"], scope["path"], scope["query_string"] = "POST", self.url.decode(), b""
+        return not isinstance(self.guard.judged(scope), RefusedError)
 
     def _is_plain(self) -> bool:
         """Whether this is an ordinary POST, and the only request at hand."""
@@ -140,6 +160,9 @@ class QuickHttp(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Part of an order; one that is too long is refused the long way."""
+        if self._pieces is not None:
+            self._pieces.append(body)
+            return
         if not self._path:
             super().on_body(body)
             return
@@ -148,8 +171,13 @@ class QuickHttp(HttpToolsProtocol):
             self._go_the_long_way()
 
     def on_message_complete(self) -> None:
-        """The order is whole."""
+        """The order, or the telemetry, is whole."""
         self._between = True
+        if self._pieces is not None:
+            pieces, self._pieces = self._pieces, None
+            super().on_headers_complete()
+            cycle: Any = self.cycle
+            cycle.body = b"".join(pieces)
         if not self._path:
             super().on_message_complete()
             return

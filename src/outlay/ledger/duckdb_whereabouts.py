@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from outlay.ledger.whereabouts import KEY_MASK, Named, key_of
+from outlay.ledger.whereabouts import KEY_MASK, Named, keys_of
 
 SEEN_MAX = 100_000
 """Pairs of name and day kept in memory so that they are not written again; beyond that some stand twice."""
@@ -76,12 +76,10 @@ class Whereabouts:
         texts = encoded.dictionary.to_pylist()
         if texts in ([], [""]):
             return []
-        places = np.asarray(encoded.indices).astype(np.int64)
-        met = np.unique(places << _DAY_BITS | days)
-        keys = [key_of(named, text) for text in texts]
-        pairs = [
-            keys[place] << _DAY_BITS | day
-            for place, day in zip((met >> _DAY_BITS).tolist(), (met & ((1 << _DAY_BITS) - 1)).tolist(), strict=True)
-            if texts[place]
-        ]
-        return [pair for pair in pairs if pair not in self._seen]
+        packed = np.asarray(encoded.indices).astype(np.int64) << _DAY_BITS | days
+        met = np.unique(packed[np.flatnonzero(np.diff(packed, prepend=-1))])  # a session's rows mostly stand together
+        places = met >> _DAY_BITS
+        pairs = keys_of(named, texts)[places] << _DAY_BITS | met & ((1 << _DAY_BITS) - 1)
+        if "" in texts:
+            pairs = pairs[places != texts.index("")]
+        return [pair for pair in pairs.tolist() if pair not in self._seen]

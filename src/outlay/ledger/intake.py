@@ -48,7 +48,7 @@ the clerk works alone."""
 
 WAITING_POSTINGS_MAX = 64
 SETTLE_PAUSE_S = 1  # a trace that is still being told is not looked at again for every line
-SETTLE_SHARE = 10
+SETTLE_SHARE, SETTLE_SHARE_BUSY = 10, 20
 """Settling takes at most one part in this many of the clerk's time, however large the books are."""
 
 PROBLEMS_LOGGED_MAX = 5
@@ -82,7 +82,7 @@ class Intake:
         self._unsettled = True
         self._roller = Roller(clerk, lambda: not self._postings.empty())
         self._unwritten_rows = 0
-        self._crowded = False
+        self._crowded = self._busy = False
         self._checkpoint_after = time.monotonic()
         self._problems: deque[Problem] = deque(maxlen=PROBLEMS_MAX)
         self._closing = threading.Event()
@@ -272,7 +272,8 @@ class Intake:
                 return
             with self._desk:
                 group, held = ([first], None) if first.answer is not None else self._gather(first)
-                self.clerk.books.work_alone(alone=sum(map(rows_of, group)) >= BUSY_ROWS)
+                self._busy = sum(map(rows_of, group)) >= BUSY_ROWS
+                self.clerk.books.work_alone(alone=self._busy)
                 if first.answer is not None:
                     self._post_one(first)
                 else:
@@ -463,4 +464,5 @@ class Intake:
             self._state.trouble = error.message if isinstance(error, OutlayError) else f"settling failed: {error!r}"
             _log.warning("settling waits: %s", self._state.trouble, exc_info=not isinstance(error, StoreError))
         self._settled_at = time.monotonic()
-        self._settle_pause = max(SETTLE_PAUSE_S, SETTLE_SHARE * (self._settled_at - began))
+        share = SETTLE_SHARE_BUSY if self._busy else SETTLE_SHARE
+        self._settle_pause = max(SETTLE_PAUSE_S, share * (self._settled_at - began))

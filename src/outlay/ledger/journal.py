@@ -13,7 +13,6 @@ import errno
 import os
 import struct
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,6 +22,11 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from outlay.core.errors import StoreError, StoreFullError
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # no wheel for this machine: slower, the same sum
+    from zlib import crc32
 
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 """A new file is begun beyond this size, so that old files never change and can be copied away."""
@@ -153,7 +157,7 @@ def _pack(kind: EntryKind, table: pa.Table, accepted_ns: int) -> bytes:
     with pa.ipc.new_stream(sink, table.schema, options=_WRITE_OPTIONS) as writer:
         writer.write_table(table.combine_chunks())
     body = sink.getvalue()
-    return _HEADER.pack(_MAGIC, kind, accepted_ns, body.size, zlib.crc32(body)) + body.to_pybytes()
+    return _HEADER.pack(_MAGIC, kind, accepted_ns, body.size, crc32(body)) + body.to_pybytes()
 
 
 def _first_number(file: Path) -> int:
@@ -182,7 +186,7 @@ def _whole_entry(stream: BinaryIO) -> int | None:
     if magic != _MAGIC:
         return None
     body = stream.read(length)
-    if len(body) < length or zlib.crc32(body) != crc:
+    if len(body) < length or crc32(body) != crc:
         return None
     return _HEADER.size + length
 
@@ -198,7 +202,7 @@ def _entries(file: Path, first: int, end: int) -> Iterator[Entry]:
                 raise _damaged(file, number)
             magic, kind, accepted_ns, length, crc = _HEADER.unpack(header)
             body = stream.read(length) if magic == _MAGIC else b""
-            if magic != _MAGIC or len(body) < length or zlib.crc32(body) != crc:
+            if magic != _MAGIC or len(body) < length or crc32(body) != crc:
                 raise _damaged(file, number)
             yield Entry(number, EntryKind(kind), accepted_ns, pa.ipc.open_stream(body).read_all())
             number += 1

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from outlay.normalize.columns import text_of, whole
+
 LABELS: tuple[str, ...] = (
     "source",
     "signal",
@@ -52,6 +54,7 @@ LABELS: tuple[str, ...] = (
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xBF58476D1CE4E5B9)
 _SHIFT = np.uint64(29)
+_COMBINED_MAX = 2**62
 
 
 REMEMBERED_MAX = 200_000
@@ -72,8 +75,11 @@ class LabelBook:
 
     def number(self, rows: pa.Table) -> tuple[pa.Array, pa.Table | None]:
         """The number of each row's combination, and the combinations that are new (`number`, `key` and the texts)."""
-        keys = _keys(rows)
-        distinct, first, places = np.unique(keys, return_index=True, return_inverse=True)
+        if not rows.num_rows:
+            return pa.array([], pa.int32()), None
+        keys, rows_of_keys, which = _keys(rows)
+        distinct, index, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        first, places = rows_of_keys[index], inverse[which]
         numbers = np.empty(len(distinct), dtype=np.int32)
         fresh: list[int] = []
         self._recall(distinct.tolist())
@@ -110,22 +116,36 @@ class LabelBook:
         return pa.table(columns, names=["number", "key", *LABELS])
 
 
-def _keys(rows: pa.Table) -> npt.NDArray[np.uint64]:
-    """A key of each row's combination, built from keys of the texts; equal on every machine."""
-    keys = np.zeros(rows.num_rows, dtype=np.uint64)
+def _keys(rows: pa.Table) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The key of each combination, a row that has it, and the number of each row's; equal on every machine.
+
+    A key is built from keys of the texts. Two combinations given here may be the same one, spelled by other codes.
+    """
+    texts = [text_of(whole(rows, name)) for name in LABELS]
+    combined, height = np.zeros(rows.num_rows, np.int64), 1
+    for text in texts:
+        words_count = len(text.values) + 1  # and null
+        if words_count > 2 or (len(text.codes) and text.codes.min() < 0):
+            if height * words_count >= _COMBINED_MAX:
+                first, combined = _distinct(combined)
+                height = len(first)
+            combined = combined * words_count + (text.codes + 1)
+            height *= words_count
+    first, which = _distinct(combined)
+    keys = np.zeros(len(first), dtype=np.uint64)
     with np.errstate(over="ignore"):
-        for name in LABELS:
-            keys = (keys ^ (keys >> _SHIFT)) * _MULTIPLIER + _text_keys(rows.column(name)) * _MIX
-    return keys
+        for text in texts:
+            of_words = np.array([*map(_text_key, text.values.to_pylist()), _text_key("")], dtype=np.uint64)
+            keys = (keys ^ (keys >> _SHIFT)) * _MULTIPLIER + of_words[text.codes[first]] * _MIX
+    return keys, first, which
 
 
-def _text_keys(column: pa.ChunkedArray) -> npt.NDArray[np.uint64]:
-    parts: list[npt.NDArray[np.uint64]] = []
-    for chunk in column.chunks:
-        encoded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        words = np.array([_text_key(word) for word in encoded.dictionary.to_pylist()], dtype=np.uint64)
-        parts.append(words[encoded.indices.to_numpy()] if len(encoded) else np.zeros(0, dtype=np.uint64))
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
+def _distinct(numbers: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where each different number stands first, in order of appearance, and which of them each one is."""
+    which = np.asarray(pa.array(numbers).dictionary_encode().indices).astype(np.int64)
+    first = np.zeros(int(which.max(initial=-1)) + 1, np.int64)
+    first[which[::-1]] = np.arange(len(which) - 1, -1, -1)
+    return first, which
 
 
 @lru_cache(maxsize=65_536)

@@ -14,6 +14,9 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
+import numpy as np
+import numpy.typing as npt
+
 from outlay.ledger.store import Reader
 
 KEY_MASK = 0x7FFFFFFF
@@ -37,17 +40,18 @@ class Named(StrEnum):
     PARENT = "p"  # a session, for what the sessions did that it started
 
 
-def key_of(named: Named, name: str) -> int:
-    """The number of a name: the last bits of its MD5, which every engine can compute."""
-    digest = hashlib.md5(f"{named.value}{name}".encode(), usedforsecurity=False).digest()
-    return int.from_bytes(digest[8:], "little") & KEY_MASK
+def keys_of(named: Named, names: Iterable[str]) -> npt.NDArray[np.int64]:
+    """The number of each name: the last bits of its MD5, which every engine can compute."""
+    kind, md5 = named.value, hashlib.md5
+    digests = [md5(f"{kind}{name}".encode(), usedforsecurity=False).digest() for name in names]
+    return np.frombuffer(b"".join(digests), "<i8")[1::2] & KEY_MASK
 
 
 def stretches_of(reader: Reader, named: Named, names: Sequence[str]) -> list[Stretch]:
     """The stretches of whole days within which all work of these sessions or tasks began; at most `ASKED_MAX` names."""
     if not names:
         return []
-    keys = sorted({key_of(named, name) for name in names})
+    keys = sorted(set(keys_of(named, names).tolist()))
     places = ", ".join(f"CAST(${number} AS INTEGER)" for number in range(1, len(keys) + 1))
     found = reader.rows(f"SELECT DISTINCT day FROM whereabouts WHERE key IN ({places})", keys)
     return _runs(sorted(found.column("day").to_pylist()))
