@@ -55,6 +55,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def pytest_unconfigure() -> None:
+    """Libraries tell of what is left over at the end of the process."""
+    gc.unfreeze()
+
+
 def _shared() -> Path:
     """Where the shared reference folder is, whether it exists or not."""
     named = os.environ.get("OUTLAY_SHARED")

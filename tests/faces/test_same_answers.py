@@ -226,3 +226,4 @@ def test_a_server_that_is_told_to_stop_closes_its_books(home: Path, number: sign
     assert server.returncode == code, said
     assert not (home / SERVER_FILE).exists()
     assert "Traceback" not in said
+    assert "leaked" not in said, "what was kept from the collector is given back before the end"

@@ -88,6 +88,24 @@ def test_any_order_split_and_repetition_gives_the_same_books(
         assert state(other) == expected
 
 
+def test_a_parent_that_was_taken_for_the_session_itself_is_found_again(prices: PriceBook) -> None:
+    """Its own word went lost where the session it was thought to belong to was its parent, and proved another later."""
+    common = {"source": "test", "signal": "file", "operation": "chat", "provider": "openai", "tree_id": "tree"}
+    hour_ns, at_ns = 3_600_000_000_000, 1_793_079_200_000_000_000
+    first = [
+        {**common, "fact_id": "in a", "session_id": "session a", "start_ns": at_ns + hour_ns},
+        {**common, "fact_id": "below a", "parent_session_id": "session a", "start_ns": at_ns + 3 * hour_ns},
+    ]
+    late = [{**common, "fact_id": "in b", "session_id": "session b", "start_ns": at_ns}]
+    with (
+        books_of(prices, [([*first, *late], [])]) as once,
+        books_of(prices, [(first, []), (late, [])], settle_between=True) as other,
+    ):
+        assert state(other) == state(once)
+        found = other.rows("SELECT session_id, parent_session_id FROM usages ORDER BY time DESC").to_pylist()
+        assert found[0] == {"session_id": "session b", "parent_session_id": "session a"}
+
+
 @costly()
 @given(facts=fact_rows(), outcomes=outcome_rows())
 def test_nothing_vanishes_and_lines_add_up(prices: PriceBook, facts: list[Row], outcomes: list[Row]) -> None:

@@ -102,6 +102,7 @@ def serve(
         keyring.close()
         withdraw(house.home, owner.pid)
         listener.close()
+        gc.unfreeze()  # libraries tell of what is left over at the end of the process
 
 
 @contextmanager

@@ -127,13 +127,15 @@ WIDEN_ROUNDS_MAX = 4
 def _own(name: str) -> str:
     """SQL of a column as the fact itself stated it, whatever relatives have filled in since."""
     bit = 1 << STATED.index(name)
-    empty = "''"
+    empty, said = "''", f'"{name}"'
     if name in ENVELOPE_KEYS:
         empty = f"'{UNTAGGED}'"
     elif name == "session_id":
         trace = f"'{FALLBACK_SESSION}' || replace(tree_key::VARCHAR, '-', '')"
         empty = f"CASE WHEN tree_key IS NULL THEN '{NO_SESSION}' ELSE {trace} END"
-    return f'CASE WHEN (stated & {bit}) <> 0 THEN "{name}" ELSE {empty} END AS "{name}"'
+    elif name == "parent_session_id":  # stated and not shown: it names the session itself, as far as that is known yet
+        said = "CASE WHEN parent_session_id = '' THEN session_id ELSE parent_session_id END"
+    return f'CASE WHEN (stated & {bit}) <> 0 THEN {said} ELSE {empty} END AS "{name}"'
 
 
 _PLAIN = (
