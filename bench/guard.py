@@ -60,12 +60,18 @@ print(passed, first, flush=True)
 def fresh(home: Path) -> None:
     """This process as it would begin on that home."""
     import outlay
+
+    leave()
+    os.environ["OUTLAY_HOME"] = str(home)
+    outlay.init(runtime=False)
+
+
+def leave() -> None:
+    """This process has nothing more to do with a home, which may be removed."""
     from outlay.sdk import office, setup
 
     office.office.close()
     setup.forget()
-    os.environ["OUTLAY_HOME"] = str(home)
-    outlay.init(runtime=False)
 
 
 def clocked(times: int, decide: Callable[[], Any], settle: Callable[[Any], None]) -> list[float]:
@@ -289,14 +295,13 @@ def main() -> int:
             fill(home / "filled", args.rows)
             figures[f"{args.rows:,} leases in the store"] = decisions(home / "filled", args.times)
         if args.only:
+            leave()
             measure.report("guard", figures, as_json=args.json)
             return 0
         figures["a call"] = calls(home / "calls", args.calls, args.rounds)
         figures["processes"] = processes(home / "processes", args.processes)
         figures["races"] = races(home / "races", args.race or [64, 512])
-        from outlay.sdk import office
-
-        office.office.close()
+        leave()
     measure.report("guard", figures, as_json=args.json)
     return 0
 

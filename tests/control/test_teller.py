@@ -17,6 +17,7 @@ from outlay.control.tables import leases
 from outlay.control.teller import Teller, Work
 from outlay.core.budget import Budget, Standing
 from outlay.core.lease import Ask
+from outlay.core.shelf import BEGAN
 
 
 @pytest.fixture
@@ -103,7 +104,8 @@ def test_nothing_that_a_decision_asks_reads_leases_that_are_over(control: Contro
     said: list[str] = []
     asked = [
         "SELECT id FROM leases WHERE state = 'live' AND expires_ns <= 1 ORDER BY expires_ns LIMIT 1",
-        "SELECT 1 FROM leases WHERE session = 's' AND created_ns < 1 LIMIT 1",
+        BEGAN.replace("?", "'s'", 1).replace("?", "1"),
+        "SELECT 1 FROM leases WHERE session = 's' AND session <> ''",
         "SELECT id FROM leases WHERE closed_ns < 1 AND lent_nano = 0 LIMIT 5",
         "SELECT id FROM leases WHERE id = 'a'",
     ]
@@ -112,6 +114,7 @@ def test_nothing_that_a_decision_asks_reads_leases_that_are_over(control: Contro
             said += [row[3] for row in connection.execute(text(f"EXPLAIN QUERY PLAN {statement}"))]
     assert [line.split(" USING ")[1].split(" (")[0].removeprefix("COVERING ") for line in said] == [
         "INDEX leases_by_expiry",
+        "INDEX leases_by_session",
         "INDEX leases_by_session",
         "INDEX leases_by_close",
         "INDEX sqlite_autoindex_leases_1",
@@ -124,3 +127,32 @@ def test_the_list_of_living_leases_is_found_by_its_index(control: ControlStore, 
     assert len(Leases(control).live()) == 2
     with control.reading() as connection:
         assert connection.execute(select(func.count()).select_from(leases)).scalar_one() == 3
+
+
+def test_the_first_lease_of_a_session_names_it_and_no_later_one(control: ControlStore, teller: Teller) -> None:
+    def of(session: str) -> Work:
+        ask = Ask({"session": session} if session else {"team": "search"}, 1)
+        return lambda book, force, now_ns: book.decide(force, ask, now_ns).lease
+
+    first, again, other, none = teller.answer([of("a"), of("a"), of("b"), of("")])
+    (later,) = teller.answer([of("a")])
+    with control.reading() as connection:
+        rows = connection.execute(select(leases.c.id, leases.c.session))
+        named = dict(rows.all())
+    # In a crowd they are written in the order of their ids, which chance decides within one moment.
+    assert sorted([named[first], named[again]]) == ["", "a"]
+    assert (named[other], named[none], named[later]) == ("b", "", "")
+
+
+def test_a_stop_for_new_sessions_knows_one_by_its_first_lease(control: ControlStore, teller: Teller) -> None:
+    ask = {name: Ask({"session": name}, 1) for name in ("old", "new")}
+    works: dict[str, Work] = {
+        name: lambda book, force, now_ns, ask=each: book.decide(force, ask, now_ns) for name, each in ask.items()
+    }
+    before = time.time_ns() - 10**9
+    teller.answer([works["old"]] * 3, before)
+    Stops(control).set({}, "no_sessions", "boss")
+    later = time.time_ns() + 10**9
+    for _ in range(2):
+        old, new = teller.answer([works["old"], works["new"]], later)
+        assert (old.refusal is None, new.refusal is None) == (True, False)

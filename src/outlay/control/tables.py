@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text, text
 
-HEAD = "0009"
+HEAD = "0010"
 """The newest migration: what `alembic_version` says when the tables are up to date."""
 
 METADATA = MetaData()
@@ -164,6 +164,7 @@ LIVE = text("state = 'live'")
 """As text, not with a parameter: only so does SQLite see that the index by expiry holds what is asked for."""
 
 _OVER = text("closed_ns IS NOT NULL")
+_NAMED = text("session <> ''")
 
 leases = Table(
     "leases",
@@ -183,7 +184,7 @@ leases = Table(
     Column("expires_ns", BigInteger, nullable=False),
     Column("closed_ns", BigInteger),
     Column("own", Text, nullable=False, server_default="[]"),  # JSON: of the keys those its parent holds no money of
-    Column("session", Text, nullable=False, server_default=""),
+    Column("session", Text, nullable=False, server_default=""),  # of its first lease only
     Column("kind", Text, nullable=False, server_default=""),  # of samples, to learn from its settling
     Column("max_tokens", BigInteger),  # the ceiling it was clamped to
     Column("model", Text, nullable=False, server_default=""),  # that took the place of the one asked for
@@ -191,7 +192,7 @@ leases = Table(
     Column("call_nano", BigInteger, nullable=False, server_default="0"),  # what one of them may hold
     Index("leases_by_expiry", "expires_ns", sqlite_where=LIVE, postgresql_where=LIVE),
     Index("leases_by_close", "closed_ns", sqlite_where=_OVER, postgresql_where=_OVER),
-    Index("leases_by_session", "session", "created_ns"),
+    Index("leases_by_session", "session", "created_ns", sqlite_where=_NAMED, postgresql_where=_NAMED),
 )
 
 samples = Table(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from outlay.core.budget import Budget, Standing
@@ -82,6 +83,9 @@ def key_of(budget_id: int, start_ns: int, part: str) -> str:
     return f"{budget_id}:{start_ns}:{part}"
 
 
+_key = attrgetter("key")
+
+
 def whose(key: str) -> str:
     """The key without its window: the same budget and part in any window."""
     budget, _, rest = key.partition(":")
@@ -125,7 +129,7 @@ class Balances:
     def nodes(self, bound: Sequence[tuple[Budget, str, int, int]], version: int, now_ns: int) -> list[Node]:
         """The balances of budgets, parts and windows, locked in the order of their keys, opened where they are new."""
         nodes = [Node(*each) for each in bound]
-        for node in sorted(nodes, key=lambda node: node.key):
+        for node in sorted(nodes, key=_key) if len(nodes) > 1 else nodes:
             if not self._read(node):
                 self._run(
                     "INSERT INTO balances (key, budget_id, part, start_ns, end_ns, opened_ns, limit_version) "
@@ -151,7 +155,7 @@ class Balances:
         self._run(
             "UPDATE balances SET held_nano = held_nano + ?, steps = steps + ?, tool_calls = tool_calls + ?, "
             "width = width + ? WHERE key = ?",
-            (amount_nano, *(counts.get(name, 0) for name in COUNTED), node.key),
+            (amount_nano, counts.get("steps", 0), counts.get("tool_calls", 0), counts.get("width", 0), node.key),
         )
         node.held_nano += amount_nano
 
@@ -193,7 +197,7 @@ class Balances:
             node.beyond_nano,
             node.opened_ns,
         ) = rows[0]
-        node.counts = dict(zip(COUNTED, (steps, tool_calls, width), strict=True))
+        node.counts = {"steps": steps, "tool_calls": tool_calls, "width": width}
         return True
 
     def _work_out_limit(self, node: Node, version: int, now_ns: int) -> None:

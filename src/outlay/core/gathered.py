@@ -112,7 +112,7 @@ def _numbers(node: Node) -> tuple[int, ...]:
         node.spent_nano,
         node.presumed_nano,
         node.beyond_nano,
-        *(node.counts[name] for name in COUNTED),
+        *node.counts.values(),
     )
 
 

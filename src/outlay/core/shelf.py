@@ -25,12 +25,17 @@ _FIELDS = (
 INSERT = (
     "INSERT INTO leases (id, parent, holder, state, envelope, session, balances, own, kind, max_tokens, model, "
     "chunk, call_nano, asked_nano, held_nano, created_ns, expires_ns) "
-    "VALUES (?, ?, ?, 'live', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "VALUES (?, ?, ?, 'live', ?, "
+    "CASE WHEN EXISTS (SELECT 1 FROM leases WHERE session = ? AND session <> '') THEN '' ELSE ? END, "
+    "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+"""Only the first lease of a session names it: so the index by session holds, and is written for, each session once."""
+
 CLOSE = (
     "UPDATE leases SET state = ?, settled_nano = settled_nano + ?, held_nano = lent_nano, presumed_nano = 0, "
     "closed_ns = ? WHERE id = ?"
 )
+BEGAN = "SELECT 1 FROM leases WHERE session = ? AND session <> '' AND created_ns < ? LIMIT 1"
 
 
 class Shelf:
@@ -116,7 +121,7 @@ class Shelf:
 
     def began_before(self, session: str, moment_ns: int) -> bool:
         """Whether a session had a lease before that moment."""
-        rows = self._run("SELECT 1 FROM leases WHERE session = ? AND created_ns < ? LIMIT 1", (session, moment_ns))
+        rows = self._run(BEGAN, (session, moment_ns))
         return bool(rows)
 
 
@@ -163,12 +168,14 @@ class GatheredShelf(Shelf):
 
 def _inserted(row: Held, ask: Ask, asked_nano: int | None, now_ns: int) -> tuple[Any, ...]:
     """The parameters of `INSERT`."""
+    session = ask.envelope.get("session", "")
     return (
         row.id,
         row.parent,
         ask.holder,
         _worded(tuple(ask.envelope.items())),
-        ask.envelope.get("session", ""),
+        session,
+        session,
         _listed(row.keys),
         _listed(row.own),
         row.kind,

@@ -48,6 +48,7 @@ class LocalDesk:
         self._force: InForce | None = None
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._book: tuple[Callable[[str, Sequence[Any]], list[Any]], Book] | None = None  # on that connection
         self._process = self._swept_ns = 0
         self._inode: tuple[int, int] | None = None
 
@@ -70,11 +71,11 @@ class LocalDesk:
                 return None
             self._inode = (stat.st_dev, stat.st_ino)
             try:
-                run = self._run()
+                run, book = self._opened()
                 if known is None and not run("SELECT 1 FROM sqlite_master WHERE name = 'samples'", ()):
                     self._drop()
                     return None
-                self._force = Book(run).in_force(known or self._force)
+                self._force = book.in_force(known or self._force)
             except sqlite3.Error as error:
                 self._drop()
                 raise self._unreachable(error) from error
@@ -157,10 +158,10 @@ class LocalDesk:
     def _within(self, work: Callable[[Book, int], T]) -> T:
         with self._lock:
             try:
-                run = self._run()
+                run, book = self._opened()
                 run("BEGIN IMMEDIATE", ())
                 try:
-                    done = work(Book(run), time.time_ns())
+                    done = work(book, time.time_ns())
                 except BaseException:
                     with suppress(sqlite3.Error):
                         run("ROLLBACK", ())
@@ -174,24 +175,28 @@ class LocalDesk:
     def _reading(self, work: Callable[[Book], T]) -> T:
         with self._lock:
             try:
-                return work(Book(self._run()))
+                return work(self._opened()[1])
             except sqlite3.Error as error:
                 self._drop()
                 raise self._unreachable(error) from error
 
-    def _run(self) -> Callable[[str, Sequence[Any]], list[Any]]:
+    def _opened(self) -> tuple[Callable[[str, Sequence[Any]], list[Any]], Book]:
+        """How a statement is run, and the book: it remembers nothing from one transaction to the next."""
         if self._process != os.getpid():
             if self._connection is not None:
-                _abandoned.append(self._connection)
-            self._connection, self._process = None, os.getpid()
-        if self._connection is None:
+                _abandoned.append((self._connection, self._book))
+            self._connection, self._book, self._process = None, None, os.getpid()
+        if self._book is None:
             self._connection = self._open()
-        execute = self._connection.cursor().execute
+            cursor = self._connection.cursor()
+            execute, fetch = cursor.execute, cursor.fetchall
 
-        def run(statement: str, parameters: Sequence[Any]) -> list[Any]:
-            return execute(statement, parameters).fetchall()
+            def run(statement: str, parameters: Sequence[Any]) -> list[Any]:
+                execute(statement, parameters)
+                return fetch()
 
-        return run
+            self._book = run, Book(run)
+        return self._book
 
     def _open(self) -> sqlite3.Connection:
         # Never makes the file: who sets a budget does, with the rights it must have.
@@ -208,7 +213,7 @@ class LocalDesk:
 
     def _drop(self) -> None:
         """Opens anew next time: the file may be another one by then."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._book = self._connection, None, None
         if connection is not None and self._process == os.getpid():
             with suppress(sqlite3.Error):
                 connection.close()
