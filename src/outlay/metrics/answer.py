@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,9 +16,11 @@ from outlay.metrics.coverage import coverage_of, tokens_lack_prices, value_curre
 from outlay.metrics.dialect import dialect_named
 from outlay.metrics.dimensions import OTHER
 from outlay.metrics.expressions import Aggregate
+from outlay.metrics.groups import key_names
 from outlay.metrics.kept import KeptAnswers
 from outlay.metrics.measures import Measure, measure_named
 from outlay.metrics.parts import shown
+from outlay.metrics.piece_store import ToldRows
 from outlay.metrics.pieces import Pieces
 from outlay.metrics.plan import Plan, about_outcomes_alone, plan_of
 from outlay.metrics.query import Query, check, time_text
@@ -152,13 +154,28 @@ def _answer(reader: Snapshot, query: Query, coverage: dict[str, Any], currency: 
     (total,) = (row for row in found if row["kind"] == TOTAL)
     _fill_rest(plan, columns, rows, [row for row in found if row["kind"] == REST])
     rows.sort(key=_place)
+    held = None if pieces is None else pieces.told((query.at_any_time, split, judge, mixed))
     described = {**query.described(), "by": [item.name for item in plan.dimensions]}
     return Answer(
         query=described,
-        rows=[{**_labels(plan, row), **telling.figures(row)} for row in rows],
+        rows=_rows_told(plan, rows, telling, held),
         total=telling.figures(total, money=not split),
         coverage=coverage,
     )
+
+
+def _rows_told(plan: Plan, rows: Sequence[Row], telling: Telling, held: ToldRows | None) -> list[dict[str, Any]]:
+    """The rows in plain values; those that earlier answers told of the same figures are taken from them."""
+    if held is None:
+        return [{**_labels(plan, row), **telling.figures(row)} for row in rows]
+    keys, found = ["bucket", *key_names(plan)], list[dict[str, Any]]()
+    for row in rows:
+        key, figures = tuple(map(row.get, keys)), [row[name] for name in telling.names]
+        known = held.get(key)
+        if known is None or known[0] != figures:
+            known = held[key] = figures, {**_labels(plan, row), **telling.figures(row)}
+        found.append(known[1])
+    return found
 
 
 @lru_cache(maxsize=1024)

@@ -23,6 +23,10 @@ LATE_DAYS_MAX = 8
 _HOURS_A_DAY = 24
 
 
+ToldRows = dict[tuple[Any, ...], tuple[list[Any], dict[str, Any]]]
+"""By bucket and group the figures of a row, and the row as an answer tells it."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     token: object

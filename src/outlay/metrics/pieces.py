@@ -27,7 +27,7 @@ from outlay.metrics.dialect import dialect_named
 from outlay.metrics.groups import outcome_groups, outcome_key_names, usage_groups
 from outlay.metrics.joined import answer_rows
 from outlay.metrics.parts import Statement
-from outlay.metrics.piece_store import PieceStore
+from outlay.metrics.piece_store import PieceStore, ToldRows
 from outlay.metrics.plan import Plan, plan_of
 from outlay.metrics.query import Query
 from outlay.metrics.rolled import is_kept
@@ -74,6 +74,18 @@ class Pieces:
             return answer_rows(plan, usages, outcomes, self._sessions if plan.session_sums else None)
         except TooManyError:
             return None
+
+    def told(self, question: Hashable) -> ToldRows:
+        """The rows that answers to a question told so far: most of them are the same at the next look.
+
+        To be added to: a row is right for its figures, whoever comes upon it.
+        """
+        key, store = ("told", self._at.store.number(question)), self._at.store
+        found: ToldRows | None = store.get(key, 0)
+        if found is None or len(found) > ANSWER_ROWS_MAX:
+            found = {}
+        store.put(key, 0, found, len(found))
+        return found
 
     def whole(self, key: Hashable, query: Query, make: Callable[[], Made], size: Callable[[Made], int]) -> Made:
         """What is kept about a period of which no hour was touched; an answer hangs on nothing outside its period.

@@ -27,7 +27,7 @@ class Telling:
 
     def __init__(self, plan: Plan, columns: Mapping[Aggregate, str], mixed: frozenset[str]) -> None:
         places = {item: place for place, item in enumerate(columns)}
-        self._names = list(columns.values())
+        self.names = list(columns.values())
         self._unpriced, self._tokens = places.get(UNPRICED_TOKENS), places.get(TOTAL_TOKENS)
         self._tasks = places.get(TASKS) if plan.about_all_work else None
         self._metered = places.get(METERED)
@@ -40,7 +40,7 @@ class Telling:
 
     def figures(self, row: Mapping[str, Any], *, money: bool = True) -> Figures:
         """The figures of one row as it came back; without `money` no amount is told."""
-        found = [None if (value := row[name]) is None else int(value) for name in self._names]
+        found = [None if (value := row[name]) is None else int(value) for name in self.names]
         trusted, unmetered = self._is_trusted(found), self._is_unmetered(found)
         told = self._hidden.copy()
         for name, derived, amount, on_cost, value, measure in self._measures:
