@@ -78,8 +78,7 @@ class Deciding:
             return Grant("", 0, refusal_of_stop(stop), stop=stop)
         scene = self._scene(ask, now_ns)
         for node in scene.nodes:
-            refusal = _over_cap(node, ask, now_ns)
-            if refusal is not None:
+            if node.budget.caps and (refusal := _over_cap(node, ask, now_ns)) is not None:
                 return self._refuse(node, refusal, now_ns)
         first: Quote | None = None
         for quote in self._quotes(ask, scene, cheaper=stop is not None and stop.holds("cheaper")):
@@ -263,7 +262,7 @@ def _wants_a_price(nodes: Sequence[Node]) -> Node | None:
 
 
 def _over_cap(node: Node, ask: Ask, now_ns: int) -> Refusal | None:
-    if node.budget.mode != "hard" or not node.budget.caps:
+    if node.budget.mode != "hard":
         return None
     for name in CAPS:
         cap = node.budget.caps.get(name)

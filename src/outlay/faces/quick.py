@@ -232,15 +232,13 @@ class QuickHttp(HttpToolsProtocol):
             return
         defaults, body = self.server_state.default_headers, answer.body
         if answer.status == 200:
-            named = b"content-length: %d\r\nx-request-id: %s\r\n" % (len(body), new_request_id().encode())
-            parts = [self.common.beginning(defaults), named]
+            begun, name = self.common.beginning(defaults), new_request_id().encode()
+            head = b"%scontent-length: %d\r\nx-request-id: %s\r\n" % (begun, len(body), name)
         else:
-            parts = [STATUS_LINE[answer.status]]
-            parts += [b"%s: %s\r\n" % pair for pair in (*defaults, *answer.headers)]
-        if not at_hand.keep_alive:
-            parts.append(b"connection: close\r\n")
-        parts += (b"\r\n", body)
-        transport.write(b"".join(parts))
+            pairs = [b"%s: %s\r\n" % pair for pair in (*defaults, *answer.headers)]
+            head = STATUS_LINE[answer.status] + b"".join(pairs)
+        end = b"\r\n" if at_hand.keep_alive else b"connection: close\r\n\r\n"
+        transport.write(head + end + body)
         at_hand.response_complete = True
         if not at_hand.keep_alive:
             transport.close()
