@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -99,8 +100,7 @@ class HouseAtOneMoment:
     def __init__(self, moment: Moment, house: House) -> None:
         self.prices, self.policies = house.prices, house.policies
         self.ask, self.values, self.like, self.expect = moment.ask, moment.values, moment.like, moment.expect
-        self._moment = moment
-        self._house = house
+        self._moment, self._house = moment, house
 
     def session(self, session_id: str, steps: StepsAsked | None = None) -> SessionDetail:
         """See `House.session`."""
@@ -112,14 +112,15 @@ class HouseAtOneMoment:
 
     def tag_causes(self, query: Query, key: str, limit: int) -> list[CauseFinding]:
         """Why cost in the part and period of a question has no valid value under a key, the dearest first."""
-        return judged(tag_causes(self._moment.reader, query, key, limit=limit))
+        make = partial(tag_causes, self._moment.reader, query, key, limit=limit)
+        return judged(self._moment.once(("causes", query, key, limit), make, size=len))
 
     def tag_findings(self, query: Query) -> list[Finding]:
         """What is odd about the tags in the part and period of a question, as a whole."""
-        conflicting, conflicts = tag_conflicts(self._moment.reader, query)
-        values, refused = tag_values(self._moment.reader, query), self._house.refused_by_policy()
-        policy, trouble = self.policies.timeline.current, self.policies.trouble
-        return findings(policy, values, conflicting, conflicts, refused, trouble)
+        moment, refused = self._moment, self._house.refused_by_policy()
+        conflicting, found = moment.once(("conflicts", query), partial(tag_conflicts, moment.reader, query), size=len)
+        values = moment.once(("values", query), partial(tag_values, moment.reader, query), size=len)
+        return findings(self.policies.timeline.current, values, conflicting, found, refused, self.policies.trouble)
 
     def counters(self) -> dict[str, int | str]:
         """See `House.counters`."""

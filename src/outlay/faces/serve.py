@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from outlay.core.errors import InputError, OutlayError, ServerError
+from outlay.faces.actors import LOOPBACK
 from outlay.faces.api.guard import is_loopback_host
 from outlay.faces.owner import Owner, announce, withdraw
 from outlay.faces.rounds import Duty, Rounds
@@ -37,6 +38,7 @@ _GRACE_S = 10
 _WATCH_EVERY_S = 60
 _RATES_EVERY_S = 60
 _SWEEP_EVERY_S = 2
+_WARM_EVERY_S = 60
 _KEEP_ALIVE_S = 75  # exporters send every few seconds; a new connection a batch would cost more than the batch
 
 
@@ -111,6 +113,7 @@ def _at_work(house: House) -> Generator[None]:
     from outlay.control.leases import tidy
     from outlay.delivery.courier import Courier
     from outlay.faces.web.digest import post_digests
+    from outlay.faces.web.warm import Warm
     from outlay.house import ABANDON_EVERY_S
 
     duties = (
@@ -119,6 +122,7 @@ def _at_work(house: House) -> Generator[None]:
         Duty("the digests of the week and the month", _WATCH_EVERY_S, lambda: post_digests(house)),
         Duty("the rates of today", _RATES_EVERY_S, house.refresh_rates),
         Duty("leases whose owners died", _SWEEP_EVERY_S, lambda: tidy(house.control)),
+        Duty("a look at the views", _WARM_EVERY_S, Warm(house, LOOPBACK).look),
     )
     rounds, courier = Rounds(duties), Courier(house.control)
     rounds.start()

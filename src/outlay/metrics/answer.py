@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from outlay.core.errors import QueryError
 from outlay.core.money import DEFAULT_CURRENCY
@@ -36,6 +36,7 @@ _NO_TIME = datetime.min  # noqa: DTZ901 - UTC without a zone, as the books hold 
 
 Row = dict[str, Any]
 Columns = dict[Aggregate, str]
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,11 @@ class Moment:
 
     def metas(self) -> dict[str, int]:
         """Every whole number kept in the books, by name."""
-        return self._kept.get(("metas",), lambda: metas_of(self.reader), size=len)
+        return self.once(("metas",), lambda: metas_of(self.reader), size=len)
+
+    def once(self, key: tuple[object, ...], make: Callable[[], Made], size: Callable[[Made], int]) -> Made:
+        """What is made of this state of the books, made once; it is not to be changed."""
+        return self._kept.get(("once", *key), make, size=size)
 
     def values(self, dimension: str) -> tuple[str, ...]:
         """The first values by name that usages ever carried of a dimension that is kept as a label."""

@@ -18,6 +18,7 @@ from outlay.core.money import DEFAULT_CURRENCY
 from outlay.core.period import ns_of
 from outlay.core.session import NO_SESSION
 from outlay.core.tagging import INVALID_BIT, TagSource, digit_at
+from outlay.ledger.labels import LABELS
 from outlay.ledger.store import Reader
 from outlay.ledger.tables import STATED
 from outlay.metrics.dialect import Dialect, dialect_named
@@ -223,11 +224,20 @@ def tag_values(reader: Reader, query: Query) -> dict[str, int]:
     """How many different values each key of the envelope has in the part and period of a question."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
-    tables = work_tables(statement, plan)
-    counts = [f'count(DISTINCT {USAGE}."{key}") AS {key}' for key in ENVELOPE_KEYS]
     wheres = usage_conditions(statement, plan)
-    source = usage_source(statement, plan, [*counts, *wheres])
+    apart = [key for key in ENVELOPE_KEYS if key not in LABELS]
+    read = [f"{USAGE}.labels", *(f'{USAGE}."{key}"' for key in apart)]
+    source = usage_source(statement, plan, [*read, *wheres])
     where = f" WHERE {' AND '.join(wheres)}" if wheres else ""
-    start = f"WITH RECURSIVE {', '.join(tables)} " if tables else ""
-    (row,) = reader.rows(f"{start}SELECT {', '.join(counts)} FROM {source}{where}", statement.parameters).to_pylist()
+    tables = [
+        *work_tables(statement, plan),
+        f"met AS (SELECT DISTINCT {read[0]} AS labels FROM {source}{where})",  # few: texts are compared of these only
+        *(f'met_{key} AS (SELECT count(DISTINCT {USAGE}."{key}") AS n FROM {source}{where})' for key in apart),
+    ]
+    counts = [
+        f'(SELECT n FROM met_{key}) AS "{key}"' if key in apart else f'count(DISTINCT l."{key}") AS "{key}"'
+        for key in ENVELOPE_KEYS
+    ]
+    sql = f"SELECT {', '.join(counts)} FROM met JOIN labels AS l ON l.number = met.labels"
+    (row,) = reader.rows(f"WITH RECURSIVE {', '.join(tables)} {sql}", statement.parameters).to_pylist()
     return {key: int(row[key]) for key in ENVELOPE_KEYS}
