@@ -104,7 +104,8 @@ class Books(Reader, Protocol):
     def work_alone(self, *, alone: bool) -> None:
         """Let every statement run on the thread that asks, or let the engine's own threads help, as at first.
 
-        Helpers bring an answer sooner and cost a quarter more CPU over all: too much while a lot is posted.
+        Helpers bring an answer sooner and cost a quarter more CPU over all: too much while a lot is posted. A change
+        may wait for a question that is being answered.
         """
         ...
 

@@ -44,4 +44,5 @@ def usage_keys(fact_key: pa.Array, response_id: pa.Array, answers: Mask) -> pa.A
 def _digests(ids: pa.Array) -> bytes:
     """One 16-byte digest an id, end to end."""
     blake2b = hashlib.blake2b
-    return b"".join(blake2b(b"answer\0" + text, digest_size=16).digest() for text in ids.cast(pa.binary()).to_pylist())
+    texts = ids.cast(pa.binary()).to_pylist()
+    return b"".join([blake2b(b"answer\0" + text, digest_size=16).digest() for text in texts])
