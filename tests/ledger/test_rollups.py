@@ -249,3 +249,23 @@ def read_at(reading: Reading, moment: datetime) -> list[str]:
         return (item.start is None or item.start <= moment) and (item.end is None or moment < item.end)
 
     return [name for name in ("months", "days", "rows") for item in getattr(reading, name) if holds(item)]
+
+
+def test_who_started_whom_may_have_been_said_on_any_day(prices: PriceBook) -> None:
+    """A session's task is that of the one above, also where the one between did nothing in the period asked about."""
+    row = {"source": "test", "signal": "span", "operation": "chat", "cost_nano": 7, "cost_source": "emitter"}
+    later = FIRST_NS + 40 * 86_400 * 10**9
+    first = row | {"fact_id": "a", "session_id": "middle", "parent_session_id": "top", "start_ns": FIRST_NS}
+    second = row | {"fact_id": "b", "session_id": "low", "parent_session_id": "middle", "start_ns": later}
+    told = {"outcome_id": "o", "task_id": "t", "session_ids": ["top"], "status": "done", "at_ns": FIRST_NS}
+    books = DuckBooks(None)
+    Clerk(books, prices).post(
+        facts_of([first, second]), outcomes_of([told]), through=1, before=PostReport(3), accepted_ns=time.time_ns()
+    )
+    asked = Query(("cost",), ("session", "outcome"), period=Period(later - 10**9, None))
+    for step in (settle, roll_up, assert_nothing):
+        step(books)
+        with books.reading() as snapshot:
+            rows = ask(snapshot, asked).rows
+        assert [(item["session"], item["outcome"], item["cost"]) for item in rows] == [("low", "done", "0.000000007")]
+    books.close()

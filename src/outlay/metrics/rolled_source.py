@@ -45,12 +45,12 @@ def _session_parts(statement: Statement, reading: Reading, columns: Sequence[str
 
 
 def parents_source(statement: Statement, plan: Plan) -> str:
-    """Every session that another one started, and which, on any day."""
+    """Every session that another one started, and which, on any day; the same may stand there several times."""
     if plan.history is None:
         raise ValueError("the plan does not say where all of the past is read")
     known = "parent_session_id <> ''"
     parts = (("session_days", plan.history.days), ("usage_rows", plan.history.rows))
-    return " UNION ".join(
+    return " UNION ALL ".join(
         f"SELECT session_id, parent_session_id FROM {table} WHERE ({_within(statement, stretches)}) AND {known}"
         for table, stretches in parts
         if stretches
