@@ -81,6 +81,8 @@ def fill(file: Path, usages: int, seed: int = 7) -> float:
                 for name in ("usages", "charges", "outcomes"):
                     books.append(transaction, name, getattr(part, name))
             books.checkpoint()
+        with books.writing() as transaction:
+            books.set_meta(transaction, usages_posted=usages)
     finally:
         books.close()
     return time.perf_counter() - began

@@ -33,6 +33,7 @@ VIEWS = {
     "sessions": "/sessions",
     "feature": "/features/support-assistant",
     "budgets": "/budgets",
+    "tags": "/tags",
 }
 
 RUN = time.time_ns()

@@ -41,6 +41,13 @@ def _templates() -> Environment:
     return environment
 
 
+def prepare() -> None:
+    """Compile every template: else the first page that needs one does."""
+    environment = _templates()
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 def text_of(template: str, told: dict[str, Any]) -> str:
     """A template, filled in."""
     return _templates().get_template(template).render(**told)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from outlay.faces.control_desk import ControlDesk
+from outlay.faces.web import rendering
 from outlay.faces.web.choice import parse_choice
 from outlay.faces.web.executive import collect_year
 from outlay.faces.web.figures import Books
@@ -41,6 +42,7 @@ class Warm:
             with self._rooms.moment() as books:  # a moment each: none of them stays open long
                 view(books, now)
         if self._hour is None:
+            rendering.prepare()
             gc.freeze()  # most of it lives for a day; collections need not look at it again
         self._hour = hour
         return True
