@@ -16,6 +16,9 @@ from outlay.core.calendar import LIFE
 from outlay.core.estimate import Estimate, Estimates
 from outlay.core.in_force import Bound
 
+KNOWN_MAX = 256
+"""Balances that are known from one transaction to the next."""
+
 _NUMBERS = ("held_nano", "spent_nano", "presumed_nano", "beyond_nano")
 _WRITE = "UPDATE balances SET " + ", ".join(f"{name} = {name} + ?" for name in (*_NUMBERS, *COUNTED)) + " WHERE key = ?"
 
@@ -41,6 +44,11 @@ class GatheredBalances(Balances):
     def begin(self) -> None:
         """A transaction begins: nothing is known yet."""
         self._known, self._read_as, self._pending, self._seen = {}, {}, {}, {}
+
+    def go_on(self) -> None:
+        """A transaction begins, and the one before was written whole, and nobody else has written anything since."""
+        if self._pending or len(self._known) > KNOWN_MAX:
+            self.begin()
 
     def flush(self) -> None:
         """Writes what changed, in the order of the keys."""
@@ -80,7 +88,8 @@ class GatheredBalances(Balances):
         """See Balances."""
         node.held_nano += amount_nano
         for name, count in counts.items():
-            node.counts[name] += count
+            if name in node.counts:
+                node.counts[name] += count
 
     def settle_late(self, key: str, amount_nano: int, presumed_nano: int, closed_ns: int) -> None:
         """See Balances."""

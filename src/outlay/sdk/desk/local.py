@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from outlay.core.errors import LeaseError
 from outlay.core.estimate import Estimate
+from outlay.core.gathered import GatheredBalances
 from outlay.core.in_force import InForce
 from outlay.core.lease import TTL_NS, Ask, Grant
 from outlay.core.leasing import SWEPT_MAX, Book
@@ -39,6 +40,44 @@ _abandoned: list[object] = []
 """Connections of a parent process: closing one in the child would take its parent's locks."""
 
 
+class _Counter:
+    """One connection with its book: while nobody else writes, what one transaction knew of balances holds in the next.
+
+    SQLite says so inside the transaction, when nobody else can write: `data_version` is another as soon as another
+    connection, of this process or any other, has changed the file.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        cursor = connection.cursor()
+        execute, fetch = cursor.execute, cursor.fetchall
+
+        def run(statement: str, parameters: Sequence[Any]) -> list[Any]:
+            execute(statement, parameters)
+            return fetch()
+
+        self.run = run
+        self.balances = GatheredBalances(run)
+        self.book = Book(run, balances=self.balances)
+        self.goes_on = False
+        self._version = -1  # of the file, at the last transaction that was written whole
+
+    def begin(self) -> None:
+        """Begins a transaction that writes. Raises sqlite3.Error."""
+        before, self._version = self._version, -1
+        self.run("BEGIN IMMEDIATE", ())
+        self._now: int = self.run("PRAGMA data_version", ())[0][0]
+        self.goes_on = self._now == before
+        if self.goes_on:
+            self.balances.go_on()
+        else:
+            self.balances.begin()
+
+    def commit(self) -> None:
+        """Ends it. Raises sqlite3.Error, and then nothing of it was written."""
+        self.run("COMMIT", ())
+        self._version = self._now
+
+
 class LocalDesk:
     """Asks the file. Safe to share between threads: they take turns."""
 
@@ -48,7 +87,7 @@ class LocalDesk:
         self._force: InForce | None = None
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._book: tuple[Callable[[str, Sequence[Any]], list[Any]], Book] | None = None  # on that connection
+        self._counter: _Counter | None = None  # on that connection
         self._process = self._swept_ns = 0
         self._inode: tuple[int, int] | None = None
 
@@ -71,11 +110,11 @@ class LocalDesk:
                 return None
             self._inode = (stat.st_dev, stat.st_ino)
             try:
-                run, book = self._opened()
-                if known is None and not run("SELECT 1 FROM sqlite_master WHERE name = 'samples'", ()):
+                counter = self._opened()
+                if known is None and not counter.run("SELECT 1 FROM sqlite_master WHERE name = 'samples'", ()):
                     self._drop()
                     return None
-                self._force = book.in_force(known or self._force)
+                self._force = counter.book.in_force(known or self._force)
             except sqlite3.Error as error:
                 self._drop()
                 raise self._unreachable(error) from error
@@ -96,8 +135,7 @@ class LocalDesk:
                         break
             for each in reports:
                 self._one(book, each, now_ns)
-            self._force = book.in_force(self._force)
-            return book.decide(self._force, ask, now_ns)
+            return book.decide(self._holding(book), ask, now_ns)
 
         return self._within(work)
 
@@ -105,8 +143,7 @@ class LocalDesk:
         """See Desk."""
 
         def work(book: Book, now_ns: int) -> Grant:
-            self._force = book.in_force(self._force)
-            return book.draw(self._force, lease, amount_nano, now_ns)
+            return book.draw(self._holding(book), lease, amount_nano, now_ns)
 
         return self._within(work)
 
@@ -142,6 +179,13 @@ class LocalDesk:
 
     # ---- how it is asked -------------------------------------------------------------------------------------------
 
+    def _holding(self, book: Book) -> InForce:
+        """What holds in this transaction; nothing else can, while nobody else has written."""
+        counter = self._counter
+        if self._force is None or counter is None or not counter.goes_on:
+            self._force = book.in_force(self._force)
+        return self._force
+
     def _one(self, book: Book, report: Report, now_ns: int) -> bool:
         """Writes one report down; False where the lease is over."""
         try:
@@ -158,15 +202,16 @@ class LocalDesk:
     def _within(self, work: Callable[[Book, int], T]) -> T:
         with self._lock:
             try:
-                run, book = self._opened()
-                run("BEGIN IMMEDIATE", ())
+                counter = self._opened()
+                counter.begin()
                 try:
-                    done = work(book, time.time_ns())
+                    done = work(counter.book, time.time_ns())
+                    counter.balances.flush()
                 except BaseException:
                     with suppress(sqlite3.Error):
-                        run("ROLLBACK", ())
+                        counter.run("ROLLBACK", ())
                     raise
-                run("COMMIT", ())
+                counter.commit()
                 return done
             except sqlite3.Error as error:
                 self._drop()
@@ -175,28 +220,20 @@ class LocalDesk:
     def _reading(self, work: Callable[[Book], T]) -> T:
         with self._lock:
             try:
-                return work(self._opened()[1])
+                return work(self._opened().book)
             except sqlite3.Error as error:
                 self._drop()
                 raise self._unreachable(error) from error
 
-    def _opened(self) -> tuple[Callable[[str, Sequence[Any]], list[Any]], Book]:
-        """How a statement is run, and the book: it remembers nothing from one transaction to the next."""
+    def _opened(self) -> _Counter:
         if self._process != os.getpid():
             if self._connection is not None:
-                _abandoned.append((self._connection, self._book))
-            self._connection, self._book, self._process = None, None, os.getpid()
-        if self._book is None:
+                _abandoned.append((self._connection, self._counter))
+            self._connection, self._counter, self._process = None, None, os.getpid()
+        if self._counter is None:
             self._connection = self._open()
-            cursor = self._connection.cursor()
-            execute, fetch = cursor.execute, cursor.fetchall
-
-            def run(statement: str, parameters: Sequence[Any]) -> list[Any]:
-                execute(statement, parameters)
-                return fetch()
-
-            self._book = run, Book(run)
-        return self._book
+            self._counter = _Counter(self._connection)
+        return self._counter
 
     def _open(self) -> sqlite3.Connection:
         # Never makes the file: who sets a budget does, with the rights it must have.
@@ -213,7 +250,7 @@ class LocalDesk:
 
     def _drop(self) -> None:
         """Opens anew next time: the file may be another one by then."""
-        connection, self._connection, self._book = self._connection, None, None
+        connection, self._connection, self._counter = self._connection, None, None
         if connection is not None and self._process == os.getpid():
             with suppress(sqlite3.Error):
                 connection.close()
