@@ -74,7 +74,10 @@ def line_tables(links: str) -> list[str]:
 
 
 def _asked_tables(statement: Statement, plan: Plan) -> list[str]:
-    """`worked`, what is asked about; `parents`, who started whom; `asked`, its sessions and all that stand above."""
+    """`worked`, what is asked about; `parents`, who started whom; `asked`, its sessions and all that stand above.
+
+    A session may stand in them several times: what is told of it is the least and the greatest of what it meets.
+    """
     climb = (
         f"SELECT parent_session_id AS session_id FROM parents WHERE session_id IN (SELECT session_id FROM {WORKED}) "
         "UNION SELECT parents.parent_session_id FROM higher JOIN parents ON parents.session_id = higher.session_id"
@@ -83,7 +86,7 @@ def _asked_tables(statement: Statement, plan: Plan) -> list[str]:
         f"{WORKED} AS ({_worked(statement, plan)})",
         f"parents AS ({parents_source(statement, plan)})",
         f"higher AS ({climb})",
-        f"every AS (SELECT session_id FROM {WORKED} UNION SELECT session_id FROM higher)",
+        f"every AS (SELECT session_id FROM {WORKED} UNION ALL SELECT session_id FROM higher)",
         f"asked AS ({statement.dialect.taken_for_few('session_id', 'every')})",
     ]
 
