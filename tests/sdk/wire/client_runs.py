@@ -135,11 +135,15 @@ async def streamed_async(url: str) -> None:
 
 @run("openai", "wait")
 async def cancelled(url: str) -> None:
+    began = asyncio.Event()
+
     async def read() -> None:
         async for _ in await openai_async(url).create(model="gpt-4o", messages=MESSAGES, stream=True):
-            pass
+            began.set()
 
-    await asyncio.wait_for(read(), PATIENCE_SECONDS)
+    reading = asyncio.create_task(read())
+    await began.wait()  # on a busy machine patience would run out before anything was sent
+    await asyncio.wait_for(reading, PATIENCE_SECONDS)
 
 
 @run("openai", "ok")
