@@ -30,6 +30,8 @@ from outlay.metrics.work import work_tables
 
 CAUSES_MAX = 50
 CONFLICTS_MAX = 20
+_ONE_A_SESSION = tuple(key for key in ENVELOPE_KEYS if key != "agent")
+"""A session may well have several agents."""
 
 
 class Cause(StrEnum):
@@ -181,9 +183,7 @@ def tag_conflicts(reader: Reader, query: Query, *, limit: int = CONFLICTS_MAX) -
     """How many sessions contradict themselves under some key, and the dearest of them."""
     found: list[ConflictRow] = []
     sessions: set[str] = set()
-    for key in ENVELOPE_KEYS:
-        if key == "agent":
-            continue  # a session may well have several agents
+    for key in _contradicted(reader, query):
         rows = _said(reader, query, key)
         for row in rows:
             sessions.add(row["session_id"])
@@ -197,15 +197,53 @@ def tag_conflicts(reader: Reader, query: Query, *, limit: int = CONFLICTS_MAX) -
     return len(sessions), found[:limit]
 
 
+def _contradicted(reader: Reader, query: Query) -> list[str]:
+    """The keys under which some session states several values: few, so that sessions are told apart once for all keys.
+
+    A value of a label stands here as the lowest number of a combination of texts that has it.
+    """
+    statement = Statement(dialect_named(reader.dialect))
+    plan = plan_of_usages(query)
+    wheres = [
+        *usage_conditions(statement, plan),
+        f"{USAGE}.tag_source <> 0",
+        f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}",
+    ]
+    labels, apart = ([key for key in _ONE_A_SESSION if (key in LABELS) is one] for one in (True, False))
+    columns = ", ".join(f'{USAGE}."{name}"' for name in ("session_id", "labels", "tag_source", *apart))
+    source = usage_source(statement, plan, [columns, *wheres])
+    ranks = ", ".join(f'min(number) OVER (PARTITION BY "{key}") AS "{key}"' for key in labels)
+    ends: list[str] = []
+    for key in _ONE_A_SESSION:
+        value = f'CASE WHEN {_own(statement.dialect, "q", key)} THEN {"q" if key in apart else "r"}."{key}" END'
+        ends += [f'min({value}) AS "lo_{key}"', f'max({value}) AS "hi_{key}"']
+    both = "said AS q JOIN ranks AS r ON r.number = q.labels"
+    tables = [
+        *work_tables(statement, plan),
+        f"said AS (SELECT {columns} FROM {source} WHERE {' AND '.join(wheres)})",
+        f"ranks AS (SELECT number, {ranks} FROM labels WHERE number IN (SELECT labels FROM said))",
+        f"spans AS (SELECT {', '.join(ends)} FROM {both} GROUP BY q.session_id)",
+    ]
+    several = (f'max(CASE WHEN "lo_{key}" <> "hi_{key}" THEN 1 ELSE 0 END) AS "{key}"' for key in _ONE_A_SESSION)
+    sql = f"WITH RECURSIVE {', '.join(tables)} SELECT {', '.join(several)} FROM spans"
+    (row,) = reader.rows(sql, statement.parameters).to_pylist()
+    return [key for key in _ONE_A_SESSION if row[key]]
+
+
+def _own(dialect: Dialect, table: str, key: str) -> str:
+    """A usage has its value under a key by itself."""
+    digit = dialect.digit(f"{table}.tag_source", digit_at(key))
+    return f"{digit} BETWEEN {int(TagSource.OWN)} AND {int(TagSource.OVERRIDE)}"
+
+
 def _said(reader: Reader, query: Query, key: str) -> list[dict[str, Any]]:
     """Every own value of the sessions that state several under a key, the earliest first."""
     statement = Statement(dialect_named(reader.dialect))
     plan = plan_of_usages(query)
     tables = work_tables(statement, plan)
-    digit = statement.dialect.digit(f"{USAGE}.tag_source", digit_at(key))
     wheres = [
         *usage_conditions(statement, plan),
-        f"{digit} BETWEEN {int(TagSource.OWN)} AND {int(TagSource.OVERRIDE)}",
+        _own(statement.dialect, USAGE, key),
         f"{USAGE}.session_id <> {statement.bind(NO_SESSION)}",
     ]
     columns = f'{USAGE}.session_id, {USAGE}."{key}" AS value, {USAGE}.amount_nano, {USAGE}.time, {USAGE}.fact_key'
