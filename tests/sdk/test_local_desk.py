@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from budgeting import NANO, put, standing, stop, store_of
 from outlay.control.leases import Leases
 from outlay.core.errors import LeaseError
+from outlay.core.gathered import KNOWN_MAX
 from outlay.core.lease import Ask
 from outlay.core.leasing import Book
 from outlay.sdk.desk import SETTLED, Report
@@ -114,6 +115,15 @@ def test_more_balances_than_are_kept_in_mind_are_all_right(home: Path, monkeypat
         for name in "abcde":
             assert desk.decide(Ask({**TEAM, "session": name}, 5)).refusal is None
     assert all(desk.decide(Ask({**TEAM, "session": name}, 5)).refusal is not None for name in "abcde")
+    desk.close()
+
+
+def test_however_many_customers_share_a_budget_little_is_kept_in_mind(home: Path) -> None:
+    desk = desk_of(home)
+    refused = [desk.decide(Ask({**TEAM, "customer": f"{place}"}, 1)).refusal for place in range(CAP + 5)]
+    assert [refusal is None for refusal in refused] == [True] * CAP + [False] * 5
+    assert desk._counter is not None
+    assert len(desk._counter.balances._seen) <= KNOWN_MAX + 1
     desk.close()
 
 

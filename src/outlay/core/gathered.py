@@ -16,8 +16,8 @@ from outlay.core.calendar import LIFE
 from outlay.core.estimate import Estimate, Estimates
 from outlay.core.in_force import Bound
 
-KNOWN_MAX = 256
-"""Balances that are known from one transaction to the next."""
+KNOWN_MAX = 64
+"""Balances, and sets of budgets, known from one transaction to the next: each looks through them at its end."""
 
 _NUMBERS = ("held_nano", "spent_nano", "presumed_nano", "beyond_nano")
 _WRITE = "UPDATE balances SET " + ", ".join(f"{name} = {name} + ?" for name in (*_NUMBERS, *COUNTED)) + " WHERE key = ?"
@@ -47,7 +47,7 @@ class GatheredBalances(Balances):
 
     def go_on(self) -> None:
         """A transaction begins, and the one before was written whole, and nobody else has written anything since."""
-        if self._pending or len(self._known) > KNOWN_MAX:
+        if self._pending or max(len(self._known), len(self._seen)) > KNOWN_MAX:
             self.begin()
 
     def flush(self) -> None:

@@ -68,7 +68,7 @@ def render(plan: Plan, dialect: Dialect) -> Rendered:
     values = list(columns.values())
     total = select([f"{TOTAL} AS kind", no_rank, *no_bucket, *no_keys, *values], "total")
     rows = select([f"{ROW} AS kind", "rank", *bucket_name(plan), *keys, *values], "folded")
-    # In order, because with a bare LIMIT here the engine waited for ever on its own tasks where groups were a million.
+    # In order: at a bare LIMIT the engine waited for ever on its own tasks, where there were more than 122,880 groups.
     branches = [total, f"SELECT * FROM ({rows} ORDER BY rank NULLS LAST LIMIT {ROWS_MAX + 1}) AS shown"]
     if plan.session_sums and keys and not plan.sessions_add_up:
         named = " AND ".join(f"ranked.{key} = {dialect.text(f'runs.{key}')}" for key in keys)
